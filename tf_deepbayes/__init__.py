@@ -1,0 +1,1 @@
+"""Deep Bayes classifiers: inference, training, attacks and detection."""

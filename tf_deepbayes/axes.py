@@ -1,0 +1,49 @@
+"""The shape law: leading axes `[K samples, C classes, B images]`, event axes last.
+
+An axis that does not apply has length 1 or, at the left, is absent; arithmetic broadcasts and
+nothing is tiled. Log densities are natural logarithms, in nats.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Array = np.ndarray
+Tensor = tf.Tensor
+ArrayLike = Any  # whatever tf.convert_to_tensor takes: a tensor, an array, nested lists
+LogitsFn = Callable[[Tensor], Tensor]  # [B, H, W, channels] -> [B, C]
+
+
+def log_mean_exp(log_values: Tensor, axis: int) -> Tensor:
+    """log(mean(exp(v))) along `axis`; finite wherever one value is."""
+    count = tf.cast(tf.shape(log_values)[axis], log_values.dtype)
+    return tf.reduce_logsumexp(log_values, axis=axis) - tf.math.log(count)
+
+
+def over_leading_axes(network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """Apply a network that takes `[N, d]` to `[..., d]`; its result keeps the leading axes."""
+    if inputs.shape.rank == 2:
+        return network(inputs)
+    outputs = network(tf.reshape(inputs, [-1, inputs.shape[-1]]))
+    return tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], tf.shape(outputs)[1:]], 0))
+
+
+def map_blocks(
+    block_fn: Callable[[Tensor, Tensor], Tensor], total: Tensor, size: Tensor
+) -> Tensor:
+    """Concatenate block_fn(start, stop) along axis 0 over consecutive ranges of [0, total).
+
+    The blocks run one after another, so that the memory of a forward pass is that of one block.
+    """
+
+    def body(start: Tensor, index: Tensor, results: tf.TensorArray) -> tuple:
+        stop = tf.minimum(start + size, total)
+        return stop, index + 1, results.write(index, block_fn(start, stop))
+
+    empty = tf.TensorArray(tf.float32, size=0, dynamic_size=True, infer_shape=False)
+    *_, results = tf.while_loop(
+        lambda start, *_: start < total, body, (0, 0, empty), parallel_iterations=1
+    )
+    return results.concat()

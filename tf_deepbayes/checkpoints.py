@@ -1,0 +1,151 @@
+"""A run folder: `config.json` says what the model is, `checkpoint.npz` holds its weights.
+
+The checkpoint is one file of named arrays, replaced atomically: weights
+(`weights/<conditional>/<index>`), optimizer state (`optimizer/<index>`) and the epochs done.
+"""
+
+import dataclasses
+import importlib.metadata
+import pathlib
+import zipfile
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_deepbayes import factorisations
+from tf_deepbayes.architecture import Architecture
+from tf_deepbayes.axes import Array
+from tf_deepbayes.classifier import LatentClassifier
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.files import read_json, write_atomically, write_json
+
+CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """What a run folder's model is and how it came about.
+
+    Attributes:
+        model: name of the factorisation.
+        data: name of the data set.
+        training: the settings it is trained with, or where it was imported from.
+    """
+
+    model: str
+    data: str
+    architecture: Architecture
+    likelihood: str
+    seed: int
+    training: dict[str, Any]
+
+    def build(self) -> LatentClassifier:
+        """A new classifier with the seed's initial weights."""
+        cls = factorisations.get(self.model)
+        return cls(self.architecture, self.likelihood, self.seed)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that numbers depend on."""
+    names = ("tf_deepbayes", "tensorflow", "keras", "tensorflow-probability", "numpy", "cleverhans")
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+def save_config(folder: pathlib.Path, config: RunConfig) -> None:
+    """Write `config.json`."""
+    write_json(folder / CONFIG, {**dataclasses.asdict(config), "versions": versions()})
+
+
+def load_config(folder: pathlib.Path) -> RunConfig:
+    """Read `config.json`; InputError when the folder is no run folder."""
+    if not (folder / CONFIG).is_file():
+        raise InputError(
+            f"{folder} is no run folder: expected {CONFIG} in it; train one with train/vae.py"
+        )
+    content = read_json(folder / CONFIG)
+    try:
+        fields = {field.name: content[field.name] for field in dataclasses.fields(RunConfig)}
+        fields["architecture"] = Architecture.from_dict(fields["architecture"])
+        return RunConfig(**fields)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{folder / CONFIG} is not a run's configuration: {error!r}") from None
+
+
+def save(
+    folder: pathlib.Path,
+    model: LatentClassifier,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    epoch: int = 0,
+) -> None:
+    """Write the checkpoint atomically."""
+    arrays = {name: weight.numpy() for name, weight in _weights(model).items()}
+    for index, variable in enumerate(optimizer.variables if optimizer else []):
+        arrays[f"optimizer/{index}"] = variable.numpy()
+    write_atomically(
+        folder / CHECKPOINT, lambda file: np.savez(file, epoch=np.int64(epoch), **arrays)
+    )
+
+
+def restore(
+    folder: pathlib.Path,
+    model: LatentClassifier,
+    optimizer: keras.optimizers.Optimizer | None = None,
+) -> int:
+    """Load the checkpoint if there is one, all of it or none; the epochs done (0 without)."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return 0
+    arrays = _read(path)
+    targets: dict[str, Any] = dict(_weights(model))
+    for index, variable in enumerate(optimizer.variables if optimizer else []):
+        targets[f"optimizer/{index}"] = variable
+    for name, variable in targets.items():
+        if name not in arrays or arrays[name].shape != tuple(variable.shape):
+            found = list(arrays[name].shape) if name in arrays else "nothing"
+            raise InputError(
+                f"{path} is of another architecture: expected {name} of shape "
+                f"{list(variable.shape)}, got {found}; use the folder's own {CONFIG}"
+            )
+    left_over = {n for n in arrays if n.startswith("weights/")} - set(targets)
+    if left_over:
+        raise InputError(f"{path} is of another architecture: {sorted(left_over)[:3]} is left over")
+    for name, variable in targets.items():
+        variable.assign(arrays[name])
+    return int(arrays["epoch"])
+
+
+def load_model(folder: pathlib.Path) -> tuple[LatentClassifier, RunConfig]:
+    """The trained classifier of a run folder, and its configuration."""
+    config = load_config(folder)
+    if not (folder / CHECKPOINT).is_file():
+        raise InputError(f"{folder} holds no {CHECKPOINT} yet; train at least one epoch")
+    model = config.build()
+    restore(folder, model)
+    return model, config
+
+
+def _weights(model: LatentClassifier) -> dict[str, keras.Variable]:
+    return {
+        f"weights/{conditional.name}/{index}": weight
+        for conditional in model.conditionals()
+        for index, weight in enumerate(conditional.weights)
+    }
+
+
+def _read(path: pathlib.Path) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        arrays["epoch"] = arrays["epoch"].reshape(())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as e:
+        raise InputError(
+            f"{path} is damaged or no checkpoint ({e}); restore it or train again"
+        ) from None
+    return arrays

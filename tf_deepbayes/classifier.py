@@ -1,0 +1,309 @@
+"""The deep latent-variable classifier: training bound, importance weights, logits.
+
+A subclass names its factors and nothing else; inference and training are fixed here.
+"""
+
+import abc
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_deepbayes import likelihoods
+from tf_deepbayes.architecture import Architecture
+from tf_deepbayes.axes import ArrayLike, Tensor, log_mean_exp, map_blocks
+from tf_deepbayes.conditionals import Conditionals, Observed, diagonal_normal, tfd
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.validation import check_count, check_inputs, check_labels, check_noise
+
+Terms = dict[str, Tensor]  # factor → log density in nats, broadcastable to [K, C, B]
+Draw = Callable[[Tensor, Tensor], Tensor]  # (first, last + 1 sample) → noise [k, C, B, dim_z]
+
+# Decodes per block: near the cache, not only within memory. Measured by `make bench`.
+BLOCK_SIZE_DECODER, BLOCK_SIZE_DENSE = 500, 20_000
+MODES = ("sample", "mean", "fixed", "zero")
+
+
+def fixed_noise(num_samples: int, dim_z: int, seed: int = 0) -> Tensor:
+    """The published `fix_samples` noise, one set of K draws for every image and class."""
+    draws = np.random.RandomState(seed * 100).randn(num_samples, dim_z)
+    return tf.constant(draws[:, None, None, :], tf.float32)
+
+
+class LatentClassifier(keras.Model, abc.ABC):
+    """A classifier p(y|x) ∝ p(x, y) with p(x, z, y) a product of factors and a learned q(z|x,y).
+
+    Args:
+        architecture: sizes of the networks.
+        likelihood: name of p(x|·), see `tf_deepbayes.likelihoods`.
+        seed: of the initial weights, of the training noise and of noise that is not given.
+    """
+
+    beta_factors: tuple[str, ...] = ()  # the log densities that the published beta scales
+
+    def __init__(
+        self, architecture: Architecture, likelihood: str = "l2", seed: int = 0
+    ) -> None:
+        super().__init__(name=type(self).__name__.lower())
+        self.architecture, self.seed = architecture, seed
+        self.likelihood = likelihoods.get(likelihood)
+        make = Conditionals(architecture, self.likelihood, seed)
+        self.build_factors(make)
+        self.q_z_xy = make.q_z_xy()
+        self.p_z = diagonal_normal(tf.zeros(architecture.dim_z), tf.ones(architecture.dim_z))
+        self.has_p_x = hasattr(self, "p_x_z") or hasattr(self, "p_x_zy")
+        self.block_size = BLOCK_SIZE_DECODER if self.has_p_x else BLOCK_SIZE_DENSE
+        self.generator = tf.random.Generator.from_seed(seed)
+        self.built = True
+        self._compile_inference()
+
+    @abc.abstractmethod
+    def build_factors(self, make: Conditionals) -> None:
+        """Set the conditionals `p_…` of this factorisation."""
+
+    @abc.abstractmethod
+    def log_joint(self, x: Observed, y: Tensor, z: Tensor) -> Terms:
+        """{factor: log density}, broadcastable to `[K, C, B]`; y one-hot `[C or 1, B or 1, C]`."""
+
+    def latent_prior(self, y: Tensor) -> tfd.Distribution:
+        """p(z) or p(z|y): where z comes from when an image is generated."""
+        return self.p_z
+
+    def log_p_y(self, y: Tensor) -> Tensor:
+        """Uniform p_D(y): −log C."""
+        return tf.fill(tf.shape(y)[:-1], -math.log(self.architecture.num_classes))
+
+    def log_p_x(self, x: Observed) -> Tensor:
+        """p_D(x) of the discriminative models: nothing is modelled, 0."""
+        return tf.zeros(tf.shape(x.pixels)[0])
+
+    # --- inference -------------------------------------------------------------------------------
+
+    def observe(self, x: Tensor) -> Observed:
+        """x `[B, *input_shape]` with all that depends on it alone, computed once."""
+        pixels = self.likelihood.transform(x)
+        lookers = [c for c in self.conditionals() if c.features is not None]
+        return Observed(pixels, {c.name: c.features(pixels) for c in lookers})
+
+    def conditionals(self) -> list[keras.layers.Layer]:
+        """q(z|x,y) and the learned factors."""
+        return [layer for layer in self.layers if hasattr(layer, "parameters")]
+
+    def log_weights(
+        self,
+        x: ArrayLike,
+        noise: ArrayLike | None = None,
+        num_samples: int = 10,
+        *,
+        mode: str = "sample",
+        seed: int | None = None,
+        beta: float = 1.0,
+    ) -> Tensor:
+        """log p(x, z_k^c, y_c) − log q(z_k^c | x, y_c), the published "snapshot" logits.
+
+        Args:
+            x: `[B, *input_shape]`, pixels in [0, 1].
+            noise: standard normal `[K, C, B, dim_z]`, C and B may be 1; drawn when not given.
+            num_samples: K of drawn noise.
+            mode: "sample"; "mean" z = mean of q, K = 1; "fixed" the same K draws for every image,
+                class and call; "zero" z = 0, K = 1.
+            seed: makes drawn noise a function of the seed; otherwise each call draws anew.
+            beta: the published beta; 1 is Bayes' rule.
+
+        Returns:
+            `[K, C, B]`, nats, with the normalising constants of the likelihood
+            (`published_offset` above the published values).
+        """
+        x = check_inputs(x, self.architecture.input_shape)
+        block, beta = tf.constant(self.block_size), tf.constant(beta, tf.float32)
+        if mode not in MODES:
+            raise InputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
+        dim_z = self.architecture.dim_z
+        if noise is not None:
+            noise = check_noise(noise, self.architecture.num_classes, x.shape[0], dim_z)
+            return self._weights_from_noise(x, noise, block, beta)
+        check_count("num_samples", num_samples)
+        if mode == "mean":
+            return self._weights_from_noise(x, tf.zeros([1, 1, 1, dim_z]), block, beta)
+        if mode == "fixed":
+            return self._weights_from_noise(x, fixed_noise(num_samples, dim_z), block, beta)
+        if mode == "zero":
+            return self._weights_at(x, tf.zeros([1, 1, 1, dim_z]), block, beta)
+        seeds = self._seeds(seed)
+        return self._weights_from_seed(x, seeds, tf.constant(num_samples), block, beta)
+
+    def logits(
+        self, x: ArrayLike, noise: ArrayLike | None = None, num_samples: int = 10, **options: Any
+    ) -> Tensor:
+        """log p̂(x, y_c) = logmeanexp_k of `log_weights` (same arguments) → `[B, C]`, nats."""
+        log_w = self.log_weights(x, noise, num_samples, **options)
+        return tf.transpose(log_mean_exp(log_w, axis=0))
+
+    def call(self, x: Tensor) -> Tensor:
+        """`logits(x)` with K = 10 fresh samples."""
+        return self.logits(x)
+
+    def effective_sample_size(
+        self, x: ArrayLike, noise: ArrayLike | None = None, num_samples: int = 10, **options: Any
+    ) -> Tensor:
+        """(Σ_k w)² / Σ_k w² → `[B, C]`, between 1 (one sample carries all weight) and K."""
+        log_w = self.log_weights(x, noise, num_samples, **options)
+        log_ess = 2.0 * tf.reduce_logsumexp(log_w, 0) - tf.reduce_logsumexp(2.0 * log_w, 0)
+        return tf.transpose(tf.exp(log_ess))
+
+    def bound(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        noise: ArrayLike | None = None,
+        num_samples: int = 1,
+        *,
+        importance_weighted: bool = True,
+        seed: int | None = None,
+        beta: float = 1.0,
+    ) -> Tensor:
+        """A lower bound on log p(x, y) of each example.
+
+        K = 1: E_q[log p(x, z, y) − log q(z|x,y)]; K > 1: the importance-weighted bound
+        logmeanexp_k (Burda et al. 2016), or with `importance_weighted=False` the mean over k.
+
+        Args:
+            x: `[B, *input_shape]`.
+            y: labels `[B]` or one-hot `[B, C]`.
+            noise: standard normal `[K, B, dim_z]` (or `[K, 1, B, dim_z]`); drawn when not given.
+
+        Returns:
+            `[B]`, nats.
+        """
+        x = check_inputs(x, self.architecture.input_shape)
+        labels = check_labels(y, self.architecture.num_classes, x.shape[0])
+        if noise is None:
+            shape = [check_count("num_samples", num_samples), 1, len(labels)]
+            noise = tf.random.stateless_normal(
+                [*shape, self.architecture.dim_z], self._seeds(seed)
+            )
+        else:
+            noise = tf.convert_to_tensor(noise)
+            noise = noise[:, None] if noise.shape.rank == 3 else noise
+            noise = check_noise(noise, 1, len(labels), self.architecture.dim_z)
+        one_hot = tf.one_hot(labels, self.architecture.num_classes)
+        log_w = self._bound_weights(x, one_hot, noise, tf.constant(beta, tf.float32))
+        return log_mean_exp(log_w, 0) if importance_weighted else tf.reduce_mean(log_w, 0)
+
+    def bound_terms(self, x: Tensor, y: Tensor, noise: Tensor) -> Terms:
+        """The terms whose sum is the bound, of q's samples at the label itself.
+
+        Args:
+            x: `[B, *input_shape]`.
+            y: one-hot `[B, C]`.
+            noise: `[K, 1, B, dim_z]`.
+
+        Returns:
+            {factor: `[K, 1, B]` or broadcastable}; "q(z|x,y)" holds −log q.
+        """
+        observed = self.observe(x)
+        q = self.q_z_xy(observed, y[None]).distribution
+        return self._terms(observed, y[None], q.loc, q.scale, q.loc + q.scale * noise)
+
+    def weigh(self, terms: Terms, beta: Tensor | float = 1.0) -> Tensor:
+        """Σ of the terms, those in `beta_factors` times beta (the published use of beta)."""
+        return sum(beta * t if name in self.beta_factors else t for name, t in terms.items())
+
+    @property
+    def published_offset(self) -> float:
+        """Our log p̂(x, y) minus the published one, nats: a constant of likelihood and p_D(y)."""
+        has_p_y = hasattr(self, "p_z_y")
+        # The published code has log 0.1 for p_D(y) whatever the number of classes.
+        label = -math.log(self.architecture.num_classes) - math.log(0.1) if has_p_y else 0.0
+        pixels = self.architecture.num_pixels * self.likelihood.offset if self.has_p_x else 0.0
+        return pixels + label
+
+    # --- graph -----------------------------------------------------------------------------------
+
+    def _compile_inference(self) -> None:
+        """One trace each for all batch sizes, K and block sizes."""
+        x = tf.TensorSpec([None, *self.architecture.input_shape], tf.float32)
+        noise = tf.TensorSpec([None, None, None, self.architecture.dim_z], tf.float32)
+        y = tf.TensorSpec([None, self.architecture.num_classes], tf.float32)
+        whole, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
+        seeds = tf.TensorSpec([2], tf.int32)
+
+        def from_noise(x, noise, block, beta):  # type: ignore[no-untyped-def]
+            return self._in_blocks(x, self._given(noise), tf.shape(noise)[0], block, beta)
+
+        def at(x, z, block, beta):  # type: ignore[no-untyped-def]
+            return self._in_blocks(x, self._given(z), tf.shape(z)[0], block, beta, at=True)
+
+        def from_seed(x, seeds, num_samples, block, beta):  # type: ignore[no-untyped-def]
+            return self._in_blocks(x, self._drawn(seeds, x), num_samples, block, beta)
+
+        def bound_weights(x, y, noise, beta):  # type: ignore[no-untyped-def]
+            return self.weigh(self.bound_terms(x, y, noise), beta)[:, 0]
+
+        def compiled(function, *signature):  # type: ignore[no-untyped-def]
+            return tf.function(function, input_signature=signature, autograph=False)
+
+        self._weights_from_noise = compiled(from_noise, x, noise, whole, real)
+        self._weights_at = compiled(at, x, noise, whole, real)
+        self._weights_from_seed = compiled(from_seed, x, seeds, whole, whole, real)
+        self._bound_weights = compiled(bound_weights, x, y, noise, real)
+
+    def _in_blocks(
+        self,
+        x: Tensor,
+        draw: Draw,
+        num_samples: Tensor,
+        block: Tensor,
+        beta: Tensor,
+        at: bool = False,
+    ) -> Tensor:
+        """Log weights `[K, C, B]`, at most about `block` (sample, class, image) terms at a time."""
+        num_classes = self.architecture.num_classes
+        y = tf.eye(num_classes)[:, None, :]
+        observed, batch = self.observe(x), tf.shape(x)[0]
+        q = self.q_z_xy(observed, y).distribution
+        samples = tf.clip_by_value(block // tf.maximum(num_classes * batch, 1), 1, num_samples)
+        images = tf.clip_by_value(block // (num_classes * samples), 1, tf.maximum(batch, 1))
+
+        def sample_block(first: Tensor, last: Tensor) -> Tensor:
+            noise = draw(first, last)  # [k, C or 1, B or 1, dim_z]
+            shared = tf.shape(noise)[2] < batch
+
+            def image_block(start: Tensor, stop: Tensor) -> Tensor:
+                loc, scale = q.loc[:, start:stop], q.scale[:, start:stop]
+                part = tf.cond(shared, lambda: noise, lambda: noise[:, :, start:stop])
+                z = part if at else loc + scale * part
+                terms = self._terms(observed.images(start, stop), y, loc, scale, z)
+                return tf.transpose(self.weigh(terms, beta), [2, 1, 0])
+
+            return tf.transpose(map_blocks(image_block, batch, images), [2, 1, 0])
+
+        log_w = map_blocks(sample_block, num_samples, samples)
+        return tf.ensure_shape(log_w, [None, num_classes, x.shape[0]])
+
+    def _terms(self, x: Observed, y: Tensor, loc: Tensor, scale: Tensor, z: Tensor) -> Terms:
+        log_q = diagonal_normal(loc, scale).log_prob(z)
+        return {**self.log_joint(x, y, z), "q(z|x,y)": -log_q}
+
+    def _given(self, noise: Tensor) -> Draw:
+        return lambda first, last: noise[first:last]
+
+    def _drawn(self, seeds: Tensor, x: Tensor) -> Draw:
+        """Noise of sample k depends on the seeds and k alone: the same for every block size."""
+        shape = [self.architecture.num_classes, tf.shape(x)[0], self.architecture.dim_z]
+
+        def sample(k: Tensor) -> Tensor:
+            return tf.random.stateless_normal(shape, tf.random.experimental.stateless_fold_in(seeds, k))
+
+        spec = tf.TensorSpec([shape[0], x.shape[0], shape[2]])
+        return lambda first, last: tf.map_fn(
+            sample, tf.range(first, last), fn_output_signature=spec
+        )
+
+    def _seeds(self, seed: int | None) -> Tensor:
+        if seed is None:
+            return tf.cast(self.generator.make_seeds(1)[:, 0], tf.int32)
+        return tf.constant([seed, self.seed], tf.int32)

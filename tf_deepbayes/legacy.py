@@ -1,0 +1,143 @@
+"""The published code's letters, variable names and checkpoints; nothing else knows them."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from tf_deepbayes.architecture import Architecture
+from tf_deepbayes.axes import Array
+from tf_deepbayes.classifier import LatentClassifier
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.factorisations import FACTORISATIONS, get
+
+LETTERS = dict(zip("ABCDEFG", FACTORISATIONS, strict=True))
+
+# Conditional of ours → published name stem of its dense layers, per model. p(y|z) of A is called
+# "pzy" there, like p(z|y) of B and G.
+_STEMS = {
+    "GFZ": {"p_y_z": "gen_pzy", "p_x_zy": "gen"},
+    "GFY": {"p_z_y": "gen_pzy", "p_x_zy": "gen"},
+    "DFZ": {"p_x_z": "gen", "p_y_zx": "gen_pyzx_mlp"},
+    "DFX": {"p_z_x": "gen_pzx_mlp", "p_y_zx": "gen_pyzx_mlp"},
+    "DBX": {"p_z_x": "gen_pzx_mlp", "p_y_z": "gen_pyz_mlp"},
+    # The CIFAR-10 script of F writes p(y|z) as "pyzx".
+    "GBZ": {"p_y_z": "gen_pyz_mlp|gen_pyzx_mlp", "p_x_z": "gen|gen_pxz_mlp"},
+    "GBY": {"p_z_y": "gen_pzy|gen_pzy_mlp", "p_x_z": "gen|gen_pxz_mlp"},
+}
+_ENCODER = {"q_z_xy": "enc_mlp"}
+_FEATURES = {"q_z_xy": "enc_conv", "p_z_x": "gen_pzx_conv", "p_y_zx": "gen_pyzx_conv"}
+
+
+def model_name(name: str) -> str:
+    """GFZ … GBY from that name or its published letter A … G."""
+    return get(LETTERS.get(name, name)).__name__
+
+
+def published_names(params: Mapping[str, Array], model: str) -> dict[str, list[str]]:
+    """{conditional: its published variable names, in the order of our weights}."""
+    stems = {**_STEMS[model], **_ENCODER}
+    return {
+        conditional: _dense_names(params, stem) + _feature_names(params, conditional)
+        for conditional, stem in stems.items()
+    }
+
+
+def _dense_names(params: Mapping[str, Array], stem: str) -> list[str]:
+    """Names `[vae_3/]stem_l0_W[_1]:0` and `…_b…`, layer by layer.
+
+    Layers are told apart by scope number, then by layer number, then by the suffix that
+    TensorFlow adds to a name used twice.
+    """
+    pattern = re.compile(rf"(?:vae(?:_(\d+))?/)?(?:{stem})_l(\d+)_([Wb])(?:_(\d+))?:0")
+
+    def order(name: str) -> tuple[int, ...]:
+        scope, layer, kind, repeat = pattern.fullmatch(name).groups()  # type: ignore[union-attr]
+        return int(scope or 0), int(layer), int(repeat or 0), "Wb".index(kind)
+
+    return sorted((name for name in params if pattern.fullmatch(name)), key=order)
+
+
+def _feature_names(params: Mapping[str, Array], conditional: str) -> list[str]:
+    scope = _FEATURES.get(conditional, "") + "/"
+    layers = ("conv0", "conv1", "conv2", "dense0")
+    names = [f"{scope}{layer}/{kind}:0" for layer in layers for kind in ("kernel", "bias")]
+    return [name for name in names if name in params]
+
+
+def infer_architecture(params: Mapping[str, Array], model: str) -> Architecture:
+    """Sizes and input shape from the shapes of a published checkpoint's arrays.
+
+    The arrays do not fix the height and width of an image: 28 and 32 both end at 4×4. One channel
+    means 28×28 (MNIST), three mean 32×32 (CIFAR), the only two in the published code.
+    """
+    names = published_names(params, model)
+    first = _array(params, names["q_z_xy"], 0)
+    dense = [name for name in names["q_z_xy"] if name.split("/")[-1].startswith("enc_mlp")]
+    dim_z = _array(params, dense, -1).shape[0] // 2
+    label_net = names.get("p_z_y") or names.get("p_y_z") or names.get("p_y_zx", [])
+    label_index = 0 if "p_z_y" in names else -1
+    num_classes = _array(params, label_net, label_index).shape[0]
+    if "p_y_zx" in names:
+        num_classes = _array(params, [n for n in names["p_y_zx"] if "_mlp_" in n], -1).shape[0]
+    if "enc_conv/conv0/kernel:0" not in params:
+        return Architecture(
+            (first.shape[0] - num_classes,), num_classes, dim_z, first.shape[1], (), 2
+        )
+    kernels = [_array(params, [f"enc_conv/conv{i}/kernel:0"], 0) for i in range(3)]
+    size, channels = {1: 28, 3: 32}.get(kernels[0].shape[2], 32), kernels[0].shape[2]
+    return Architecture(
+        (size, size, channels),
+        num_classes,
+        dim_z,
+        first.shape[1],
+        tuple(kernel.shape[3] for kernel in kernels),
+    )
+
+
+def _array(params: Mapping[str, Array], names: list[str], index: int) -> Array:
+    if not names or names[index] not in params:
+        raise InputError(
+            f"expected the variables of a published checkpoint, found {sorted(params)[:3]} … "
+            "without those this model needs; check the letter"
+        )
+    return np.asarray(params[names[index]])
+
+
+def model_from_params(
+    params: Mapping[str, Array], letter: str, likelihood: str = "l2"
+) -> LatentClassifier:
+    """The classifier of a published checkpoint {variable name: array}, loaded.
+
+    Args:
+        params: the checkpoint; transposed convolutions as `(5, 5, out, in)`.
+        letter: A … G, or the name of the factorisation.
+        likelihood: which likelihood it was trained with; the arrays do not say.
+
+    Raises:
+        ValueError: a variable is missing, left over or of another shape.
+    """
+    model = get(model_name(letter))(infer_architecture(params, model_name(letter)), likelihood)
+    load_params(model, params)
+    return model
+
+
+def load_params(model: LatentClassifier, params: Mapping[str, Array]) -> None:
+    """Put a published checkpoint's arrays into a model; all of them must fit."""
+    names = published_names(params, type(model).__name__)
+    left_over = set(params) - {name for group in names.values() for name in group}
+    if left_over:
+        raise InputError(
+            f"{type(model).__name__} has no use for {sorted(left_over)[:3]}; check the letter"
+        )
+    for conditional in model.conditionals():
+        group = names[conditional.name]
+        shapes = [tuple(weight.shape) for weight in conditional.weights]
+        found = [np.shape(params[name]) for name in group]
+        if shapes != found:
+            raise InputError(
+                f"{conditional.name} of {type(model).__name__} needs arrays of shapes {shapes}, "
+                f"got {dict(zip(group, found, strict=True))}; check letter and likelihood"
+            )
+        for weight, name in zip(conditional.weights, group, strict=True):
+            weight.assign(params[name])

@@ -1,0 +1,158 @@
+"""Keras networks: dense stacks over several inputs, image features, the image decoder.
+
+Initialisation as published: Glorot-uniform dense layers with zero bias, Glorot-normal features,
+transposed convolutions uniform in ±1/(25 · output channels). Seeds differ from layer to layer.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import keras
+import tensorflow as tf
+
+from tf_deepbayes.architecture import Architecture
+from tf_deepbayes.axes import Tensor, over_leading_axes
+
+KERNEL_SIZE = 5
+Seeds = Iterator[int]
+Features = Callable[[Tensor], Tensor]
+
+
+@keras.saving.register_keras_serializable("tf_deepbayes")
+class JointDense(keras.layers.Layer):
+    """act([a, b, …] W + bias): a dense layer on the concatenation of its inputs.
+
+    The inputs may have different leading axes: W is cut into one block of rows per input and the
+    products are added by broadcasting, so what depends on the image alone is multiplied once.
+    """
+
+    def __init__(self, input_sizes: Sequence[int], units: int, activation: str, seed: int) -> None:
+        super().__init__()
+        self.input_sizes = tuple(input_sizes)
+        self.activation = keras.activations.get(activation)
+        self.kernel = self.add_weight(
+            shape=(sum(input_sizes), units),
+            initializer=keras.initializers.GlorotUniform(seed),
+            name="kernel",
+        )
+        self.bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")
+        self.built = True
+
+    def call(self, *inputs: Tensor) -> Tensor:
+        """Inputs `[..., size_i]`, leading axes broadcastable → `[..., units]`."""
+        blocks = tf.split(self.kernel, self.input_sizes, axis=0)
+        products = [
+            over_leading_axes(lambda flat, w=block: tf.matmul(flat, w), value)
+            for value, block in zip(inputs, blocks, strict=True)
+        ]
+        return self.activation(sum(products[1:], products[0]) + self.bias)
+
+
+@keras.saving.register_keras_serializable("tf_deepbayes")
+class DenseStack(keras.layers.Layer):
+    """[a, b, …] → hidden layers with ReLU → a last dense layer."""
+
+    def __init__(
+        self,
+        input_sizes: Sequence[int],
+        sizes: Sequence[int],
+        seeds: Seeds,
+        last_activation: str = "linear",
+    ) -> None:
+        super().__init__()
+        activations = ["relu"] * (len(sizes) - 1) + [last_activation]
+        inputs = [tuple(input_sizes)] + [(size,) for size in sizes[:-1]]
+        self.dense = [
+            JointDense(*layer, seed)
+            for *layer, seed in zip(inputs, sizes, activations, seeds, strict=False)
+        ]
+        self.built = True
+
+    def call(self, *inputs: Tensor) -> Tensor:
+        """Inputs `[..., size_i]` → `[..., sizes[-1]]`, leading axes broadcast."""
+        hidden = self.dense[0](*inputs)
+        for layer in self.dense[1:]:
+            hidden = layer(hidden)
+        return hidden
+
+
+def image_features(architecture: Architecture, seeds: Seeds) -> keras.Sequential:
+    """x `[B, H, W, channels]` → `[B, dim_h]`: stride-2 convolutions, then one dense layer."""
+
+    def glorot() -> keras.initializers.Initializer:
+        return keras.initializers.GlorotNormal(next(seeds))
+
+    convolutions = [
+        keras.layers.Conv2D(
+            channels,
+            KERNEL_SIZE,
+            strides=2,
+            padding="same",
+            activation="relu",
+            kernel_initializer=glorot(),
+        )
+        for channels in architecture.channels
+    ]
+    dense = keras.layers.Dense(architecture.dim_h, "relu", kernel_initializer=glorot())
+    return keras.Sequential(
+        [keras.Input(architecture.input_shape), *convolutions, keras.layers.Flatten(), dense]
+    )
+
+
+def deconvolutions(
+    architecture: Architecture, output_channels: int, seeds: Seeds
+) -> keras.Sequential:
+    """`[N, h·w·c₀]` → raw image `[N, H, W, output_channels]`: bias-free transposed convolutions."""
+    small_to_large = architecture.spatial_sizes()[::-1]
+    channels = [*architecture.channels[::-1], output_channels]
+    layers: list[keras.layers.Layer] = [
+        keras.Input((small_to_large[0][0] * small_to_large[0][1] * channels[0],)),
+        keras.layers.Reshape((*small_to_large[0], channels[0])),
+    ]
+    for index, (size, units) in enumerate(zip(small_to_large[1:], channels[1:], strict=True)):
+        bound = 1.0 / (KERNEL_SIZE**2 * units)
+        layers.append(
+            keras.layers.Conv2DTranspose(
+                units,
+                KERNEL_SIZE,
+                strides=2,
+                padding="same",
+                # An odd size (7 from 4) is the even one (8) without its last row.
+                output_padding=tuple(1 - s % 2 for s in size),
+                use_bias=False,
+                activation="relu" if index < len(channels) - 2 else "linear",
+                kernel_initializer=keras.initializers.RandomUniform(-bound, bound, next(seeds)),
+            )
+        )
+    return keras.Sequential(layers)
+
+
+@keras.saving.register_keras_serializable("tf_deepbayes")
+class Decoder(keras.layers.Layer):
+    """[z] or [z, y] → raw decoder output of p(x|·): `[..., *event]`."""
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        input_sizes: Sequence[int],
+        num_parameters: int,
+        seeds: Seeds,
+    ) -> None:
+        super().__init__()
+        hidden = [architecture.dim_h]
+        if architecture.is_image:
+            height, width = architecture.spatial_sizes()[-1]
+            flat = height * width * architecture.channels[-1]
+            self.stack = DenseStack(input_sizes, [*hidden, flat], seeds, last_activation="relu")
+            self.to_image = deconvolutions(
+                architecture, architecture.input_shape[-1] * num_parameters, seeds
+            )
+        else:
+            sizes = [*hidden * 2, architecture.num_pixels * num_parameters]
+            self.stack = DenseStack(input_sizes, sizes, seeds)
+            self.to_image = None
+        self.built = True
+
+    def call(self, *inputs: Tensor) -> Tensor:
+        """Inputs `[..., size_i]` → `[..., H, W, channels · num_parameters]`."""
+        flat = self.stack(*inputs)
+        return flat if self.to_image is None else over_leading_axes(self.to_image, flat)

@@ -1,0 +1,233 @@
+"""Training: the negated bound, minimised by Adam, resumable to the bit.
+
+Everything random is a function of (seed, epoch) or (seed, step), and a checkpoint holds weights
+and optimizer, so that a run that was killed ends where the uninterrupted run ends.
+"""
+
+import csv
+import dataclasses
+import io
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_deepbayes import checkpoints
+from tf_deepbayes.axes import Tensor, log_mean_exp
+from tf_deepbayes.classifier import LatentClassifier, Terms
+from tf_deepbayes.data import Split
+from tf_deepbayes.files import write_text
+from tf_deepbayes.metrics import accuracy, predict
+from tf_deepbayes.validation import InputError, check_count
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """Published settings (Li et al. 2019, appendix): MNIST; `for_data` gives the others.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images per step; the rest of an epoch's last batch is dropped, as published.
+        learning_rate: of Adam.
+        num_samples: K of the bound; K > 1 is importance weighted.
+        beta: published weighting of the bound; 1 is the evidence bound itself.
+        seed: of initial weights, order of images and noise.
+        eval_every: epochs between validation accuracies (K = 10, the first 1,000 test images).
+    """
+
+    epochs: int = 100
+    batch_size: int = 50
+    learning_rate: float = 1e-4
+    num_samples: int = 1
+    beta: float = 1.0
+    seed: int = 0
+    eval_every: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "num_samples", "eval_every"):
+            check_count(name, getattr(self, name))
+        check_count("seed", self.seed, minimum=0)
+        for name in ("learning_rate", "beta"):
+            value = getattr(self, name)
+            if not np.isfinite(value) or value <= 0:
+                raise InputError(f"{name} must be a finite number above 0, got {value}")
+
+    @classmethod
+    def for_data(cls, name: str) -> "TrainingSettings":
+        """The published settings for a data set."""
+        if name == "plane_frog":
+            return cls(epochs=200, learning_rate=5e-5)
+        return cls()
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss or a weight is not finite."""
+
+
+class BoundTrainer(keras.Model):
+    """A training step of −mean(bound) around a classifier, for `compile` and `fit`."""
+
+    def __init__(
+        self, classifier: LatentClassifier, num_samples: int = 1, beta: float = 1.0, seed: int = 0
+    ) -> None:
+        super().__init__(name="trainer")
+        self.classifier = classifier
+        self.num_samples, self.beta, self.noise_seed = num_samples, beta, seed
+        architecture = classifier.architecture
+        blank = tf.zeros([1, *architecture.input_shape])
+        label = tf.one_hot([0], architecture.num_classes)
+        terms = classifier.bound_terms(blank, label, tf.zeros([1, 1, 1, architecture.dim_z]))
+        self.trackers = {name: keras.metrics.Mean(name) for name in ["bound", *terms]}
+        self.built = True
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Running means of the bound and of each of its terms, reset every epoch."""
+        return list(self.trackers.values())
+
+    def train_step(self, data: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """One Adam step on images `[B, …]` in [0, 1] and one-hot labels, with seeded noise."""
+        x, y = data
+        shape = [self.num_samples, 1, tf.shape(x)[0], self.classifier.architecture.dim_z]
+        step = tf.cast(self.optimizer.iterations, tf.int64)
+        noise = tf.random.stateless_normal(shape, tf.stack([self.noise_seed, step]))
+        self.update(x, y, noise)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def update(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """One optimizer step with noise `[K, 1, B, dim_z]`: the loss and its gradients."""
+        variables = self.classifier.trainable_variables
+        with tf.GradientTape() as tape:
+            terms = self.classifier.bound_terms(x, y, noise)
+            bound = log_mean_exp(self.classifier.weigh(terms, self.beta), 0)
+            loss = -tf.reduce_mean(bound)
+        gradients = tape.gradient(loss, variables)
+        self.optimizer.apply(gradients, variables)
+        self._track(terms, loss)
+        return loss, gradients
+
+    def _track(self, terms: Terms, loss: Tensor) -> None:
+        self.trackers["bound"].update_state(-loss)
+        for name, term in terms.items():
+            self.trackers[name].update_state(term)
+
+
+def published_adam(learning_rate: float) -> keras.optimizers.Adam:
+    """Adam with the ε of TensorFlow 1, 1e-8."""
+    return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
+
+
+def batches(split: Split, num_classes: int, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
+    """Endless batches (pixels, one-hot labels) from `epoch` on; each epoch in an order of its own.
+
+    The order is a function of (seed, epoch); the rest of an epoch's last batch is dropped.
+    """
+    images, labels = tf.constant(split.images), tf.constant(split.labels)
+    count = len(split) // batch_size * batch_size
+
+    def order(e: Tensor) -> tf.data.Dataset:
+        rows = tf.random.experimental.stateless_shuffle(
+            tf.range(len(split)), tf.stack([tf.cast(seed, tf.int64), e])
+        )
+        return tf.data.Dataset.from_tensor_slices(rows[:count]).batch(
+            batch_size, drop_remainder=True
+        )
+
+    def gather(rows: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = tf.cast(tf.gather(images, rows), tf.float32) / 255.0
+        return pixels, tf.one_hot(tf.gather(labels, rows), num_classes)
+
+    epochs = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max).flat_map(order)
+    return epochs.map(gather).prefetch(2)
+
+
+class _Journal(keras.callbacks.Callback):
+    """After each epoch: validation accuracy, CSV and TensorBoard logs, then the checkpoint."""
+
+    def __init__(self, folder: pathlib.Path, validation: Split, settings: TrainingSettings, epoch: int):
+        super().__init__()
+        self.folder, self.validation, self.settings = folder, validation, settings
+        self.rows = [row for row in read_history(folder) if int(row["epoch"]) <= epoch]
+        self.board = tf.summary.create_file_writer(str(folder / "tensorboard"))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if not np.isfinite((logs or {})["bound"]):
+            raise TrainingDiverged(self._advice("the bound"))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        classifier, optimizer = self.model.classifier, self.model.optimizer
+        if not all(np.isfinite(w.numpy()).all() for w in classifier.trainable_variables):
+            raise TrainingDiverged(self._advice("a weight"))
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        done = epoch + 1
+        if done % self.settings.eval_every == 0 or done == self.settings.epochs:
+            values["val_accuracy"] = self._validate()
+        self._log(done, values)
+        checkpoints.save(self.folder, classifier, optimizer, done)
+
+    def _advice(self, what: str) -> str:
+        return (
+            f"{what} is not finite at step {int(self.model.optimizer.iterations)}; the checkpoint "
+            f"of the last whole epoch is kept in {self.folder}. Try a smaller learning rate"
+        )
+
+    def _validate(self) -> float:
+        logits_fn = lambda x: self.model.classifier.logits(x, seed=0)  # noqa: E731
+        predicted = predict(logits_fn, self.validation.pixels, batch_size=100).argmax(1)
+        return accuracy(predicted, self.validation.labels)
+
+    def _log(self, epoch: int, values: dict[str, float]) -> None:
+        self.rows.append({"epoch": str(epoch), **{n: repr(v) for n, v in values.items()}})
+        text = io.StringIO()
+        columns = dict.fromkeys(name for row in self.rows for name in row)
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.folder / "history.csv", text.getvalue())
+        with self.board.as_default():
+            for name, value in values.items():
+                tf.summary.scalar(name, value, step=epoch)
+        self.board.flush()
+
+
+def read_history(folder: pathlib.Path) -> list[dict[str, str]]:
+    """The rows of `history.csv`; none when there is no such file."""
+    path = folder / "history.csv"
+    return list(csv.DictReader(path.open())) if path.is_file() else []
+
+
+def train(
+    classifier: LatentClassifier,
+    train_split: Split,
+    validation: Split,
+    settings: TrainingSettings,
+    folder: pathlib.Path,
+    verbose: int | str = "auto",
+) -> int:
+    """Train, continuing from the folder's checkpoint if there is one; the epochs done before.
+
+    Raises:
+        TrainingDiverged: a loss or weight is not finite; the last whole epoch's checkpoint stays.
+        InputError: fewer images than one batch, or a checkpoint that does not fit.
+    """
+    steps = len(train_split) // settings.batch_size
+    if steps == 0:
+        raise InputError(
+            f"batch size {settings.batch_size} is more than the {len(train_split)} training "
+            "images; make it smaller"
+        )
+    trainer = BoundTrainer(classifier, settings.num_samples, settings.beta, settings.seed)
+    trainer.compile(published_adam(settings.learning_rate), jit_compile=False)
+    trainer.optimizer.build(classifier.trainable_variables)
+    epoch = checkpoints.restore(folder, classifier, trainer.optimizer)
+    num_classes = classifier.architecture.num_classes
+    trainer.fit(
+        batches(train_split, num_classes, settings.batch_size, settings.seed, epoch),
+        initial_epoch=epoch,
+        epochs=settings.epochs,
+        steps_per_epoch=steps,
+        callbacks=[_Journal(folder, validation.first(min(1000, len(validation))), settings, epoch)],
+        verbose=verbose,
+    )
+    return epoch

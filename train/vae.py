@@ -1,0 +1,92 @@
+"""Train a deep Bayes classifier: python train/vae.py GFZ --data fashion_mnist.
+
+The published settings are the defaults. The run folder holds config.json, checkpoint.npz (each
+epoch), history.csv and TensorBoard logs; --resume continues a run that was stopped.
+"""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import tensorflow as tf
+from absl import flags
+
+from tf_deepbayes import cli, data, legacy
+from tf_deepbayes.checkpoints import CONFIG, RunConfig, load_config, save_config
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.training import TrainingDiverged, TrainingSettings, train
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """The flags; training settings left out are the published ones of the data set."""
+    flags.DEFINE_string("data", "mnist", "data set: " + ", ".join(data.TASKS))
+    flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
+    flags.DEFINE_string("out", None, "run folder (default: runs/<data>/<model>)")
+    flags.DEFINE_bool("resume", False, "continue the run in the folder")
+    flags.DEFINE_integer("num_train", None, "use the first N training images only")
+    flags.DEFINE_integer("dim_z", None, "size of z")
+    flags.DEFINE_string("likelihood", "l2", "p(x|.): l2, l1, bernoulli, gaussian, …")
+    for field in dataclasses.fields(TrainingSettings):
+        define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
+        define(field.name, None, f"training setting, see TrainingSettings.{field.name}")
+
+
+def run_config(name: str, dataset: data.Dataset) -> RunConfig:
+    """The run that the flags describe."""
+    published = TrainingSettings.for_data(dataset.name)
+    given = {f.name: FLAGS[f.name].value for f in dataclasses.fields(TrainingSettings)}
+    changes = {name: value for name, value in given.items() if value is not None}
+    settings = dataclasses.replace(published, **changes)
+    sizes = {} if FLAGS.dim_z is None else {"dim_z": FLAGS.dim_z}
+    return RunConfig(
+        model=legacy.model_name(name),
+        data=dataset.name,
+        architecture=dataset.architecture.replace(**sizes),
+        likelihood=FLAGS.likelihood,
+        seed=settings.seed,
+        training={**dataclasses.asdict(settings), "num_train": FLAGS.num_train},
+    )
+
+
+def claim_folder(folder: pathlib.Path, config: RunConfig) -> None:
+    """Make a new run folder, or check that the one to resume is of the same run."""
+    if not (folder / CONFIG).exists():
+        return save_config(folder, config)
+    if not FLAGS.resume:
+        raise InputError(f"{folder} holds a run; pass --resume to continue it or another --out")
+    found = load_config(folder)
+    same = dataclasses.replace(config, training={**config.training, "epochs": None})
+    if dataclasses.replace(found, training={**found.training, "epochs": None}) != same:
+        raise InputError(
+            f"{folder} was trained with {found}, the flags say {config}; repeat the flags of the "
+            "run to resume it, or pass another --out"
+        )
+    return save_config(folder, config)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Train the classifier named on the command line."""
+    name = legacy.model_name(cli.one_argument(arguments, "the model: GFZ … GBY or A … G"))
+    tf.config.experimental.enable_op_determinism()
+    dataset = data.load(FLAGS.data, FLAGS.data_dir)
+    config = run_config(name, dataset)
+    train_split, model = dataset.train.first(FLAGS.num_train), config.build()
+    folder_name = name if FLAGS.dim_z is None else f"{name}_Z{FLAGS.dim_z}"
+    default = cli.project_runs(__file__) / dataset.name / folder_name
+    folder = pathlib.Path(FLAGS.out) if FLAGS.out else default
+    claim_folder(folder, config)
+    settings = dict(config.training)
+    settings.pop("num_train")
+    try:
+        train(model, train_split, dataset.test, TrainingSettings(**settings), folder)
+    except TrainingDiverged as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        sys.exit(1)
+    print(folder)
+
+
+if __name__ == "__main__":
+    cli.run(main, define_flags)
