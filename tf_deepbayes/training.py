@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import io
 import pathlib
+import time
 
 import keras
 import numpy as np
@@ -17,9 +18,10 @@ from tf_deepbayes import checkpoints
 from tf_deepbayes.axes import Tensor, log_mean_exp
 from tf_deepbayes.classifier import LatentClassifier, Terms
 from tf_deepbayes.data import Split
+from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import write_text
 from tf_deepbayes.metrics import accuracy, predict
-from tf_deepbayes.validation import InputError, check_count
+from tf_deepbayes.validation import check_count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +153,9 @@ class _Journal(keras.callbacks.Callback):
         self.rows = [row for row in read_history(folder) if int(row["epoch"]) <= epoch]
         self.board = tf.summary.create_file_writer(str(folder / "tensorboard"))
 
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.started = time.monotonic()
+
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if not np.isfinite((logs or {})["bound"]):
             raise TrainingDiverged(self._advice("the bound"))
@@ -160,6 +165,7 @@ class _Journal(keras.callbacks.Callback):
         if not all(np.isfinite(w.numpy()).all() for w in classifier.trainable_variables):
             raise TrainingDiverged(self._advice("a weight"))
         values = {name: float(value) for name, value in (logs or {}).items()}
+        values["seconds"] = round(time.monotonic() - self.started, 1)
         done = epoch + 1
         if done % self.settings.eval_every == 0 or done == self.settings.epochs:
             values["val_accuracy"] = self._validate()
