@@ -141,3 +141,12 @@ def load_params(model: LatentClassifier, params: Mapping[str, Array]) -> None:
             )
         for weight, name in zip(conditional.weights, group, strict=True):
             weight.assign(params[name])
+
+
+def parse_victim(name: str) -> tuple[str, int, int | None] | None:
+    """(model, K, dim_z or None) of a published victim name such as bayes_K10_Z32_A."""
+    match = re.fullmatch(r"bayes_K(\d+)(?:_Z(\d+))?_([A-G])(?:_cnn)?", name)
+    if match is None:
+        return None
+    num_samples, dim_z, letter = match.groups()
+    return LETTERS[letter], int(num_samples), int(dim_z) if dim_z else None

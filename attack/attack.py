@@ -1,0 +1,106 @@
+"""Attack a trained classifier: python attack/attack.py --victim GFZ --data mnist --eps 0.1,0.2.
+
+Writes <run>/attacks/<attack>_eps<eps>.json and, with --save, the images beside it as .npz.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import flags
+
+from tf_deepbayes import attacks, cli, data, results
+from tf_deepbayes.attacks.runner import Outcome, Target, run
+from tf_deepbayes.classifier import MODES
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.validation import check_count, check_eps
+from tf_deepbayes.victims import Victim
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """The flags; those of the published script keep their meaning."""
+    flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
+    flags.DEFINE_string("data", "mnist", "data set of the victim: " + ", ".join(data.TASKS))
+    flags.DEFINE_string("attack", "fgsm", "attack: " + ", ".join(attacks.ATTACKS))
+    flags.DEFINE_list("eps", ["0.1"], "sizes of the perturbation, separated by commas")
+    flags.DEFINE_bool("targeted", False, "attack towards each wrong class instead of away")
+    flags.DEFINE_bool("save", True, "save the adversarial images")
+    flags.DEFINE_integer("batch_size", 100, "images at a time")
+    flags.DEFINE_integer("num_images", None, "attack the first N test images only")
+    flags.DEFINE_integer("num_samples", None, "K (default: of the victim's name, or 10)")
+    flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
+    flags.DEFINE_integer("seed", 0, "of the classifier's noise")
+    flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
+    flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
+
+
+def eps_grid(values: Sequence[str]) -> list[float]:
+    """The ε-grid of the command line."""
+    try:
+        return [check_eps(float(value)) for value in values]
+    except ValueError as error:
+        raise InputError(f"--eps must be numbers separated by commas: {error}") from None
+
+
+def save(
+    victim: Victim,
+    attack: attacks.Attack,
+    eps: float,
+    target: Target,
+    found: Outcome,
+    num_images: int,
+) -> None:
+    """Images first, then the JSON that speaks of them."""
+    name = results.attack_name(FLAGS.attack, eps, attack.targeted)
+    folder = victim.folder / "attacks"
+    if FLAGS.save:
+        arrays = {
+            "adversarial": found.adversarial,
+            "labels": target.labels,
+            "attack_labels": target.attack_labels,
+            "clean_logits": target.clean_logits,
+            "adversarial_logits": found.logits,
+        }
+        results.write_attack_arrays(folder / f"{name}.npz", arrays)
+    settings = {
+        "attack": repr(attack),
+        "eps": eps,
+        "num_samples": victim.num_samples,
+        "mode": FLAGS.mode,
+        "seed": FLAGS.seed,
+        "num_images": num_images,
+        "images": f"{name}.npz" if FLAGS.save else None,
+    }
+    results.write_result(folder / f"{name}.json", "attack", victim.config, settings, found.figures)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Attack at each ε and print a line for it."""
+    if arguments or not FLAGS.victim:
+        raise InputError(f"expected --victim and flags only, got {list(arguments)}")
+    grid, size = eps_grid(FLAGS.eps), check_count("batch_size", FLAGS.batch_size)
+    runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
+    attack = attacks.get(FLAGS.attack)(targeted=FLAGS.targeted, batch_size=size)
+    victim = Victim.load(
+        FLAGS.victim, FLAGS.data, runs, FLAGS.num_samples, FLAGS.mode, FLAGS.seed
+    )
+    test = victim.load_data(FLAGS.data_dir).test.first(FLAGS.num_images)
+    make_target = Target.all_targets if FLAGS.targeted else Target.untargeted
+    target = make_target(victim.logits_fn, test.pixels, test.labels, size)
+    print(f"{victim.config.model} on {victim.config.data}: {attack}, {len(test)} images")
+    for eps in grid:
+        found = run(attack, victim.logits_fn, target, eps)
+        save(victim, attack, eps, target, found, len(test))
+        f = found.figures
+        print(
+            f"eps {eps:.2f}  success {f['success_rate']:.3f}  accuracy {f['clean_accuracy']:.3f}"
+            f" -> {f['accuracy']:.3f}  l2 {f['perturbation']['l2']['mean']:.2f}"
+            f"  zero gradients {f['zero_gradients']:.3f}"
+            f"  clean predictions that change {f['clean_prediction_changes']:.3f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    cli.run(main, define_flags)

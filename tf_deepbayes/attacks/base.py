@@ -1,0 +1,63 @@
+"""What an attack is: a frozen description, called on any classifier's logits."""
+
+import abc
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tf_deepbayes.axes import Array, ArrayLike, LogitsFn, Tensor
+from tf_deepbayes.metrics import padded
+from tf_deepbayes.validation import check_eps, check_labels, check_pixels
+
+PIXEL_MIN, PIXEL_MAX = 0.0, 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Attack(abc.ABC):
+    """`attack(logits_fn, x, y, eps)` → adversarial images.
+
+    Attributes:
+        targeted: move towards the labels given instead of away from them.
+        batch_size: images at a time; a short last batch is padded, so there is one trace. Keep
+            one `logits_fn` for many calls: each new function is traced again.
+    """
+
+    targeted: bool = False
+    batch_size: int = 100
+
+    def __call__(self, logits_fn: LogitsFn, x: ArrayLike, y: ArrayLike, eps: float) -> Array:
+        """Attack every image.
+
+        Args:
+            logits_fn: `[B, H, W, channels]` → logits `[B, C]`; not probabilities.
+            x: images `[N, H, W, channels]`, pixels in [0, 1].
+            y: integer `[N]` or one-hot `[N, C]` labels: true ones, or targets if `targeted`.
+            eps: size of the perturbation, in pixels and the attack's norm.
+
+        Returns:
+            `[N, H, W, channels]` float32 in [0, 1]; x itself when eps is 0.
+
+        Raises:
+            InputError: images out of range, labels that do not fit them, or a negative eps.
+        """
+        x, eps = check_pixels(x), check_eps(eps)
+        labels = check_labels(y, count=len(x))
+        if eps == 0.0 or not len(x):
+            return x.copy()
+        results = [
+            self.perturb(logits_fn, images, label, eps).numpy()[:count]
+            for (images, count), (label, _) in zip(
+                padded(x, self.batch_size), padded(labels, self.batch_size), strict=True
+            )
+        ]
+        return np.concatenate(results)
+
+    @abc.abstractmethod
+    def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        """The attack on one batch: x `[B, …]`, integer y `[B]`, eps above 0."""
+
+
+def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
+    """The published loss, −log softmax(logits)[label] per image, nats."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)

@@ -1,0 +1,35 @@
+"""Signs that an attack failed for reasons of its own (Carlini et al. 2019)."""
+
+import numpy as np
+import tensorflow as tf
+from cleverhans.tf2.utils import compute_gradient
+
+from tf_deepbayes.attacks.base import cross_entropy
+from tf_deepbayes.axes import Array, LogitsFn
+from tf_deepbayes.metrics import padded, predict
+
+# Above this share of images without a gradient a success rate says nothing about robustness.
+ZERO_GRADIENT_WARNING = 0.01
+
+
+def zero_gradients(
+    logits_fn: LogitsFn, x: Array, labels: Array, targeted: bool = False, batch_size: int = 100
+) -> Array:
+    """Whether the cross-entropy gradient of each image is exactly zero, `[N]` bool.
+
+    Logits that differ by a hundred nats leave float32 cross-entropy without a gradient; a gradient
+    attack then fails whatever the model's robustness.
+    """
+    found = []
+    pairs = zip(padded(x, batch_size), padded(labels, batch_size), strict=True)
+    for (images, count), (label, _) in pairs:
+        gradient = compute_gradient(logits_fn, cross_entropy, images, label, targeted)
+        axes = list(range(1, gradient.shape.rank))
+        found.append(tf.reduce_all(gradient == 0.0, axes).numpy()[:count])
+    return np.concatenate(found)
+
+
+def prediction_changes(logits_fn: LogitsFn, x: Array, predicted: Array, batch_size: int = 100) -> float:
+    """Share of images whose predicted class differs in another draw of the classifier's noise."""
+    again = predict(logits_fn, x, batch_size).argmax(1)
+    return float(np.mean(again != predicted))

@@ -1,0 +1,259 @@
+"""Detectors of adversarial images, on logits only (Li et al. 2019, section 3.2).
+
+A detector is fitted on the logits log p̂(x, y_c) of training images. Its score is high where an
+image looks unlike them, and it rejects an image whose score is above the threshold of the class F(x)
+that it is given, set for a false-positive rate on the training images.
+"""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.special import log_softmax, logsumexp
+
+from tf_deepbayes.axes import Array, ArrayLike
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.validation import check_labels
+
+# The published search for α: bisection of [0, 3], to within 0.01% of the rate wanted.
+ALPHA_MAX, ALPHA_STEPS, RATE_TOLERANCE = 3.0, 20, 1e-4
+
+
+def published_threshold(scores: Array, false_positive_rate: float) -> tuple[float, float]:
+    """mean + α·std with α in [0, 3] by bisection: (threshold, α).
+
+    Where the rate jumps across the one wanted, the search ends at the jump, on either side.
+    """
+    mean, std = scores.mean(), scores.std()
+    low, high, alpha = 0.0, ALPHA_MAX, ALPHA_MAX / 2
+    for _ in range(ALPHA_STEPS):
+        rate = np.mean(scores > mean + alpha * std)
+        if abs(rate - false_positive_rate) <= RATE_TOLERANCE:
+            break
+        low, high = (alpha, high) if rate > false_positive_rate else (low, alpha)
+        alpha = (low + high) / 2
+    return float(mean + alpha * std), alpha
+
+
+def quantile_threshold(scores: Array, false_positive_rate: float) -> tuple[float, float]:
+    """The smallest score that at most this share of the scores exceeds: (threshold, α)."""
+    threshold = float(np.quantile(scores, 1.0 - false_positive_rate, method="higher"))
+    std = scores.std()
+    return threshold, float((threshold - scores.mean()) / std) if std > 0 else 0.0
+
+
+THRESHOLDS: dict[str, Callable[[Array, float], tuple[float, float]]] = {
+    "published": published_threshold,
+    "quantile": quantile_threshold,
+}
+
+
+def _check_logits(logits: ArrayLike, num_classes: int | None = None) -> Array:
+    logits = np.asarray(logits)
+    if logits.ndim != 2 or not len(logits) or (num_classes and logits.shape[1] != num_classes):
+        raise InputError(
+            f"logits must be [N, {num_classes or 'C'}] with N of at least 1, got "
+            f"{list(logits.shape)}"
+        )
+    if not np.isfinite(logits).all():
+        raise InputError("logits must be finite, got NaN or infinite values; drop those images")
+    return logits.astype(np.float64)
+
+
+class Detector(abc.ABC):
+    """Rejects images whose score exceeds the threshold of their predicted class.
+
+    Args:
+        threshold: "published" mean + α·std, or "quantile", exact on the training scores.
+    """
+
+    needs_density = True  # whether the logits have to be log p(x, y), not only log p(y|x) + const
+
+    def __init__(self, threshold: str = "published") -> None:
+        if threshold not in THRESHOLDS:
+            raise InputError(f"threshold must be one of {', '.join(THRESHOLDS)}, got {threshold!r}")
+        self.threshold = threshold
+        self.thresholds: Array | None = None  # [C]
+        self.alphas: Array | None = None  # [C]
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """Its name in result files."""
+
+    @abc.abstractmethod
+    def class_scores(self, logits: Array) -> Array:
+        """The score of each image against each class, `[N, C]`."""
+
+    def prepare(self, logits: Array, labels: Array) -> None:
+        """Fit what the score needs, before the thresholds."""
+
+    def rows_of_class(self, labels: Array, c: int) -> Array:
+        """Which training images set the threshold of class c: those labelled c."""
+        return labels == c
+
+    def fit(
+        self, logits: ArrayLike, labels: ArrayLike, false_positive_rate: float = 0.05
+    ) -> "Detector":
+        """Set the thresholds on training logits `[N, C]` and their labels; returns itself.
+
+        Raises:
+            InputError: a class without training images, or a rate outside (0, 1).
+        """
+        logits = _check_logits(logits)
+        labels = check_labels(labels, logits.shape[1], len(logits))
+        if not 0.0 < false_positive_rate < 1.0:
+            raise InputError(f"false_positive_rate must be in (0, 1), got {false_positive_rate}")
+        missing = sorted(set(range(logits.shape[1])) - set(labels.tolist()))
+        if missing:
+            raise InputError(f"no training images of classes {missing}; fit on more images")
+        self.prepare(logits, labels)
+        scores, fits = self.class_scores(logits), []
+        for c in range(logits.shape[1]):
+            own = scores[self.rows_of_class(labels, c), c]
+            fits.append(THRESHOLDS[self.threshold](own, false_positive_rate))
+        self.thresholds, self.alphas = np.array(fits).T
+        return self
+
+    def score(self, logits: ArrayLike, predicted: ArrayLike | None = None) -> Array:
+        """Score of each image against its predicted class, `[N]`, nats; high is suspicious."""
+        logits = _check_logits(logits)
+        predicted = self._predicted(logits, predicted)
+        return self.class_scores(logits)[np.arange(len(logits)), predicted]
+
+    def reject(self, logits: ArrayLike, predicted: ArrayLike | None = None) -> Array:
+        """Whether each image is rejected, `[N]` bool.
+
+        Args:
+            logits: `[N, C]`.
+            predicted: the class whose threshold applies; argmax of the logits when not given.
+        """
+        if self.thresholds is None:
+            raise InputError("the detector has no thresholds yet; call fit(logits, labels) first")
+        logits = _check_logits(logits, len(self.thresholds))
+        predicted = self._predicted(logits, predicted)
+        return self.score(logits, predicted) > self.thresholds[predicted]
+
+    @staticmethod
+    def _predicted(logits: Array, predicted: ArrayLike | None) -> Array:
+        if predicted is None:
+            return logits.argmax(1)
+        return check_labels(predicted, logits.shape[1], len(logits))
+
+
+class Marginal(Detector):
+    """−log p̂(x), p̂(x) = Σ_c p̂(x, y_c), against one threshold."""
+
+    name = "marginal"
+
+    def class_scores(self, logits: Array) -> Array:
+        marginal = -logsumexp(logits, axis=1, keepdims=True)
+        return np.broadcast_to(marginal, logits.shape)
+
+    def rows_of_class(self, labels: Array, c: int) -> Array:
+        return np.ones(len(labels), bool)
+
+
+class Logit(Detector):
+    """−log p̂(x, F(x)), against one threshold per class."""
+
+    name = "logit"
+
+    def class_scores(self, logits: Array) -> Array:
+        return -logits
+
+
+class Divergence(Detector):
+    """D[p_c ‖ p(y|x)], c = F(x), p_c the mean p(y|x) of the training images of class c.
+
+    Args:
+        divergence: "kl" (published) or "tv", total variation.
+    """
+
+    needs_density = False
+
+    def __init__(self, divergence: str = "kl", threshold: str = "published") -> None:
+        if divergence not in DIVERGENCES:
+            names = ", ".join(DIVERGENCES)
+            raise InputError(f"divergence must be one of {names}, got {divergence!r}")
+        super().__init__(threshold)
+        self.divergence = divergence
+        self.class_probabilities: Array | None = None  # [C, C], row c is p_c
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The name of the divergence."""
+        return self.divergence
+
+    def prepare(self, logits: Array, labels: Array) -> None:
+        probabilities = np.exp(log_softmax(logits, axis=1))
+        classes = range(logits.shape[1])
+        self.class_probabilities = np.stack([probabilities[labels == c].mean(0) for c in classes])
+
+    def class_scores(self, logits: Array) -> Array:
+        if self.class_probabilities is None:
+            raise InputError("the detector is not fitted yet; call fit(logits, labels) first")
+        return DIVERGENCES[self.divergence](self.class_probabilities, log_softmax(logits, axis=1))
+
+
+def _kl(p: Array, log_q: Array) -> Array:
+    """KL[p_c ‖ q_n] in nats, `[N, C]`; 0 · log 0 = 0."""
+    negative_entropy = np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=1)
+    return negative_entropy - log_q @ p.T
+
+
+def _total_variation(p: Array, log_q: Array) -> Array:
+    """½ Σ |p_c − q_n|, `[N, C]`."""
+    return 0.5 * np.abs(p[None] - np.exp(log_q)[:, None]).sum(-1)
+
+
+DIVERGENCES: dict[str, Callable[[Array, Array], Array]] = {"kl": _kl, "tv": _total_variation}
+
+
+def detection_figures(
+    detector: Detector,
+    clean_logits: Array,
+    clean_labels: Array,
+    adversarial_logits: Array,
+    labels: Array,
+    predicted: Array,
+) -> dict[str, Any]:
+    """How a fitted detector fares on one saved attack.
+
+    Args:
+        clean_logits: the guard's, of clean test images with `clean_labels`.
+        adversarial_logits: the guard's, of the attacked images with true `labels`.
+        predicted: the class that the victim gives each attacked image.
+
+    Returns:
+        `detection_rate`: share of the successful attacks (predicted ≠ label) that is rejected;
+        `detection_rate_class_mean`: the published figure, unweighted mean over predicted classes;
+        `false_positive_rate`: share of clean test images rejected; `misclassified_undetected`:
+        share of all attacked images that fool the victim and pass; per class; the thresholds.
+    """
+    rejected = detector.reject(adversarial_logits, predicted)
+    success = predicted != labels
+    classes = range(clean_logits.shape[1])
+    per_class = [_share(rejected, success & (predicted == c)) for c in classes]
+    seen = [rate for rate in per_class if rate is not None]
+    false_positives = detector.reject(clean_logits)
+    return {
+        "detector": detector.name,
+        "threshold": detector.threshold,
+        "detection_rate": _share(rejected, success),
+        "detection_rate_class_mean": float(np.mean(seen)) if seen else None,
+        "detection_rate_per_class": per_class,
+        "false_positive_rate": float(false_positives.mean()),
+        "false_positive_rate_per_class": [
+            _share(false_positives, clean_labels == c) for c in classes
+        ],
+        "misclassified_undetected": float(np.mean(success & ~rejected)),
+        "successful_attacks": int(success.sum()),
+        "thresholds": np.asarray(detector.thresholds).tolist(),
+        "alphas": np.asarray(detector.alphas).tolist(),
+    }
+
+
+def _share(hits: Array, among: Array) -> float | None:
+    return float(hits[among].mean()) if among.any() else None

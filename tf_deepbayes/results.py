@@ -1,0 +1,72 @@
+"""One JSON per result, with all that is needed to run it again; images in an .npz beside it."""
+
+import os
+import pathlib
+import platform
+import sys
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_deepbayes.axes import Array
+from tf_deepbayes.checkpoints import RunConfig, versions
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.files import read_json, write_atomically, write_json
+
+ATTACK_ARRAYS = ("adversarial", "labels", "attack_labels", "clean_logits", "adversarial_logits")
+
+
+def provenance() -> dict[str, Any]:
+    """The command, library versions and machine of a result."""
+    return {
+        "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
+        "versions": versions(),
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def attack_name(attack: str, eps: float, targeted: bool = False) -> str:
+    """Name of a saved attack, as published: fgsm_eps0.10."""
+    return f"{attack}_eps{eps:.2f}" + ("_targeted" if targeted else "")
+
+
+def write_result(
+    path: pathlib.Path, kind: str, config: RunConfig, settings: Mapping[str, Any], figures: Any
+) -> None:
+    """Write a result's JSON: kind, model, data, settings, figures, provenance."""
+    content = {
+        "kind": kind,
+        "model": config.model,
+        "data": config.data,
+        "settings": dict(settings),
+        "figures": figures,
+        "provenance": provenance(),
+    }
+    write_json(path, content)
+
+
+def read_result(path: pathlib.Path, kind: str) -> dict[str, Any]:
+    """A result's JSON; InputError when it is missing or of another kind."""
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("kind") != kind:
+        raise InputError(f"{path} is not the result of kind {kind!r} that was expected")
+    return content
+
+
+def write_attack_arrays(path: pathlib.Path, arrays: Mapping[str, Array]) -> None:
+    """Write a saved attack's arrays (`ATTACK_ARRAYS`)."""
+    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+
+
+def read_attack_arrays(path: pathlib.Path) -> dict[str, Array]:
+    """A saved attack's arrays; InputError when missing or damaged."""
+    if not path.is_file():
+        raise InputError(f"no saved attack {path}; run attack/attack.py with --save first")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in ATTACK_ARRAYS}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is damaged ({error}); run the attack again") from None

@@ -1,0 +1,83 @@
+"""A trained classifier as a command line names it: its run folder, its logits, its images."""
+
+import dataclasses
+import functools
+import pathlib
+
+from tf_deepbayes import checkpoints, data, legacy
+from tf_deepbayes.axes import LogitsFn
+from tf_deepbayes.classifier import LatentClassifier
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.validation import check_count
+
+DEFAULT_NUM_SAMPLES = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Victim:
+    """A trained classifier and how it is sampled.
+
+    Attributes:
+        folder: its run folder.
+        num_samples: K of prediction.
+        logits_fn: `[B, …]` → `[B, C]` with fresh noise at each call; one function, one trace.
+    """
+
+    folder: pathlib.Path
+    config: checkpoints.RunConfig
+    model: LatentClassifier
+    num_samples: int
+    logits_fn: LogitsFn
+
+    @classmethod
+    def load(
+        cls,
+        name: str,
+        data_name: str,
+        runs: pathlib.Path,
+        num_samples: int | None = None,
+        mode: str = "sample",
+        seed: int = 0,
+    ) -> "Victim":
+        """The classifier of a run folder, of a model's name or letter, or of a published name.
+
+        Args:
+            name: a path, GFZ … GBY, A … G, or such as bayes_K10_A and bayes_K10_Z32_A.
+            data_name: data set of the run, where the name is not a path.
+            runs: folder of all runs, `<data>/<model>` below it.
+            num_samples: K; the published name's or 10 when None.
+            mode: how z is sampled, see `LatentClassifier.log_weights`.
+            seed: of the noise drawn.
+        """
+        folder, published_samples = find_run(name, data_name, runs)
+        model, config = checkpoints.load_model(folder)
+        model.generator.reset_from_seed(seed)
+        count = check_count("num_samples", num_samples or published_samples)
+        logits_fn = functools.partial(model.logits, num_samples=count, mode=mode)
+        return cls(folder, config, model, count, logits_fn)
+
+    def load_data(self, data_dir: str | None) -> data.Dataset:
+        """The data set it was trained on."""
+        return data.load(self.config.data, data_dir)
+
+
+def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Path, int]:
+    """(run folder, K) of what a command line calls a victim or guard."""
+    published = legacy.parse_victim(name)
+    if published is not None:
+        model, num_samples, dim_z = published
+        return runs / data_name / run_name(model, dim_z), num_samples
+    if (pathlib.Path(name) / checkpoints.CONFIG).is_file():
+        return pathlib.Path(name), DEFAULT_NUM_SAMPLES
+    try:
+        return runs / data_name / legacy.model_name(name), DEFAULT_NUM_SAMPLES
+    except InputError:
+        raise InputError(
+            f"no run {name!r}: expected a run folder (with {checkpoints.CONFIG}), a model GFZ … "
+            "GBY or A … G trained on --data, or a published name such as bayes_K10_A"
+        ) from None
+
+
+def run_name(model: str, dim_z: int | None) -> str:
+    """Folder name of a run: the model, and z's size where it is not the published one."""
+    return model if dim_z is None else f"{model}_Z{dim_z}"
