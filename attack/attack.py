@@ -82,20 +82,18 @@ def main(arguments: Sequence[str]) -> None:
     grid, size = eps_grid(FLAGS.eps), check_count("batch_size", FLAGS.batch_size)
     runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
     attack = attacks.get(FLAGS.attack)(targeted=FLAGS.targeted, batch_size=size)
-    victim = Victim.load(
-        FLAGS.victim, FLAGS.data, runs, FLAGS.num_samples, FLAGS.mode, FLAGS.seed
-    )
+    victim = Victim.load(FLAGS.victim, FLAGS.data, runs, FLAGS.num_samples, FLAGS.mode, FLAGS.seed)
     test = victim.load_data(FLAGS.data_dir).test.first(FLAGS.num_images)
-    make_target = Target.all_targets if FLAGS.targeted else Target.untargeted
-    target = make_target(victim.logits_fn, test.pixels, test.labels, size)
+    target = Target.of(victim.logits_fn, test.pixels, test.labels, FLAGS.targeted, size)
     print(f"{victim.config.model} on {victim.config.data}: {attack}, {len(test)} images")
     for eps in grid:
         found = run(attack, victim.logits_fn, target, eps)
         save(victim, attack, eps, target, found, len(test))
         f = found.figures
         print(
-            f"eps {eps:.2f}  success {f['success_rate']:.3f}  accuracy {f['clean_accuracy']:.3f}"
-            f" -> {f['accuracy']:.3f}  l2 {f['perturbation']['l2']['mean']:.2f}"
+            f"eps {eps:.2f}  success {cli.share(f['success_rate'])}"
+            f"  accuracy {f['clean_accuracy']:.3f} -> {f['accuracy']:.3f}"
+            f"  l2 {f['perturbation']['l2']['mean']:.2f}"
             f"  zero gradients {f['zero_gradients']:.3f}"
             f"  clean predictions that change {f['clean_prediction_changes']:.3f}",
             flush=True,

@@ -54,7 +54,9 @@ def alternate(ours: Timed, theirs: Timed, repeats: int) -> tuple[float, float]:
     return statistics.median(times[0]), statistics.median(times[1])
 
 
-def gradient_of(logits_fn: Callable[[Tensor], Tensor], labels: Tensor) -> Callable[[Tensor], Tensor]:
+def gradient_of(
+    logits_fn: Callable[[Tensor], Tensor], labels: Tensor
+) -> Callable[[Tensor], Tensor]:
     """x → gradient of the summed cross-entropy."""
 
     @tf.function
@@ -67,7 +69,9 @@ def gradient_of(logits_fn: Callable[[Tensor], Tensor], labels: Tensor) -> Callab
     return gradient
 
 
-def training_steps(model: LatentClassifier, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Timed, Timed]:
+def training_steps(
+    model: LatentClassifier, x: Tensor, y: Tensor, noise: Tensor
+) -> tuple[Timed, Timed]:
     """One Adam step of the library and of the reference, on the same batch and noise."""
     trainer = BoundTrainer(model)
     trainer.compile(published_adam(1e-6))
@@ -134,7 +138,9 @@ def main(arguments: Sequence[str]) -> None:
     """Print a table: library rate, reference rate, ratio."""
     if arguments:
         raise InputError(f"expected flags only, got {list(arguments)}")
-    print(f"{FLAGS.sizes} sizes, K = {FLAGS.num_samples}, batch {FLAGS.batch_size}; training batch 50")
+    print(
+        f"{FLAGS.sizes} sizes, K = {FLAGS.num_samples}, batch {FLAGS.batch_size}; training batch 50"
+    )
     print("model   logits/s  (×)      gradients/s  (×)      steps/s  (×)")
     rows = []
     for name in FLAGS.models:

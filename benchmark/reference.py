@@ -117,10 +117,6 @@ FORMULAS: dict[str, Formula] = {
     "DBX": lambda r, x, y, z: (
         r.log_p_z("p_z_x", z, r._features("p_z_x", x)) + r.log_p_y("p_y_z", y, z)
     ),
-    "GBZ": lambda r, x, y, z: (
-        log_normal(z) + r.log_p_y("p_y_z", y, z) + r.log_p_x("p_x_z", x, z)
-    ),
-    "GBY": lambda r, x, y, z: (
-        _log_uniform(y) + r.log_p_z("p_z_y", z, y) + r.log_p_x("p_x_z", x, z)
-    ),
+    "GBZ": lambda r, x, y, z: log_normal(z) + r.log_p_y("p_y_z", y, z) + r.log_p_x("p_x_z", x, z),
+    "GBY": lambda r, x, y, z: _log_uniform(y) + r.log_p_z("p_z_y", z, y) + r.log_p_x("p_x_z", x, z),
 }

@@ -11,6 +11,7 @@ from typing import Any
 from absl import flags
 
 from tf_deepbayes import cli, data, detection, metrics, results
+from tf_deepbayes.detection_figures import detection_figures
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.validation import check_count
 from tf_deepbayes.victims import Victim
@@ -63,7 +64,7 @@ def detect(victim: Victim, guard: Victim) -> list[dict[str, Any]]:
     predicted = (saved["adversarial_logits"] if own else adversarial_logits).argmax(1)
     rate = FLAGS.false_positive_rate / 100.0
     return [
-        detection.detection_figures(
+        detection_figures(
             detector.fit(train_logits, train.labels, rate),
             clean_logits,
             clean.labels,
@@ -97,9 +98,8 @@ def main(arguments: Sequence[str]) -> None:
     path = victim.folder / "detection" / f"{name}.json"
     results.write_result(path, "detection", victim.config, settings, figures)
     for row in figures:
-        rate = row["detection_rate"]
         print(
-            f"{row['detector']:9} detects {'–' if rate is None else f'{rate:.3f}'} of "
+            f"{row['detector']:9} detects {cli.share(row['detection_rate'])} of "
             f"{row['successful_attacks']} successful attacks  "
             f"false positives {row['false_positive_rate']:.3f}  "
             f"misclassified and undetected {row['misclassified_undetected']:.3f}"

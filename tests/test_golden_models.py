@@ -1,6 +1,7 @@
 """The seven models against the published code's own numbers."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_input_gradients_equal_the_published_ones(name: str) -> None:
             loss = loss_fn()  # type: ignore[operator]
         return tape.gradient(loss, x).numpy()
 
-    def cross_entropy(**options: object) -> object:
+    def cross_entropy(**options: Any) -> object:
         loss = tf.nn.softmax_cross_entropy_with_logits
         return lambda: tf.reduce_mean(loss(data["y_onehot"], model.logits(x, **options)))
 

@@ -72,7 +72,9 @@ class Architecture:
     @classmethod
     def from_dict(cls, sizes: dict[str, Any]) -> "Architecture":
         """The inverse of `to_dict`."""
-        lists = {name: tuple(v) if isinstance(v, list) else v for name, v in sizes.items()}
+        lists: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in sizes.items()
+        }
         return cls(**lists)
 
 
@@ -81,6 +83,4 @@ MNIST = Architecture(input_shape=(28, 28, 1))
 CIFAR = Architecture(
     input_shape=(32, 32, 3), num_classes=2, dim_z=128, dim_h=1000, channels=(64, 128, 256)
 )
-FUSION = Architecture(
-    input_shape=(8192,), dim_z=128, dim_h=1000, channels=(), hidden_layers=2
-)
+FUSION = Architecture(input_shape=(8192,), dim_z=128, dim_h=1000, channels=(), hidden_layers=2)

@@ -5,15 +5,19 @@ nothing is tiled. Log densities are natural logarithms, in nats.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
-Array = np.ndarray
-Tensor = tf.Tensor
-ArrayLike = Any  # whatever tf.convert_to_tensor takes: a tensor, an array, nested lists
-LogitsFn = Callable[[Tensor], Tensor]  # [B, H, W, channels] -> [B, C]
+Array: TypeAlias = np.ndarray
+Tensor: TypeAlias = tf.Tensor
+Distribution: TypeAlias = tfp.distributions.Distribution
+ArrayLike: TypeAlias = Any  # whatever tf.convert_to_tensor takes: a tensor, an array, nested lists
+# factor → log density in nats, broadcastable to [K, C, B]
+Terms: TypeAlias = dict[str, Tensor]
+LogitsFn: TypeAlias = Callable[[Tensor], Tensor]  # [B, H, W, channels] -> [B, C]
 
 
 def log_mean_exp(log_values: Tensor, axis: int) -> Tensor:
@@ -30,9 +34,7 @@ def over_leading_axes(network: Callable[[Tensor], Tensor], inputs: Tensor) -> Te
     return tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], tf.shape(outputs)[1:]], 0))
 
 
-def map_blocks(
-    block_fn: Callable[[Tensor, Tensor], Tensor], total: Tensor, size: Tensor
-) -> Tensor:
+def map_blocks(block_fn: Callable[[Tensor, Tensor], Tensor], total: Tensor, size: Tensor) -> Tensor:
     """Concatenate block_fn(start, stop) along axis 0 over consecutive ranges of [0, total).
 
     The blocks run one after another, so that the memory of a forward pass is that of one block.

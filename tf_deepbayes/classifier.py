@@ -5,7 +5,6 @@ A subclass names its factors and nothing else; inference and training are fixed 
 
 import abc
 import math
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -14,13 +13,12 @@ import tensorflow as tf
 
 from tf_deepbayes import likelihoods
 from tf_deepbayes.architecture import Architecture
-from tf_deepbayes.axes import ArrayLike, Tensor, log_mean_exp, map_blocks
-from tf_deepbayes.conditionals import Conditionals, Observed, diagonal_normal, tfd
+from tf_deepbayes.axes import ArrayLike, Distribution, Tensor, Terms, log_mean_exp
+from tf_deepbayes.conditionals import Conditionals, Observed, diagonal_normal
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.inference import InferenceGraphs
 from tf_deepbayes.validation import check_count, check_inputs, check_labels, check_noise
 
-Terms = dict[str, Tensor]  # factor → log density in nats, broadcastable to [K, C, B]
-Draw = Callable[[Tensor, Tensor], Tensor]  # (first, last + 1 sample) → noise [k, C, B, dim_z]
 
 # Decodes per block: near the cache, not only within memory. Measured by `make bench`.
 BLOCK_SIZE_DECODER, BLOCK_SIZE_DENSE = 500, 20_000
@@ -44,9 +42,7 @@ class LatentClassifier(keras.Model, abc.ABC):
 
     beta_factors: tuple[str, ...] = ()  # the log densities that the published beta scales
 
-    def __init__(
-        self, architecture: Architecture, likelihood: str = "l2", seed: int = 0
-    ) -> None:
+    def __init__(self, architecture: Architecture, likelihood: str = "l2", seed: int = 0) -> None:
         super().__init__(name=type(self).__name__.lower())
         self.architecture, self.seed = architecture, seed
         self.likelihood = likelihoods.get(likelihood)
@@ -58,7 +54,7 @@ class LatentClassifier(keras.Model, abc.ABC):
         self.block_size = BLOCK_SIZE_DECODER if self.has_p_x else BLOCK_SIZE_DENSE
         self.generator = tf.random.Generator.from_seed(seed)
         self.built = True
-        self._compile_inference()
+        self._graphs = InferenceGraphs(self)
 
     @abc.abstractmethod
     def build_factors(self, make: Conditionals) -> None:
@@ -68,7 +64,7 @@ class LatentClassifier(keras.Model, abc.ABC):
     def log_joint(self, x: Observed, y: Tensor, z: Tensor) -> Terms:
         """{factor: log density}, broadcastable to `[K, C, B]`; y one-hot `[C or 1, B or 1, C]`."""
 
-    def latent_prior(self, y: Tensor) -> tfd.Distribution:
+    def latent_prior(self, y: Tensor) -> Distribution:
         """p(z) or p(z|y): where z comes from when an image is generated."""
         return self.p_z
 
@@ -79,8 +75,6 @@ class LatentClassifier(keras.Model, abc.ABC):
     def log_p_x(self, x: Observed) -> Tensor:
         """p_D(x) of the discriminative models: nothing is modelled, 0."""
         return tf.zeros(tf.shape(x.pixels)[0])
-
-    # --- inference -------------------------------------------------------------------------------
 
     def observe(self, x: Tensor) -> Observed:
         """x `[B, *input_shape]` with all that depends on it alone, computed once."""
@@ -124,16 +118,16 @@ class LatentClassifier(keras.Model, abc.ABC):
         dim_z = self.architecture.dim_z
         if noise is not None:
             noise = check_noise(noise, self.architecture.num_classes, x.shape[0], dim_z)
-            return self._weights_from_noise(x, noise, block, beta)
+            return self._graphs.from_noise(x, noise, block, beta)
         check_count("num_samples", num_samples)
         if mode == "mean":
-            return self._weights_from_noise(x, tf.zeros([1, 1, 1, dim_z]), block, beta)
+            return self._graphs.from_noise(x, tf.zeros([1, 1, 1, dim_z]), block, beta)
         if mode == "fixed":
-            return self._weights_from_noise(x, fixed_noise(num_samples, dim_z), block, beta)
+            return self._graphs.from_noise(x, fixed_noise(num_samples, dim_z), block, beta)
         if mode == "zero":
-            return self._weights_at(x, tf.zeros([1, 1, 1, dim_z]), block, beta)
+            return self._graphs.at(x, tf.zeros([1, 1, 1, dim_z]), block, beta)
         seeds = self._seeds(seed)
-        return self._weights_from_seed(x, seeds, tf.constant(num_samples), block, beta)
+        return self._graphs.from_seed(x, seeds, tf.constant(num_samples), block, beta)
 
     def logits(
         self, x: ArrayLike, noise: ArrayLike | None = None, num_samples: int = 10, **options: Any
@@ -182,15 +176,13 @@ class LatentClassifier(keras.Model, abc.ABC):
         labels = check_labels(y, self.architecture.num_classes, x.shape[0])
         if noise is None:
             shape = [check_count("num_samples", num_samples), 1, len(labels)]
-            noise = tf.random.stateless_normal(
-                [*shape, self.architecture.dim_z], self._seeds(seed)
-            )
+            noise = tf.random.stateless_normal([*shape, self.architecture.dim_z], self._seeds(seed))
         else:
             noise = tf.convert_to_tensor(noise)
             noise = noise[:, None] if noise.shape.rank == 3 else noise
             noise = check_noise(noise, 1, len(labels), self.architecture.dim_z)
         one_hot = tf.one_hot(labels, self.architecture.num_classes)
-        log_w = self._bound_weights(x, one_hot, noise, tf.constant(beta, tf.float32))
+        log_w = self._graphs.bound_weights(x, one_hot, noise, tf.constant(beta, tf.float32))
         return log_mean_exp(log_w, 0) if importance_weighted else tf.reduce_mean(log_w, 0)
 
     def bound_terms(self, x: Tensor, y: Tensor, noise: Tensor) -> Terms:
@@ -206,7 +198,12 @@ class LatentClassifier(keras.Model, abc.ABC):
         """
         observed = self.observe(x)
         q = self.q_z_xy(observed, y[None]).distribution
-        return self._terms(observed, y[None], q.loc, q.scale, q.loc + q.scale * noise)
+        return self.terms(observed, y[None], q.loc, q.scale, q.loc + q.scale * noise)
+
+    def terms(self, x: Observed, y: Tensor, loc: Tensor, scale: Tensor, z: Tensor) -> Terms:
+        """`log_joint` and −log q at z, where q(z|x,y) = N(loc, diag scale²)."""
+        log_q = diagonal_normal(loc, scale).log_prob(z)
+        return {**self.log_joint(x, y, z), "q(z|x,y)": -log_q}
 
     def weigh(self, terms: Terms, beta: Tensor | float = 1.0) -> Tensor:
         """Σ of the terms, those in `beta_factors` times beta (the published use of beta)."""
@@ -220,88 +217,6 @@ class LatentClassifier(keras.Model, abc.ABC):
         label = -math.log(self.architecture.num_classes) - math.log(0.1) if has_p_y else 0.0
         pixels = self.architecture.num_pixels * self.likelihood.offset if self.has_p_x else 0.0
         return pixels + label
-
-    # --- graph -----------------------------------------------------------------------------------
-
-    def _compile_inference(self) -> None:
-        """One trace each for all batch sizes, K and block sizes."""
-        x = tf.TensorSpec([None, *self.architecture.input_shape], tf.float32)
-        noise = tf.TensorSpec([None, None, None, self.architecture.dim_z], tf.float32)
-        y = tf.TensorSpec([None, self.architecture.num_classes], tf.float32)
-        whole, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
-        seeds = tf.TensorSpec([2], tf.int32)
-
-        def from_noise(x, noise, block, beta):  # type: ignore[no-untyped-def]
-            return self._in_blocks(x, self._given(noise), tf.shape(noise)[0], block, beta)
-
-        def at(x, z, block, beta):  # type: ignore[no-untyped-def]
-            return self._in_blocks(x, self._given(z), tf.shape(z)[0], block, beta, at=True)
-
-        def from_seed(x, seeds, num_samples, block, beta):  # type: ignore[no-untyped-def]
-            return self._in_blocks(x, self._drawn(seeds, x), num_samples, block, beta)
-
-        def bound_weights(x, y, noise, beta):  # type: ignore[no-untyped-def]
-            return self.weigh(self.bound_terms(x, y, noise), beta)[:, 0]
-
-        def compiled(function, *signature):  # type: ignore[no-untyped-def]
-            return tf.function(function, input_signature=signature, autograph=False)
-
-        self._weights_from_noise = compiled(from_noise, x, noise, whole, real)
-        self._weights_at = compiled(at, x, noise, whole, real)
-        self._weights_from_seed = compiled(from_seed, x, seeds, whole, whole, real)
-        self._bound_weights = compiled(bound_weights, x, y, noise, real)
-
-    def _in_blocks(
-        self,
-        x: Tensor,
-        draw: Draw,
-        num_samples: Tensor,
-        block: Tensor,
-        beta: Tensor,
-        at: bool = False,
-    ) -> Tensor:
-        """Log weights `[K, C, B]`, at most about `block` (sample, class, image) terms at a time."""
-        num_classes = self.architecture.num_classes
-        y = tf.eye(num_classes)[:, None, :]
-        observed, batch = self.observe(x), tf.shape(x)[0]
-        q = self.q_z_xy(observed, y).distribution
-        samples = tf.clip_by_value(block // tf.maximum(num_classes * batch, 1), 1, num_samples)
-        images = tf.clip_by_value(block // (num_classes * samples), 1, tf.maximum(batch, 1))
-
-        def sample_block(first: Tensor, last: Tensor) -> Tensor:
-            noise = draw(first, last)  # [k, C or 1, B or 1, dim_z]
-            shared = tf.shape(noise)[2] < batch
-
-            def image_block(start: Tensor, stop: Tensor) -> Tensor:
-                loc, scale = q.loc[:, start:stop], q.scale[:, start:stop]
-                part = tf.cond(shared, lambda: noise, lambda: noise[:, :, start:stop])
-                z = part if at else loc + scale * part
-                terms = self._terms(observed.images(start, stop), y, loc, scale, z)
-                return tf.transpose(self.weigh(terms, beta), [2, 1, 0])
-
-            return tf.transpose(map_blocks(image_block, batch, images), [2, 1, 0])
-
-        log_w = map_blocks(sample_block, num_samples, samples)
-        return tf.ensure_shape(log_w, [None, num_classes, x.shape[0]])
-
-    def _terms(self, x: Observed, y: Tensor, loc: Tensor, scale: Tensor, z: Tensor) -> Terms:
-        log_q = diagonal_normal(loc, scale).log_prob(z)
-        return {**self.log_joint(x, y, z), "q(z|x,y)": -log_q}
-
-    def _given(self, noise: Tensor) -> Draw:
-        return lambda first, last: noise[first:last]
-
-    def _drawn(self, seeds: Tensor, x: Tensor) -> Draw:
-        """Noise of sample k depends on the seeds and k alone: the same for every block size."""
-        shape = [self.architecture.num_classes, tf.shape(x)[0], self.architecture.dim_z]
-
-        def sample(k: Tensor) -> Tensor:
-            return tf.random.stateless_normal(shape, tf.random.experimental.stateless_fold_in(seeds, k))
-
-        spec = tf.TensorSpec([shape[0], x.shape[0], shape[2]])
-        return lambda first, last: tf.map_fn(
-            sample, tf.range(first, last), fn_output_signature=spec
-        )
 
     def _seeds(self, seed: int | None) -> Tensor:
         if seed is None:

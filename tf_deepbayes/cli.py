@@ -48,3 +48,8 @@ def one_argument(arguments: Sequence[str], what: str) -> str:
 def project_runs(app_file: str) -> pathlib.Path:
     """The folder `runs` beside an app's folder, whatever the current folder is."""
     return pathlib.Path(app_file).resolve().parents[1] / "runs"
+
+
+def share(value: float | None) -> str:
+    """A share with three decimals; a dash where there is none."""
+    return "–" if value is None else f"{value:.3f}"

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tf_deepbayes.architecture import Architecture
-from tf_deepbayes.axes import Tensor
+from tf_deepbayes.axes import Distribution, Tensor
 from tf_deepbayes.likelihoods import Likelihood
 from tf_deepbayes.networks import Decoder, DenseStack, image_features
 
@@ -57,7 +57,7 @@ class Conditional(keras.layers.Layer):
 class GaussianConditional(Conditional):
     """N(mean, diag σ²) over z; the network gives the mean, then log σ."""
 
-    def call(self, *given: Tensor | Observed) -> tfd.Distribution:
+    def call(self, *given: Tensor | Observed) -> Distribution:
         mean, log_scale = tf.split(self.parameters(*given), 2, axis=-1)
         return diagonal_normal(mean, tf.exp(log_scale))
 
@@ -65,7 +65,7 @@ class GaussianConditional(Conditional):
 class CategoricalConditional(Conditional):
     """A distribution over one-hot labels; the network gives unnormalised log probabilities."""
 
-    def call(self, *given: Tensor | Observed) -> tfd.Distribution:
+    def call(self, *given: Tensor | Observed) -> Distribution:
         return tfd.OneHotCategorical(self.parameters(*given), dtype=tf.float32)
 
 
@@ -76,11 +76,11 @@ class PixelConditional(Conditional):
         super().__init__(name, network, None)
         self.likelihood, self.event_ndims = likelihood, event_ndims
 
-    def call(self, *given: Tensor) -> tfd.Distribution:
+    def call(self, *given: Tensor) -> Distribution:
         return self.likelihood.distribution(self.parameters(*given), self.event_ndims)
 
 
-def diagonal_normal(mean: Tensor, scale: Tensor) -> tfd.Distribution:
+def diagonal_normal(mean: Tensor, scale: Tensor) -> Distribution:
     """N(mean, diag scale²), event axis last."""
     return tfd.Independent(tfd.Normal(mean, scale), 1)
 

@@ -86,8 +86,8 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
 
 def keras_cache() -> pathlib.Path:
     """Where Keras keeps its data sets."""
-    home = os.environ.get("KERAS_HOME", os.path.join(os.path.expanduser("~"), ".keras"))
-    return pathlib.Path(home) / "datasets"
+    home = os.environ.get("KERAS_HOME")
+    return (pathlib.Path(home) if home else pathlib.Path.home() / ".keras") / "datasets"
 
 
 def _given_folders(data_dir: pathlib.Path | None, *names: str) -> list[pathlib.Path]:

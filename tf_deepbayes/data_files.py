@@ -113,7 +113,9 @@ def read_cifar10(folder: pathlib.Path, split: str) -> tuple[Array, Array]:
 
 def _read_cifar_batch(path: pathlib.Path) -> tuple[Array, Array]:
     if not path.is_file():
-        raise InputError(f"expected {path.name} in {path.parent}, found none; unpack CIFAR-10 again")
+        raise InputError(
+            f"expected {path.name} in {path.parent}, found none; unpack CIFAR-10 again"
+        )
     batch = read_array_pickle(path)
     try:
         pixels, labels = np.asarray(batch["data"]), np.asarray(batch["labels"], np.int64)

@@ -1,9 +1,8 @@
 """The seven factorisations of p(x, z, y) (Li et al. 2019, section 3)."""
 
-
-from tf_deepbayes.axes import Tensor
-from tf_deepbayes.classifier import LatentClassifier, Terms
-from tf_deepbayes.conditionals import Conditionals, Observed, tfd
+from tf_deepbayes.axes import Distribution, Tensor, Terms
+from tf_deepbayes.classifier import LatentClassifier
+from tf_deepbayes.conditionals import Conditionals, Observed
 from tf_deepbayes.errors import InputError
 
 
@@ -40,7 +39,7 @@ class GFY(LatentClassifier):
             "p(x|z,y)": self.p_x_zy(z, y).log_prob(x.pixels),
         }
 
-    def latent_prior(self, y: Tensor) -> tfd.Distribution:
+    def latent_prior(self, y: Tensor) -> Distribution:
         return self.p_z_y(y)
 
 
@@ -128,7 +127,7 @@ class GBY(LatentClassifier):
             "p(x|z)": self.p_x_z(z).log_prob(x.pixels),
         }
 
-    def latent_prior(self, y: Tensor) -> tfd.Distribution:
+    def latent_prior(self, y: Tensor) -> Distribution:
         return self.p_z_y(y)
 
 

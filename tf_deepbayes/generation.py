@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from tf_deepbayes.axes import Array, ArrayLike, Tensor
 from tf_deepbayes.classifier import LatentClassifier
-from tf_deepbayes.conditionals import Observed
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.validation import check_inputs, check_labels
 
@@ -45,16 +44,17 @@ def sample(model: LatentClassifier, y: ArrayLike, seed: int = 0, candidates: int
     prior = model.latent_prior(one_hot)
     noise = tf.random.stateless_normal([*shape, model.architecture.dim_z], [seed, 0])
     z = prior.distribution.loc + prior.distribution.scale * noise
-    log_w = tf.stack([_log_p_y(model, candidate, one_hot) for candidate in z])
+    log_w = _log_p_y(model, z, one_hot)
     chosen = tf.random.stateless_categorical(tf.transpose(log_w), 1, [seed, 1])[:, 0]
     z = tf.gather(tf.transpose(z, [1, 0, 2]), chosen, batch_dims=1)
     return _pictures(model, z, one_hot).numpy()
 
 
 def _log_p_y(model: LatentClassifier, z: Tensor, y: Tensor) -> Tensor:
-    """Sum of the factors of y at z `[B, dim_z]` and the mean image there, `[B]`, nats."""
-    picture = _pictures(model, z, y)
-    observed: Observed = model.observe(picture)
-    terms = model.log_joint(observed, y, z)
+    """Sum of the factors of y at z `[S, B, dim_z]` and the mean image there, `[S, B]`, nats."""
+    flat_z = tf.reshape(z, [-1, z.shape[-1]])
+    flat_y = tf.tile(y, [z.shape[0], 1])
+    observed = model.observe(_pictures(model, flat_z, flat_y))
+    terms = model.log_joint(observed, flat_y, flat_z)
     of_label = [term for name, term in terms.items() if name.startswith("p(y")]
-    return tf.broadcast_to(tf.add_n(of_label), [tf.shape(z)[0]])
+    return tf.reshape(tf.add_n(of_label), z.shape[:2])

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_deepbayes.axes import Tensor
+from tf_deepbayes.axes import Distribution, Tensor
 from tf_deepbayes.errors import InputError
 
 tfd = tfp.distributions
@@ -33,7 +33,7 @@ def logit(a: Tensor) -> Tensor:
     return tf.math.log(a) - tf.math.log1p(-a)
 
 
-class PixelDistribution(tfd.Distribution):
+class PixelDistribution(Distribution):
     """A scalar distribution with parameters of one shape, given by its log_prob alone."""
 
     def __init__(self, name: str, loc: Tensor, log_prob_fn: Callable[[Tensor], Tensor]):
@@ -64,19 +64,19 @@ class PixelDistribution(tfd.Distribution):
         return self.loc
 
 
-def _l2(raw_mean: Tensor) -> tfd.Distribution:
+def _l2(raw_mean: Tensor) -> Distribution:
     return tfd.Normal(raw_mean, math.sqrt(0.5))
 
 
-def _l1(mean: Tensor) -> tfd.Distribution:
+def _l1(mean: Tensor) -> Distribution:
     return tfd.Laplace(mean, 1.0)
 
 
-def _bernoulli(logits: Tensor) -> tfd.Distribution:
+def _bernoulli(logits: Tensor) -> Distribution:
     return tfd.Bernoulli(logits=logits, dtype=logits.dtype)
 
 
-def _gaussian(mean: Tensor, log_scale: Tensor) -> tfd.Distribution:
+def _gaussian(mean: Tensor, log_scale: Tensor) -> Distribution:
     return tfd.Normal(mean, tf.exp(log_scale))
 
 
@@ -85,7 +85,7 @@ def _log_bin_mass(low: Tensor, high: Tensor) -> Tensor:
     return -tf.nn.softplus(-high) - tf.nn.softplus(low) + tfp.math.log1mexp(high - low)
 
 
-def _logistic_cdf(mean: Tensor, log_scale: Tensor) -> tfd.Distribution:
+def _logistic_cdf(mean: Tensor, log_scale: Tensor) -> Distribution:
     """log of the logistic mass of [b⌊x/b⌋, b⌊x/b⌋ + b), b = 1/255, as published.
 
     The floor is taken in float32, where it falls one level short for 120 of the 256 grey levels,
@@ -100,7 +100,7 @@ def _logistic_cdf(mean: Tensor, log_scale: Tensor) -> tfd.Distribution:
     return PixelDistribution("LogisticCdf", mean, log_prob)
 
 
-def _discretised_logistic(mean: Tensor, log_scale: Tensor) -> tfd.Distribution:
+def _discretised_logistic(mean: Tensor, log_scale: Tensor) -> Distribution:
     """Logistic mass of the bin of the nearest grey level; the first and last bins are open."""
 
     def log_prob(x: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def _discretised_logistic(mean: Tensor, log_scale: Tensor) -> tfd.Distribution:
     return PixelDistribution("DiscretisedLogistic", mean, log_prob)
 
 
-def _logit_l1(location: Tensor) -> tfd.Distribution:
+def _logit_l1(location: Tensor) -> Distribution:
     """−|logit a − μ| + a(1 − a), a = 0.01 + 0.98 x, as published (not a density)."""
 
     def log_prob(x: Tensor) -> Tensor:
@@ -124,7 +124,7 @@ def _logit_l1(location: Tensor) -> tfd.Distribution:
     return PixelDistribution("LogitL1", unsqueeze(location), log_prob)
 
 
-def _logit_laplace(location: Tensor) -> tfd.Distribution:
+def _logit_laplace(location: Tensor) -> Distribution:
     """The density of x when logit(0.01 + 0.98 x) ~ Laplace(μ, 1), Jacobian included."""
 
     def log_prob(x: Tensor) -> Tensor:
@@ -155,7 +155,7 @@ class Likelihood:
     """
 
     name: str
-    make: Callable[..., tfd.Distribution]
+    make: Callable[..., Distribution]
     activation: str = "sigmoid"
     num_parameters: int = 1
     offset: float = 0.0
@@ -165,7 +165,7 @@ class Likelihood:
         """What encoder and likelihood see of x."""
         return logit(squeeze(x)) if self.logit_inputs else x
 
-    def distribution(self, raw: Tensor, event_ndims: int) -> tfd.Distribution:
+    def distribution(self, raw: Tensor, event_ndims: int) -> Distribution:
         """p(x|·) from raw decoder output `[..., H, W, channels · num_parameters]`.
 
         Feature vectors (`event_ndims` 1) have a linear mean.
@@ -175,7 +175,7 @@ class Likelihood:
             mean = tf.sigmoid(mean)
         return tfd.Independent(self.make(mean, *rest), event_ndims)
 
-    def picture(self, distribution: tfd.Distribution) -> Tensor:
+    def picture(self, distribution: Distribution) -> Tensor:
         """The mean image in pixels."""
         mean = distribution.mean()
         return unsqueeze(mean) if self.logit_inputs else mean

@@ -6,12 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes.axes import Array, LogitsFn
+from tf_deepbayes.errors import InputError
 
 
 def predict(logits_fn: LogitsFn, x: Array, batch_size: int = 100) -> Array:
     """Logits `[N, C]` of `[N, …]`, batch by batch; a short last batch is padded, one trace."""
     if not len(x):
-        raise ValueError("predict needs at least one image")
+        raise InputError("expected at least one image, got none")
     return np.concatenate([logits_fn(part).numpy()[:size] for part, size in padded(x, batch_size)])
 
 
@@ -21,9 +22,7 @@ def padded(x: Array, batch_size: int) -> list[tuple[tf.Tensor, int]]:
     parts = [x[start : start + size] for start in range(0, len(x), size)]
     short = size - len(parts[-1])
     filled = [*parts[:-1], np.concatenate([parts[-1], np.repeat(x[:1], short, axis=0)])]
-    return [
-        (tf.constant(whole), len(part)) for whole, part in zip(filled, parts, strict=True)
-    ]
+    return [(tf.constant(whole), len(part)) for whole, part in zip(filled, parts, strict=True)]
 
 
 def accuracy(predicted: Array, labels: Array) -> float:
@@ -31,7 +30,7 @@ def accuracy(predicted: Array, labels: Array) -> float:
     return float(np.mean(predicted == labels))
 
 
-def success_rate(clean: Array, adversarial: Array, labels: Array) -> float:
+def success_rate(clean: Array, adversarial: Array, labels: Array) -> float | None:
     """Share of the images classified correctly before the attack that are not after it.
 
     Args:
@@ -39,10 +38,10 @@ def success_rate(clean: Array, adversarial: Array, labels: Array) -> float:
         adversarial: predicted classes of the attacked ones.
 
     Returns:
-        NaN when no image was classified correctly.
+        None when no image was classified correctly.
     """
     correct = clean == labels
-    return float(np.mean(adversarial[correct] != labels[correct])) if correct.any() else float("nan")
+    return float(np.mean(adversarial[correct] != labels[correct])) if correct.any() else None
 
 
 def perturbation_norms(x: Array, adversarial: Array) -> dict[str, Array]:
@@ -55,10 +54,10 @@ def perturbation_norms(x: Array, adversarial: Array) -> dict[str, Array]:
     }
 
 
-def confidence_interval(share: float, count: int) -> tuple[float, float]:
-    """95% Wilson interval of a share observed on `count` images."""
-    if not count or np.isnan(share):
-        return (float("nan"), float("nan"))
+def confidence_interval(share: float | None, count: int) -> tuple[float, float] | None:
+    """95% Wilson interval of a share observed on `count` images; None without any."""
+    if not count or share is None:
+        return None
     z = 1.959964
     centre = share + z * z / (2 * count)
     spread = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))

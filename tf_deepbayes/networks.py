@@ -4,6 +4,7 @@ Initialisation as published: Glorot-uniform dense layers with zero bias, Glorot-
 transposed convolutions uniform in ±1/(25 · output channels). Seeds differ from layer to layer.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -41,7 +42,7 @@ class JointDense(keras.layers.Layer):
         """Inputs `[..., size_i]`, leading axes broadcastable → `[..., units]`."""
         blocks = tf.split(self.kernel, self.input_sizes, axis=0)
         products = [
-            over_leading_axes(lambda flat, w=block: tf.matmul(flat, w), value)
+            over_leading_axes(functools.partial(tf.matmul, b=block), value)
             for value, block in zip(inputs, blocks, strict=True)
         ]
         return self.activation(sum(products[1:], products[0]) + self.bias)
@@ -62,8 +63,8 @@ class DenseStack(keras.layers.Layer):
         activations = ["relu"] * (len(sizes) - 1) + [last_activation]
         inputs = [tuple(input_sizes)] + [(size,) for size in sizes[:-1]]
         self.dense = [
-            JointDense(*layer, seed)
-            for *layer, seed in zip(inputs, sizes, activations, seeds, strict=False)
+            JointDense(widths, units, activation, next(seeds))
+            for widths, units, activation in zip(inputs, sizes, activations, strict=True)
         ]
         self.built = True
 

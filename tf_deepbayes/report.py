@@ -85,7 +85,9 @@ def attack_grid(
 
 
 def _titles(logits: Array, labels: Array) -> list[str]:
-    return [f"{p}" if p == y else f"{p} (is {y})" for p, y in zip(logits.argmax(1), labels, strict=True)]
+    return [
+        f"{p}" if p == y else f"{p} (is {y})" for p, y in zip(logits.argmax(1), labels, strict=True)
+    ]
 
 
 def render(title: str, context: Mapping[str, Any]) -> str:

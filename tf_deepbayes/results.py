@@ -56,7 +56,7 @@ def read_result(path: pathlib.Path, kind: str) -> dict[str, Any]:
     return content
 
 
-def write_attack_arrays(path: pathlib.Path, arrays: Mapping[str, Array]) -> None:
+def write_attack_arrays(path: pathlib.Path, arrays: dict[str, Any]) -> None:
     """Write a saved attack's arrays (`ATTACK_ARRAYS`)."""
     write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
 

@@ -15,13 +15,15 @@ import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes import checkpoints
-from tf_deepbayes.axes import Tensor, log_mean_exp
-from tf_deepbayes.classifier import LatentClassifier, Terms
+from tf_deepbayes.axes import Tensor, Terms, log_mean_exp
+from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.data import Split
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import write_text
 from tf_deepbayes.metrics import accuracy, predict
 from tf_deepbayes.validation import check_count
+
+VALIDATION_IMAGES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +65,7 @@ class TrainingSettings:
         return cls()
 
 
-class TrainingDiverged(RuntimeError):
+class TrainingDivergedError(RuntimeError):
     """The loss or a weight is not finite."""
 
 
@@ -120,7 +122,9 @@ def published_adam(learning_rate: float) -> keras.optimizers.Adam:
     return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
 
 
-def batches(split: Split, num_classes: int, batch_size: int, seed: int, epoch: int) -> tf.data.Dataset:
+def batches(
+    split: Split, num_classes: int, batch_size: int, seed: int, epoch: int
+) -> tf.data.Dataset:
     """Endless batches (pixels, one-hot labels) from `epoch` on; each epoch in an order of its own.
 
     The order is a function of (seed, epoch); the rest of an epoch's last batch is dropped.
@@ -147,7 +151,9 @@ def batches(split: Split, num_classes: int, batch_size: int, seed: int, epoch: i
 class _Journal(keras.callbacks.Callback):
     """After each epoch: validation accuracy, CSV and TensorBoard logs, then the checkpoint."""
 
-    def __init__(self, folder: pathlib.Path, validation: Split, settings: TrainingSettings, epoch: int):
+    def __init__(
+        self, folder: pathlib.Path, validation: Split, settings: TrainingSettings, epoch: int
+    ):
         super().__init__()
         self.folder, self.validation, self.settings = folder, validation, settings
         self.rows = [row for row in read_history(folder) if int(row["epoch"]) <= epoch]
@@ -158,12 +164,12 @@ class _Journal(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         if not np.isfinite((logs or {})["bound"]):
-            raise TrainingDiverged(self._advice("the bound"))
+            raise TrainingDivergedError(self._advice("the bound"))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         classifier, optimizer = self.model.classifier, self.model.optimizer
         if not all(np.isfinite(w.numpy()).all() for w in classifier.trainable_variables):
-            raise TrainingDiverged(self._advice("a weight"))
+            raise TrainingDivergedError(self._advice("a weight"))
         values = {name: float(value) for name, value in (logs or {}).items()}
         values["seconds"] = round(time.monotonic() - self.started, 1)
         done = epoch + 1
@@ -214,7 +220,7 @@ def train(
     """Train, continuing from the folder's checkpoint if there is one; the epochs done before.
 
     Raises:
-        TrainingDiverged: a loss or weight is not finite; the last whole epoch's checkpoint stays.
+        TrainingDivergedError: a loss or weight is not finite; the last checkpoint stays.
         InputError: fewer images than one batch, or a checkpoint that does not fit.
     """
     steps = len(train_split) // settings.batch_size
@@ -228,12 +234,13 @@ def train(
     trainer.optimizer.build(classifier.trainable_variables)
     epoch = checkpoints.restore(folder, classifier, trainer.optimizer)
     num_classes = classifier.architecture.num_classes
+    shown = validation.first(min(VALIDATION_IMAGES, len(validation)))
     trainer.fit(
         batches(train_split, num_classes, settings.batch_size, settings.seed, epoch),
         initial_epoch=epoch,
         epochs=settings.epochs,
         steps_per_epoch=steps,
-        callbacks=[_Journal(folder, validation.first(min(1000, len(validation))), settings, epoch)],
+        callbacks=[_Journal(folder, shown, settings, epoch)],
         verbose=verbose,
     )
     return epoch

@@ -102,9 +102,7 @@ def check_noise(noise: ArrayLike, num_classes: int, batch: int | None, dim_z: in
     shape = list(noise.shape)
     fits = noise.shape.rank == 4 and all(
         got is None or want is None or got == want or (got == 1 and axis < 2)
-        for axis, (got, want) in enumerate(
-            zip(shape[1:], (num_classes, batch, dim_z), strict=True)
-        )
+        for axis, (got, want) in enumerate(zip(shape[1:], (num_classes, batch, dim_z), strict=True))
     )
     if not fits or shape[0] == 0:
         raise InputError(

@@ -15,7 +15,7 @@ from absl import flags
 from tf_deepbayes import cli, data, legacy
 from tf_deepbayes.checkpoints import CONFIG, RunConfig, load_config, save_config
 from tf_deepbayes.errors import InputError
-from tf_deepbayes.training import TrainingDiverged, TrainingSettings, train
+from tf_deepbayes.training import TrainingDivergedError, TrainingSettings, train
 
 FLAGS = flags.FLAGS
 
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> None:
     settings.pop("num_train")
     try:
         train(model, train_split, dataset.test, TrainingSettings(**settings), folder)
-    except TrainingDiverged as error:
+    except TrainingDivergedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         sys.exit(1)
     print(folder)

@@ -29,7 +29,9 @@ def zero_gradients(
     return np.concatenate(found)
 
 
-def prediction_changes(logits_fn: LogitsFn, x: Array, predicted: Array, batch_size: int = 100) -> float:
+def prediction_changes(
+    logits_fn: LogitsFn, x: Array, predicted: Array, batch_size: int = 100
+) -> float:
     """Share of images whose predicted class differs in another draw of the classifier's noise."""
     again = predict(logits_fn, x, batch_size).argmax(1)
     return float(np.mean(again != predicted))

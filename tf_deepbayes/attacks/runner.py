@@ -1,4 +1,4 @@
-"""Run an attack and score it: never believe an attack, score it on fresh noise."""
+"""Run an attack and score it: never believe an attack."""
 
 import dataclasses
 import warnings
@@ -18,30 +18,52 @@ from tf_deepbayes.axes import Array, LogitsFn
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """What is attacked: images with true labels, the logits of the clean images, the labels given.
+    """What is attacked, and what is known of it before any attack.
 
     Attributes:
+        images: `[N, H, W, channels]` in [0, 1].
         labels: true classes `[N]`.
         attack_labels: what the attack is called with: the true classes, or the targets.
+        targeted: whether `attack_labels` are targets.
         clean_logits: `[N, C]` of one draw of the classifier's noise.
+        clean_prediction_changes: share of predictions that another draw changes.
+        zero_gradients: share of images whose cross-entropy gradient is exactly zero.
     """
 
     images: Array
     labels: Array
     attack_labels: Array
+    targeted: bool
     clean_logits: Array
+    clean_prediction_changes: float
+    zero_gradients: float
 
     @classmethod
-    def untargeted(cls, logits_fn: LogitsFn, x: Array, labels: Array, batch_size: int) -> "Target":
-        """Away from the true class."""
-        return cls(x, labels, labels, metrics.predict(logits_fn, x, batch_size))
+    def of(
+        cls,
+        logits_fn: LogitsFn,
+        x: Array,
+        labels: Array,
+        targeted: bool = False,
+        batch_size: int = 100,
+    ) -> "Target":
+        """The images, away from their class or (targeted, published layout) towards each other.
 
-    @classmethod
-    def all_targets(cls, logits_fn: LogitsFn, x: Array, labels: Array, batch_size: int) -> "Target":
-        """Every image towards each other class in turn, image by image (published layout)."""
+        Warns where more than 1% of the images have no gradient.
+        """
         clean = metrics.predict(logits_fn, x, batch_size)
-        rows, targets = np.nonzero(np.arange(clean.shape[1])[None] != labels[:, None])
-        return cls(x[rows], labels[rows], targets, clean[rows])
+        changes = prediction_changes(logits_fn, x, clean.argmax(1), batch_size)
+        rows, goals = np.arange(len(x)), labels
+        if targeted:
+            rows, goals = np.nonzero(np.arange(clean.shape[1])[None] != labels[:, None])
+        zero = zero_gradients(logits_fn, x[rows], goals, targeted, batch_size).mean()
+        if zero > ZERO_GRADIENT_WARNING:
+            warnings.warn(
+                f"{zero:.1%} of the images have a gradient of exactly zero: the loss hides the "
+                "model's gradient, and a success rate is no measure of robustness",
+                stacklevel=2,
+            )
+        return cls(x[rows], labels[rows], goals, targeted, clean[rows], changes, float(zero))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,45 +76,29 @@ class Outcome:
 
 
 def run(attack: Attack, logits_fn: LogitsFn, target: Target, eps: float) -> Outcome:
-    """Attack the target and measure.
+    """Attack the target and score it on fresh noise.
 
     Figures: `success_rate` among the images classified correctly before (targeted: share that
     reaches the target), with its 95% interval; `accuracy` and `error_rate` after the attack (the
-    published success rate is this error rate); `clean_accuracy`;
-    `clean_prediction_changes` between two draws, against which the success rate is to be read;
-    `zero_gradients`, share of images whose gradient is exactly zero; perturbation norms over the
-    images now misclassified and over all; mean entropy of p(y|x).
+    published success rate is this error rate); `clean_accuracy`; `clean_prediction_changes`,
+    against which the success rate is to be read; `zero_gradients`; perturbation norms over all
+    images and over those now misclassified; mean entropy of p(y|x) in nats.
     """
-    size = attack.batch_size
     adversarial = attack(logits_fn, target.images, target.attack_labels, eps)
-    logits = metrics.predict(logits_fn, adversarial, size)
+    logits = metrics.predict(logits_fn, adversarial, attack.batch_size)
     clean, predicted = target.clean_logits.argmax(1), logits.argmax(1)
-    if attack.targeted:
-        reached = predicted == target.attack_labels
-        success, trials = float(reached.mean()), len(reached)
-    else:
-        success = metrics.success_rate(clean, predicted, target.labels)
-        trials = int(np.sum(clean == target.labels))
-    zero = zero_gradients(
-        logits_fn, target.images, target.attack_labels, attack.targeted, size
-    ).mean()
-    if zero > ZERO_GRADIENT_WARNING:
-        warnings.warn(
-            f"{zero:.1%} of the images have a gradient of exactly zero: the loss hides the "
-            "model's gradient, and the success rate is no measure of robustness",
-            stacklevel=2,
-        )
+    success, trials = _success(target, clean, predicted)
     norms = metrics.perturbation_norms(target.images, adversarial)
     wrong = predicted != target.labels
     figures = {
         "num_images": len(adversarial),
-        "success_rate": None if np.isnan(success) else success,
+        "success_rate": success,
         "success_rate_interval": metrics.confidence_interval(success, trials),
         "accuracy": metrics.accuracy(predicted, target.labels),
         "error_rate": float(wrong.mean()),
         "clean_accuracy": metrics.accuracy(clean, target.labels),
-        "clean_prediction_changes": prediction_changes(logits_fn, target.images, clean, size),
-        "zero_gradients": float(zero),
+        "clean_prediction_changes": target.clean_prediction_changes,
+        "zero_gradients": target.zero_gradients,
         "perturbation": {name: metrics.summary(values) for name, values in norms.items()},
         "perturbation_of_misclassified": {
             name: metrics.summary(values[wrong]) for name, values in norms.items()
@@ -100,3 +106,11 @@ def run(attack: Attack, logits_fn: LogitsFn, target: Target, eps: float) -> Outc
         "entropy": float(metrics.entropy(logits).mean()),
     }
     return Outcome(adversarial, logits, figures)
+
+
+def _success(target: Target, clean: Array, predicted: Array) -> tuple[float | None, int]:
+    """(success rate, number of images it is a share of); None of no image."""
+    if target.targeted:
+        return float(np.mean(predicted == target.attack_labels)), len(predicted)
+    correct = int(np.sum(clean == target.labels))
+    return metrics.success_rate(clean, predicted, target.labels), correct

@@ -1,0 +1,108 @@
+"""Importance weights as compiled graphs: all classes and samples at once, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from tf_deepbayes.axes import Tensor, map_blocks
+
+if TYPE_CHECKING:
+    from tf_deepbayes.classifier import LatentClassifier
+
+Draw = Callable[[Tensor, Tensor], Tensor]  # samples first … last − 1 → [k, C or 1, B or 1, dim_z]
+
+
+class InferenceGraphs:
+    """The log weights of one classifier, traced once for all batch sizes, K and block sizes.
+
+    What depends on x alone, and q(z|x,y) of every class, is computed once per image; the samples
+    follow in blocks of at most about `block` (sample, class, image) terms, so the memory of a
+    forward pass does not grow with K.
+
+    Attributes:
+        from_noise: (x, noise `[K, C, B, dim_z]`, block, beta) → `[K, C, B]`.
+        at: the same with z itself in place of noise.
+        from_seed: (x, seeds `[2]`, K, block, beta) → `[K, C, B]`.
+        bound_weights: (x, one-hot y, noise `[K, 1, B, dim_z]`, beta) → `[K, B]`.
+    """
+
+    def __init__(self, model: LatentClassifier) -> None:
+        self.model, self.architecture = model, model.architecture
+        x = tf.TensorSpec([None, *self.architecture.input_shape], tf.float32)
+        noise = tf.TensorSpec([None, None, None, self.architecture.dim_z], tf.float32)
+        y = tf.TensorSpec([None, self.architecture.num_classes], tf.float32)
+        whole, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
+        seeds = tf.TensorSpec([2], tf.int32)
+        self.from_noise = _compiled(self._from_noise, x, noise, whole, real)
+        self.at = _compiled(self._at, x, noise, whole, real)
+        self.from_seed = _compiled(self._from_seed, x, seeds, whole, whole, real)
+        self.bound_weights = _compiled(self._bound_weights, x, y, noise, real)
+
+    def _from_noise(self, x: Tensor, noise: Tensor, block: Tensor, beta: Tensor) -> Tensor:
+        draw: Draw = lambda first, last: noise[first:last]  # noqa: E731
+        return self._in_blocks(x, draw, tf.shape(noise)[0], block, beta)
+
+    def _at(self, x: Tensor, z: Tensor, block: Tensor, beta: Tensor) -> Tensor:
+        draw: Draw = lambda first, last: z[first:last]  # noqa: E731
+        return self._in_blocks(x, draw, tf.shape(z)[0], block, beta, draws_z=True)
+
+    def _from_seed(
+        self, x: Tensor, seeds: Tensor, num_samples: Tensor, block: Tensor, beta: Tensor
+    ) -> Tensor:
+        return self._in_blocks(x, self._seeded(seeds, x), num_samples, block, beta)
+
+    def _bound_weights(self, x: Tensor, y: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
+        return self.model.weigh(self.model.bound_terms(x, y, noise), beta)[:, 0]
+
+    def _seeded(self, seeds: Tensor, x: Tensor) -> Draw:
+        """Noise of sample k depends on the seeds and k alone: the same for every block size."""
+        shape = [self.architecture.num_classes, tf.shape(x)[0], self.architecture.dim_z]
+
+        def sample(k: Tensor) -> Tensor:
+            own = tf.random.experimental.stateless_fold_in(seeds, k)
+            return tf.random.stateless_normal(shape, own)
+
+        spec = tf.TensorSpec([shape[0], x.shape[0], shape[2]])
+        return lambda first, last: tf.map_fn(
+            sample, tf.range(first, last), fn_output_signature=spec
+        )
+
+    def _in_blocks(
+        self,
+        x: Tensor,
+        draw: Draw,
+        num_samples: Tensor,
+        block: Tensor,
+        beta: Tensor,
+        draws_z: bool = False,
+    ) -> Tensor:
+        num_classes, batch = self.architecture.num_classes, tf.shape(x)[0]
+        y = tf.eye(num_classes)[:, None, :]
+        observed = self.model.observe(x)
+        q = self.model.q_z_xy(observed, y).distribution
+        # Whole batches of a few samples where they fit, else one sample of a few images.
+        samples = tf.clip_by_value(block // tf.maximum(num_classes * batch, 1), 1, num_samples)
+        images = tf.clip_by_value(block // (num_classes * samples), 1, tf.maximum(batch, 1))
+
+        def sample_block(first: Tensor, last: Tensor) -> Tensor:
+            noise = draw(first, last)
+            shared = tf.shape(noise)[2] < batch
+
+            def image_block(start: Tensor, stop: Tensor) -> Tensor:
+                loc, scale = q.loc[:, start:stop], q.scale[:, start:stop]
+                own = tf.cond(shared, lambda: noise, lambda: noise[:, :, start:stop])
+                z = own if draws_z else loc + scale * own
+                terms = self.model.terms(observed.images(start, stop), y, loc, scale, z)
+                return tf.transpose(self.model.weigh(terms, beta), [2, 1, 0])
+
+            return tf.transpose(map_blocks(image_block, batch, images), [2, 1, 0])
+
+        log_w = map_blocks(sample_block, num_samples, samples)
+        return tf.ensure_shape(log_w, [None, num_classes, x.shape[0]])
+
+
+def _compiled(function: Callable[..., Tensor], *signature: tf.TensorSpec) -> Any:
+    return tf.function(function, input_signature=signature, autograph=False)
