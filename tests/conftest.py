@@ -44,12 +44,15 @@ def golden(name: str) -> Golden:
 
 
 @pytest.fixture
-def app(tmp_path: pathlib.Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run one of the apps as a user does, in an empty folder."""
+def app(
+    tmp_path: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run one of the apps as a user does, in an empty folder, with an empty Keras cache."""
+    cache = str(tmp_path_factory.mktemp("keras"))
 
     def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_HOME": str(tmp_path)}
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_HOME": cache}
         return subprocess.run(
             command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=600
         )
