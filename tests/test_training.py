@@ -19,7 +19,7 @@ DATA = Split(PIXELS, np.arange(33) % 3)
 
 
 def settings(epochs: int, **changes: float) -> TrainingSettings:
-    return TrainingSettings(epochs=epochs, batch_size=8, learning_rate=1e-3, **changes)  # type: ignore[arg-type]
+    return TrainingSettings(epochs=epochs, batch_size=8, learning_rate=1e-2, **changes)  # type: ignore[arg-type]
 
 
 def run(folder: pathlib.Path, epochs: int, **changes: float) -> LatentClassifier:
@@ -68,7 +68,8 @@ def test_a_run_stopped_inside_an_epoch_repeats_that_epoch(
 
 
 def test_the_bound_rises_and_its_terms_add_up(tmp_path: pathlib.Path) -> None:
-    run(tmp_path, 15, eval_every=5)
+    bright = Split(np.full_like(PIXELS, 230), DATA.labels)
+    train(GBY(IMAGES), bright, DATA, settings(15, eval_every=5), tmp_path, verbose=0)
     rows = read_history(tmp_path)
     bounds = [float(row["bound"]) for row in rows]
     assert bounds[-1] > bounds[0] + 10

@@ -7,7 +7,6 @@ The checkpoint is one file of named arrays, replaced atomically: weights
 import dataclasses
 import importlib.metadata
 import pathlib
-import zipfile
 from typing import Any
 
 import keras
@@ -15,10 +14,9 @@ import numpy as np
 
 from tf_deepbayes import factorisations
 from tf_deepbayes.architecture import Architecture
-from tf_deepbayes.axes import Array
 from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.errors import InputError
-from tf_deepbayes.files import read_json, write_atomically, write_json
+from tf_deepbayes.files import read_arrays, read_json, write_atomically, write_json
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
 
@@ -85,9 +83,7 @@ def save(
     epoch: int = 0,
 ) -> None:
     """Write the checkpoint atomically."""
-    arrays = {name: weight.numpy() for name, weight in _weights(model).items()}
-    for index, variable in enumerate(optimizer.variables if optimizer else []):
-        arrays[f"optimizer/{index}"] = variable.numpy()
+    arrays = {name: v.numpy() for name, v in _variables(model, optimizer).items()}
     write_atomically(
         folder / CHECKPOINT, lambda file: np.savez(file, epoch=np.int64(epoch), **arrays)
     )
@@ -102,10 +98,8 @@ def restore(
     path = folder / CHECKPOINT
     if not path.is_file():
         return 0
-    arrays = _read(path)
-    targets: dict[str, Any] = dict(_weights(model))
-    for index, variable in enumerate(optimizer.variables if optimizer else []):
-        targets[f"optimizer/{index}"] = variable
+    arrays = read_arrays(path, "restore it or train again")
+    targets = _variables(model, optimizer)
     for name, variable in targets.items():
         if name not in arrays or arrays[name].shape != tuple(variable.shape):
             found = list(arrays[name].shape) if name in arrays else "nothing"
@@ -113,6 +107,8 @@ def restore(
                 f"{path} is of another architecture: expected {name} of shape "
                 f"{list(variable.shape)}, got {found}; use the folder's own {CONFIG}"
             )
+    if "epoch" not in arrays:
+        raise InputError(f"{path} is no checkpoint: expected an array 'epoch' in it")
     left_over = {n for n in arrays if n.startswith("weights/")} - set(targets)
     if left_over:
         raise InputError(f"{path} is of another architecture: {sorted(left_over)[:3]} is left over")
@@ -131,21 +127,16 @@ def load_model(folder: pathlib.Path) -> tuple[LatentClassifier, RunConfig]:
     return model, config
 
 
-def _weights(model: LatentClassifier) -> dict[str, keras.Variable]:
-    return {
+def _variables(
+    model: LatentClassifier, optimizer: keras.optimizers.Optimizer | None
+) -> dict[str, keras.Variable]:
+    """Name in the file → variable; the learning rate is a setting of the run, not a state."""
+    found = {
         f"weights/{conditional.name}/{index}": weight
         for conditional in model.conditionals()
         for index, weight in enumerate(conditional.weights)
     }
-
-
-def _read(path: pathlib.Path) -> dict[str, Array]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        arrays["epoch"] = arrays["epoch"].reshape(())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.LargeZipFile) as e:
-        raise InputError(
-            f"{path} is damaged or no checkpoint ({e}); restore it or train again"
-        ) from None
-    return arrays
+    for index, variable in enumerate(optimizer.variables if optimizer else []):
+        if variable.name != "learning_rate":
+            found[f"optimizer/{index}"] = variable
+    return found

@@ -4,9 +4,13 @@ import json
 import os
 import pathlib
 import tempfile
+import zipfile
 from collections.abc import Callable
 from typing import IO, Any
 
+import numpy as np
+
+from tf_deepbayes.axes import Array
 from tf_deepbayes.errors import InputError
 
 
@@ -25,6 +29,15 @@ def write_atomically(path: pathlib.Path, write: Callable[[IO[bytes]], Any]) -> N
     except BaseException:
         temporary.unlink()
         raise
+
+
+def read_arrays(path: pathlib.Path, advice: str) -> dict[str, Array]:
+    """All arrays of an .npz file; InputError, ending in the advice, when it is damaged."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is damaged ({error}); {advice}") from None
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -4,7 +4,6 @@ import os
 import pathlib
 import platform
 import sys
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from tf_deepbayes.axes import Array
 from tf_deepbayes.checkpoints import RunConfig, versions
 from tf_deepbayes.errors import InputError
-from tf_deepbayes.files import read_json, write_atomically, write_json
+from tf_deepbayes.files import read_arrays, read_json, write_atomically, write_json
 
 ATTACK_ARRAYS = ("adversarial", "labels", "attack_labels", "clean_logits", "adversarial_logits")
 
@@ -65,8 +64,8 @@ def read_attack_arrays(path: pathlib.Path) -> dict[str, Array]:
     """A saved attack's arrays; InputError when missing or damaged."""
     if not path.is_file():
         raise InputError(f"no saved attack {path}; run attack/attack.py with --save first")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in ATTACK_ARRAYS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is damaged ({error}); run the attack again") from None
+    arrays = read_arrays(path, "run the attack again")
+    missing = set(ATTACK_ARRAYS) - set(arrays)
+    if missing:
+        raise InputError(f"{path} is no saved attack: expected arrays {sorted(missing)} in it")
+    return arrays

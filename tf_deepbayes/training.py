@@ -206,7 +206,7 @@ class _Journal(keras.callbacks.Callback):
 def read_history(folder: pathlib.Path) -> list[dict[str, str]]:
     """The rows of `history.csv`; none when there is no such file."""
     path = folder / "history.csv"
-    return list(csv.DictReader(path.open())) if path.is_file() else []
+    return list(csv.DictReader(path.read_text().splitlines())) if path.is_file() else []
 
 
 def train(
@@ -241,6 +241,7 @@ def train(
         epochs=settings.epochs,
         steps_per_epoch=steps,
         callbacks=[_Journal(folder, shown, settings, epoch)],
+        shuffle=False,
         verbose=verbose,
     )
     return epoch
