@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags
@@ -22,7 +23,8 @@ from tf_deepbayes.axes import Tensor
 from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import write_json
-from tf_deepbayes.training import BoundTrainer, published_adam
+from tf_deepbayes.optimizer import EPSILON, PublishedAdam
+from tf_deepbayes.training import BoundTrainer
 
 FLAGS = flags.FLAGS
 ARCHITECTURES = {"mnist": MNIST, "cifar": CIFAR}
@@ -74,8 +76,8 @@ def training_steps(
 ) -> tuple[Timed, Timed]:
     """One Adam step of the library and of the reference, on the same batch and noise."""
     trainer = BoundTrainer(model)
-    trainer.compile(published_adam(1e-6))
-    reference, optimizer = Reference(model), published_adam(1e-6)
+    trainer.compile(PublishedAdam(1e-6))
+    reference, optimizer = Reference(model), keras.optimizers.Adam(1e-6, epsilon=EPSILON)
     variables = model.trainable_variables
     trainer.optimizer.build(variables)
     optimizer.build(variables)

@@ -51,9 +51,10 @@ def test_attack_and_detection_end_to_end(runs: pathlib.Path, app: App) -> None:
     assert {"success_rate", "accuracy", "zero_gradients", "perturbation"} <= set(result["figures"])
     with np.load(folder / "fgsm_eps0.20.npz") as saved:
         assert saved["adversarial"].shape == (30, 28, 28, 1)
-    with np.load(folder / "fgsm_eps0.00.npz") as clean, np.load(
-        folder / "fgsm_eps0.20.npz"
-    ) as saved:
+    with (
+        np.load(folder / "fgsm_eps0.00.npz") as clean,
+        np.load(folder / "fgsm_eps0.20.npz") as saved,
+    ):
         moved = np.abs(saved["adversarial"] - clean["adversarial"]).max()
         assert moved == pytest.approx(0.2, abs=1e-6)
 
@@ -96,9 +97,10 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: pathlib.Path, app: A
     process.wait()
     done = app("train/vae.py", "DBX", *long, "--out", tmp_path / "cut", "--resume")
     assert done.returncode == 0, done.stderr
-    with np.load(tmp_path / "whole" / "checkpoint.npz") as whole, np.load(
-        tmp_path / "cut" / "checkpoint.npz"
-    ) as cut:
+    with (
+        np.load(tmp_path / "whole" / "checkpoint.npz") as whole,
+        np.load(tmp_path / "cut" / "checkpoint.npz") as cut,
+    ):
         assert whole["epoch"] == cut["epoch"] == 4
         for name in whole.files:
             np.testing.assert_array_equal(whole[name], cut[name])
@@ -128,7 +130,9 @@ def test_bad_input_is_one_line_and_status_2_and_writes_nothing(
 ) -> None:
     out = ["--out", tmp_path / "run"] if script == TRAIN else []
     done = app(script, *arguments, *out)
-    lines = [line for line in done.stderr.splitlines() if not line.startswith(("WARNING: All", "I0"))]
+    lines = [
+        line for line in done.stderr.splitlines() if not line.startswith(("WARNING: All", "I0"))
+    ]
     assert done.returncode == 2, done.stderr
     assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0]
     assert not list(tmp_path.iterdir())

@@ -49,7 +49,7 @@ def test_idx_files_are_read_from_the_folder_or_its_sub_folder(mnist_folder: path
     assert found.train.images.shape == (6, 28, 28, 1)
     assert found.test.pixels.dtype == np.float32 and found.test.pixels.max() <= 1.0
     assert found.architecture.input_shape == (28, 28, 1)
-    os.rename(mnist_folder, mnist_folder.with_name("mnist"))
+    mnist_folder.rename(mnist_folder.with_name("mnist"))
     inside = data.load("mnist", mnist_folder.parent)
     np.testing.assert_array_equal(inside.train.labels, found.train.labels)
     assert inside.source.endswith("mnist")

@@ -55,6 +55,7 @@ def test_published_search_ends_at_the_published_alpha(case: str, high: int, perc
 def test_detectors_equal_the_published_ones(detector: Detector, name: str, rate: str) -> None:
     data = golden("detection")
     detector.fit(data["train_logits"], data["train_labels"], 0.05)
+    assert detector.alphas is not None and detector.thresholds is not None
     np.testing.assert_allclose(detector.alphas, data[f"direct/{name}/alpha"], atol=1e-4)
     delta = data[f"direct/{name}/delta"]
     np.testing.assert_allclose(np.abs(detector.thresholds), np.abs(delta), rtol=1e-5)

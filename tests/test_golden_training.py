@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from tests.conftest import golden
 from tf_deepbayes.legacy import model_from_params, published_names
-from tf_deepbayes.training import BoundTrainer, published_adam
+from tf_deepbayes.optimizer import PublishedAdam
+from tf_deepbayes.training import BoundTrainer
 
 FILES = [
     *(f"train_mnist_small_{letter}" for letter in "ABDFG"),
@@ -32,7 +33,7 @@ def test_training_steps_equal_the_published_ones(name: str) -> None:
         for published, weight in zip(names[conditional.name], conditional.weights, strict=True)
     }
     trainer = BoundTrainer(model, data.meta["K"], data.meta["beta"])
-    trainer.compile(published_adam(data.meta["lr"]))
+    trainer.compile(PublishedAdam(data.meta["lr"]))
     x, y = tf.constant(data["x"]), tf.constant(data["y_onehot"])
     noise = tf.constant(data["eps/train"][:, None])
     pixels = model.architecture.num_pixels * model.likelihood.offset if model.has_p_x else 0.0

@@ -19,7 +19,6 @@ from tf_deepbayes.errors import InputError
 from tf_deepbayes.inference import InferenceGraphs
 from tf_deepbayes.validation import check_count, check_inputs, check_labels, check_noise
 
-
 # Decodes per block: near the cache, not only within memory. Measured by `make bench`.
 BLOCK_SIZE_DECODER, BLOCK_SIZE_DENSE = 500, 20_000
 MODES = ("sample", "mean", "fixed", "zero")

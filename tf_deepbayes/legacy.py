@@ -71,37 +71,28 @@ def infer_architecture(params: Mapping[str, Array], model: str) -> Architecture:
     The arrays do not fix the height and width of an image: 28 and 32 both end at 4×4. One channel
     means 28×28 (MNIST), three mean 32×32 (CIFAR), the only two in the published code.
     """
-    names = published_names(params, model)
-    first = _array(params, names["q_z_xy"], 0)
-    dense = [name for name in names["q_z_xy"] if name.split("/")[-1].startswith("enc_mlp")]
-    dim_z = _array(params, dense, -1).shape[0] // 2
-    label_net = names.get("p_z_y") or names.get("p_y_z") or names.get("p_y_zx", [])
-    label_index = 0 if "p_z_y" in names else -1
-    num_classes = _array(params, label_net, label_index).shape[0]
-    if "p_y_zx" in names:
-        num_classes = _array(params, [n for n in names["p_y_zx"] if "_mlp_" in n], -1).shape[0]
-    if "enc_conv/conv0/kernel:0" not in params:
-        return Architecture(
-            (first.shape[0] - num_classes,), num_classes, dim_z, first.shape[1], (), 2
-        )
-    kernels = [_array(params, [f"enc_conv/conv{i}/kernel:0"], 0) for i in range(3)]
-    size, channels = {1: 28, 3: 32}.get(kernels[0].shape[2], 32), kernels[0].shape[2]
-    return Architecture(
-        (size, size, channels),
-        num_classes,
-        dim_z,
-        first.shape[1],
-        tuple(kernel.shape[3] for kernel in kernels),
-    )
-
-
-def _array(params: Mapping[str, Array], names: list[str], index: int) -> Array:
-    if not names or names[index] not in params:
+    dense = {
+        conditional: [np.asarray(params[name]) for name in group if "_W" in name]
+        for conditional, group in published_names(params, model).items()
+    }
+    if not all(dense.values()):
         raise InputError(
-            f"expected the variables of a published checkpoint, found {sorted(params)[:3]} … "
-            "without those this model needs; check the letter"
+            f"expected the variables of a published {model}, found {sorted(params)[:3]} … without "
+            f"those of {[name for name, found in dense.items() if not found]}; check the letter"
         )
-    return np.asarray(params[names[index]])
+    dim_h, dim_z = dense["q_z_xy"][0].shape[1], dense["q_z_xy"][-1].shape[1] // 2
+    if "p_z_y" in dense:
+        num_classes = dense["p_z_y"][0].shape[0]
+    else:
+        num_classes = dense["p_y_z" if "p_y_z" in dense else "p_y_zx"][-1].shape[1]
+    kernels = [params.get(f"enc_conv/conv{i}/kernel:0") for i in range(3)]
+    if any(kernel is None for kernel in kernels):
+        size = dense["q_z_xy"][0].shape[0] - num_classes
+        return Architecture((size,), num_classes, dim_z, dim_h, (), hidden_layers=2)
+    image_channels = np.shape(kernels[0])[2]
+    side = 28 if image_channels == 1 else 32
+    channels = tuple(np.shape(kernel)[3] for kernel in kernels)
+    return Architecture((side, side, image_channels), num_classes, dim_z, dim_h, channels)
 
 
 def model_from_params(

@@ -21,6 +21,7 @@ from tf_deepbayes.data import Split
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import write_text
 from tf_deepbayes.metrics import accuracy, predict
+from tf_deepbayes.optimizer import PublishedAdam
 from tf_deepbayes.validation import check_count
 
 VALIDATION_IMAGES = 1000
@@ -115,11 +116,6 @@ class BoundTrainer(keras.Model):
         self.trackers["bound"].update_state(-loss)
         for name, term in terms.items():
             self.trackers[name].update_state(term)
-
-
-def published_adam(learning_rate: float) -> keras.optimizers.Adam:
-    """Adam with the ε of TensorFlow 1, 1e-8."""
-    return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
 
 
 def batches(
@@ -230,7 +226,7 @@ def train(
             "images; make it smaller"
         )
     trainer = BoundTrainer(classifier, settings.num_samples, settings.beta, settings.seed)
-    trainer.compile(published_adam(settings.learning_rate), jit_compile=False)
+    trainer.compile(PublishedAdam(settings.learning_rate), jit_compile=False)
     trainer.optimizer.build(classifier.trainable_variables)
     epoch = checkpoints.restore(folder, classifier, trainer.optimizer)
     num_classes = classifier.architecture.num_classes
