@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := tf_deepbayes train attack detect reproduce benchmark tests
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: venv demo test lint format bench clean
 

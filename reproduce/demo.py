@@ -40,8 +40,7 @@ def define_flags() -> None:
 def run_app(app: str, *arguments: str) -> None:
     """Run one of the project's apps; its output goes on here."""
     print(f"\n$ python {app} {' '.join(arguments)}", flush=True)
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
-    done = subprocess.run([sys.executable, str(ROOT / app), *arguments], env=environment)
+    done = subprocess.run([sys.executable, str(ROOT / app), *arguments])
     if done.returncode:
         raise InputError(f"{app} ended with status {done.returncode}; its message is above")
 
@@ -49,7 +48,8 @@ def run_app(app: str, *arguments: str) -> None:
 def make_results(model: str, runs: pathlib.Path) -> None:
     """Train, attack at each ε, and detect, for one model."""
     run, common = runs / DATA / model, ["--data", DATA, "--runs", str(runs)]
-    training = ["--epochs", str(FLAGS.epochs), "--out", str(run), "--resume"]
+    training = ["--epochs", str(FLAGS.epochs), "--eval_every", "20"]
+    training += ["--out", str(run), "--resume"]
     run_app("train/vae.py", model, "--data", DATA, *training)
     count = ["--num_images", str(FLAGS.num_images)]
     run_app("attack/attack.py", "--victim", model, *common, "--eps", ",".join(FLAGS.eps), *count)
@@ -131,7 +131,8 @@ def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
         for run in rows
     ]
     lines += [
-        f"{d['model']}: {d['detector']} detector finds {d['detection_rate']} of successful attacks"
+        f"{d['model']}: the {d['detector']} detector finds {cli.share(d['detection_rate'])} of "
+        f"the successful attacks at ε = {FLAGS.detect_eps}"
         for d in detections
     ]
     return report.render("Deep Bayes classifiers on MNIST digits", context), lines

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import numpy as np
 import pytest
 
@@ -52,7 +50,8 @@ def app(
 
     def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_HOME": cache}
+        environment = {**os.environ, "KERAS_HOME": cache}
+        environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
         return subprocess.run(
             command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=600
         )

@@ -28,7 +28,7 @@ def without(name: str) -> dict[str, np.ndarray]:
         (without("gen_l3_W:0"), "A", "p_x_zy of GFZ needs arrays of shapes"),
         (without("enc_mlp_l1_b:0"), "A", "q_z_xy of GFZ needs arrays of shapes"),
         ({**params(), "extra:0": np.zeros(1)}, "A", r"GFZ has no use for \['extra:0'\]"),
-        ({}, "A", "expected the variables of a published checkpoint"),
+        ({}, "A", "expected the variables of a published GFZ"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused(

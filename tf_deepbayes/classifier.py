@@ -219,5 +219,5 @@ class LatentClassifier(keras.Model, abc.ABC):
 
     def _seeds(self, seed: int | None) -> Tensor:
         if seed is None:
-            return tf.cast(self.generator.make_seeds(1)[:, 0], tf.int32)
-        return tf.constant([seed, self.seed], tf.int32)
+            return self.generator.make_seeds(1)[:, 0]
+        return tf.constant([seed, self.seed], tf.int64)

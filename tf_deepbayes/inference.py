@@ -35,7 +35,7 @@ class InferenceGraphs:
         noise = tf.TensorSpec([None, None, None, self.architecture.dim_z], tf.float32)
         y = tf.TensorSpec([None, self.architecture.num_classes], tf.float32)
         whole, real = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
-        seeds = tf.TensorSpec([2], tf.int32)
+        seeds = tf.TensorSpec([2], tf.int64)
         self.from_noise = _compiled(self._from_noise, x, noise, whole, real)
         self.at = _compiled(self._at, x, noise, whole, real)
         self.from_seed = _compiled(self._from_seed, x, seeds, whole, whole, real)

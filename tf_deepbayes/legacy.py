@@ -85,13 +85,13 @@ def infer_architecture(params: Mapping[str, Array], model: str) -> Architecture:
         num_classes = dense["p_z_y"][0].shape[0]
     else:
         num_classes = dense["p_y_z" if "p_y_z" in dense else "p_y_zx"][-1].shape[1]
-    kernels = [params.get(f"enc_conv/conv{i}/kernel:0") for i in range(3)]
-    if any(kernel is None for kernel in kernels):
+    kernel_names = [f"enc_conv/conv{i}/kernel:0" for i in range(3)]
+    if any(name not in params for name in kernel_names):
         size = dense["q_z_xy"][0].shape[0] - num_classes
         return Architecture((size,), num_classes, dim_z, dim_h, (), hidden_layers=2)
-    image_channels = np.shape(kernels[0])[2]
+    kernels = [np.asarray(params[name]) for name in kernel_names]
+    image_channels, channels = kernels[0].shape[2], tuple(k.shape[3] for k in kernels)
     side = 28 if image_channels == 1 else 32
-    channels = tuple(np.shape(kernel)[3] for kernel in kernels)
     return Architecture((side, side, image_channels), num_classes, dim_z, dim_h, channels)
 
 

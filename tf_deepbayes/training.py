@@ -58,6 +58,15 @@ class TrainingSettings:
             if not np.isfinite(value) or value <= 0:
                 raise InputError(f"{name} must be a finite number above 0, got {value}")
 
+    def steps_per_epoch(self, num_images: int) -> int:
+        """Whole batches of an epoch; InputError when there is none."""
+        if num_images < self.batch_size:
+            raise InputError(
+                f"batch size {self.batch_size} is more than the {num_images} training images; "
+                "make it smaller"
+            )
+        return num_images // self.batch_size
+
     @classmethod
     def for_data(cls, name: str) -> "TrainingSettings":
         """The published settings for a data set."""
@@ -215,16 +224,14 @@ def train(
 ) -> int:
     """Train, continuing from the folder's checkpoint if there is one; the epochs done before.
 
+    Switches TensorFlow to deterministic kernels, so that a resumed run gives the same bits.
+
     Raises:
         TrainingDivergedError: a loss or weight is not finite; the last checkpoint stays.
         InputError: fewer images than one batch, or a checkpoint that does not fit.
     """
-    steps = len(train_split) // settings.batch_size
-    if steps == 0:
-        raise InputError(
-            f"batch size {settings.batch_size} is more than the {len(train_split)} training "
-            "images; make it smaller"
-        )
+    steps = settings.steps_per_epoch(len(train_split))
+    tf.config.experimental.enable_op_determinism()
     trainer = BoundTrainer(classifier, settings.num_samples, settings.beta, settings.seed)
     trainer.compile(PublishedAdam(settings.learning_rate), jit_compile=False)
     trainer.optimizer.build(classifier.trainable_variables)

@@ -9,13 +9,13 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-import tensorflow as tf
 from absl import flags
 
 from tf_deepbayes import cli, data, legacy
 from tf_deepbayes.checkpoints import CONFIG, RunConfig, load_config, save_config
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.training import TrainingDivergedError, TrainingSettings, train
+from tf_deepbayes.victims import run_name
 
 FLAGS = flags.FLAGS
 
@@ -34,12 +34,15 @@ def define_flags() -> None:
         define(field.name, None, f"training setting, see TrainingSettings.{field.name}")
 
 
-def run_config(name: str, dataset: data.Dataset) -> RunConfig:
-    """The run that the flags describe."""
-    published = TrainingSettings.for_data(dataset.name)
+def training_settings(data_name: str) -> TrainingSettings:
+    """The published settings with what the flags change."""
     given = {f.name: FLAGS[f.name].value for f in dataclasses.fields(TrainingSettings)}
     changes = {name: value for name, value in given.items() if value is not None}
-    settings = dataclasses.replace(published, **changes)
+    return dataclasses.replace(TrainingSettings.for_data(data_name), **changes)
+
+
+def run_config(name: str, dataset: data.Dataset, settings: TrainingSettings) -> RunConfig:
+    """The run that the flags describe."""
     sizes = {} if FLAGS.dim_z is None else {"dim_z": FLAGS.dim_z}
     return RunConfig(
         model=legacy.model_name(name),
@@ -70,18 +73,16 @@ def claim_folder(folder: pathlib.Path, config: RunConfig) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Train the classifier named on the command line."""
     name = legacy.model_name(cli.one_argument(arguments, "the model: GFZ … GBY or A … G"))
-    tf.config.experimental.enable_op_determinism()
     dataset = data.load(FLAGS.data, FLAGS.data_dir)
-    config = run_config(name, dataset)
+    settings = training_settings(dataset.name)
+    config = run_config(name, dataset, settings)
     train_split, model = dataset.train.first(FLAGS.num_train), config.build()
-    folder_name = name if FLAGS.dim_z is None else f"{name}_Z{FLAGS.dim_z}"
-    default = cli.project_runs(__file__) / dataset.name / folder_name
+    default = cli.project_runs(__file__) / dataset.name / run_name(name, FLAGS.dim_z)
     folder = pathlib.Path(FLAGS.out) if FLAGS.out else default
+    settings.steps_per_epoch(len(train_split))
     claim_folder(folder, config)
-    settings = dict(config.training)
-    settings.pop("num_train")
     try:
-        train(model, train_split, dataset.test, TrainingSettings(**settings), folder)
+        train(model, train_split, dataset.test, settings, folder)
     except TrainingDivergedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         sys.exit(1)
