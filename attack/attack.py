@@ -3,12 +3,14 @@
 Writes <run>/attacks/<attack>_eps<eps>.json and, with --save, the images beside it as .npz.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
 from absl import flags
 
 from tf_deepbayes import attacks, cli, data, results
+from tf_deepbayes.attacks.losses import LOSSES
 from tf_deepbayes.attacks.runner import Outcome, Target, run
 from tf_deepbayes.classifier import MODES
 from tf_deepbayes.errors import InputError
@@ -30,9 +32,31 @@ def define_flags() -> None:
     flags.DEFINE_integer("num_images", None, "attack the first N test images only")
     flags.DEFINE_integer("num_samples", None, "K (default: of the victim's name, or 10)")
     flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
-    flags.DEFINE_integer("seed", 0, "of the classifier's noise")
+    flags.DEFINE_integer("seed", 0, "of the classifier's noise and the random start")
+    flags.DEFINE_enum("loss", None, list(LOSSES), "loss that the attack climbs")
+    flags.DEFINE_enum("norm", None, ["inf", "2"], "norm of the ball")
+    flags.DEFINE_integer("nb_iter", None, "number of steps")
+    flags.DEFINE_float("eps_iter", None, "size of a step")
+    flags.DEFINE_bool("rand_init", None, "start from a random point of the ball")
+    flags.DEFINE_integer("eot", None, "gradients averaged per step")
     flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
     flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
+
+
+def make_attack() -> attacks.Attack:
+    """The attack with what the flags change; a flag that it does not have is refused."""
+    kind = attacks.get(FLAGS.attack)
+    size = check_count("batch_size", FLAGS.batch_size)
+    options = {"targeted": FLAGS.targeted, "batch_size": size}
+    fields = {field.name for field in dataclasses.fields(kind)}
+    for name in ("loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"):
+        if FLAGS[name].value is not None:
+            if name not in fields:
+                raise InputError(f"--{name} does not apply to {FLAGS.attack}; leave it out")
+            options[name] = float(FLAGS.norm) if name == "norm" else FLAGS[name].value
+    if "seed" in fields:
+        options["seed"] = FLAGS.seed
+    return kind(**options)
 
 
 def eps_grid(values: Sequence[str]) -> list[float]:
@@ -79,12 +103,18 @@ def main(arguments: Sequence[str]) -> None:
     """Attack at each ε and print a line for it."""
     if arguments or not FLAGS.victim:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
-    grid, size = eps_grid(FLAGS.eps), check_count("batch_size", FLAGS.batch_size)
+    grid, attack = eps_grid(FLAGS.eps), make_attack()
     runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
-    attack = attacks.get(FLAGS.attack)(targeted=FLAGS.targeted, batch_size=size)
     victim = Victim.load(FLAGS.victim, FLAGS.data, runs, FLAGS.num_samples, FLAGS.mode, FLAGS.seed)
     test = victim.load_data(FLAGS.data_dir).test.first(FLAGS.num_images)
-    target = Target.of(victim.logits_fn, test.pixels, test.labels, FLAGS.targeted, size)
+    target = Target.of(
+        victim.logits_fn,
+        test.pixels,
+        test.labels,
+        attack.targeted,
+        attack.batch_size,
+        getattr(attack, "loss", "cross_entropy"),
+    )
     print(f"{victim.config.model} on {victim.config.data}: {attack}, {len(test)} images")
     for eps in grid:
         found = run(attack, victim.logits_fn, target, eps)

@@ -37,14 +37,14 @@ def noise_for(model: LatentClassifier, num_samples: int, count: int) -> np.ndarr
 
 
 def convnet(scale: float = 1.0) -> keras.Model:
-    """A fixed random network on 8×8 images, three classes."""
+    """A fixed random network on 8×8 images, five classes."""
     keras.utils.set_random_seed(0)
     return keras.Sequential(
         [
             keras.Input((8, 8, 1)),
             keras.layers.Conv2D(8, 3, activation="relu"),
             keras.layers.Flatten(),
-            keras.layers.Dense(3, kernel_initializer=keras.initializers.RandomNormal(0.0, 0.3)),
+            keras.layers.Dense(5, kernel_initializer=keras.initializers.RandomNormal(0.0, 0.3)),
             keras.layers.Rescaling(scale),
         ]
     )

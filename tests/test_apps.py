@@ -117,7 +117,12 @@ BAD = [
     (ATTACK, ["--victim", "nowhere", "--data", "mnist_5k"], "no run 'nowhere'"),
     (ATTACK, ["--victim", "GFZ", "--data", "mnist_5k", "--runs", "absent"], "is no run folder"),
     (ATTACK, ["--victim", "GFZ", "--eps", "-0.1"], "eps must be a finite number of at least 0"),
-    (ATTACK, ["--victim", "GFZ", "--attack", "pgdd"], "unknown attack 'pgdd'"),
+    (
+        ATTACK,
+        ["--victim", "GFZ", "--attack", "pgdd"],
+        "unknown attack 'pgdd'; choose one of fgsm, pgd, mim",
+    ),
+    (ATTACK, ["--victim", "GFZ", "--nb_iter", 5], "--nb_iter does not apply to fgsm"),
     (ATTACK, [], "expected --victim"),
     (DETECT, ["--victim", "GFZ", "--threshold", "median"], "--threshold"),
     (DETECT, ["--victim", "GFZ", "--data", "mnist_5k", "--runs", "absent"], "is no run folder"),

@@ -2,10 +2,11 @@
 
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.fgsm import FGSM
+from tf_deepbayes.attacks.gradient import MIM, PGD
 from tf_deepbayes.errors import InputError
 
 # Name on the command line → attack.
-ATTACKS: dict[str, type[Attack]] = {"fgsm": FGSM}
+ATTACKS: dict[str, type[Attack]] = {"fgsm": FGSM, "pgd": PGD, "mim": MIM}
 
 
 def get(name: str) -> type[Attack]:
@@ -15,4 +16,4 @@ def get(name: str) -> type[Attack]:
     return ATTACKS[name]
 
 
-__all__ = ["ATTACKS", "FGSM", "Attack", "get"]
+__all__ = ["ATTACKS", "FGSM", "MIM", "PGD", "Attack", "get"]

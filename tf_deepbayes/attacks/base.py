@@ -4,7 +4,6 @@ import abc
 import dataclasses
 
 import numpy as np
-import tensorflow as tf
 
 from tf_deepbayes.axes import Array, ArrayLike, LogitsFn, Tensor
 from tf_deepbayes.metrics import padded
@@ -56,8 +55,3 @@ class Attack(abc.ABC):
     @abc.abstractmethod
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """The attack on one batch: x `[B, …]`, integer y `[B]`, eps above 0."""
-
-
-def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
-    """The published loss, −log softmax(logits)[label] per image, nats."""
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)

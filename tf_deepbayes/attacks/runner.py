@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_deepbayes import metrics
+from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.checks import (
     ZERO_GRADIENT_WARNING,
@@ -27,7 +28,7 @@ class Target:
         targeted: whether `attack_labels` are targets.
         clean_logits: `[N, C]` of one draw of the classifier's noise.
         clean_prediction_changes: share of predictions that another draw changes.
-        zero_gradients: share of images whose cross-entropy gradient is exactly zero.
+        zero_gradients: share of images where the gradient of the loss is exactly zero.
     """
 
     images: Array
@@ -46,6 +47,7 @@ class Target:
         labels: Array,
         targeted: bool = False,
         batch_size: int = 100,
+        loss: str = "cross_entropy",
     ) -> "Target":
         """The images, away from their class or (targeted, published layout) towards each other.
 
@@ -56,7 +58,9 @@ class Target:
         rows, goals = np.arange(len(x)), labels
         if targeted:
             rows, goals = np.nonzero(np.arange(clean.shape[1])[None] != labels[:, None])
-        zero = zero_gradients(logits_fn, x[rows], goals, targeted, batch_size).mean()
+        zero = zero_gradients(
+            logits_fn, x[rows], goals, targeted, batch_size, losses.get(loss, targeted)
+        ).mean()
         if zero > ZERO_GRADIENT_WARNING:
             warnings.warn(
                 f"{zero:.1%} of the images have a gradient of exactly zero: the loss hides the "
