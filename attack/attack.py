@@ -3,7 +3,6 @@
 Writes <run>/attacks/<attack>_eps<eps>.json and, with --save, the images beside it as .npz.
 """
 
-import dataclasses
 import pathlib
 from collections.abc import Sequence
 
@@ -18,6 +17,11 @@ from tf_deepbayes.validation import check_count, check_eps
 from tf_deepbayes.victims import Victim
 
 FLAGS = flags.FLAGS
+# Fields of the attacks that have a flag of the same name.
+OPTIONS = (
+    *("targeted", "batch_size", "loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"),
+    *("learning_rate", "confidence", "binary_search_steps"),
+)
 
 
 def define_flags() -> None:
@@ -39,24 +43,22 @@ def define_flags() -> None:
     flags.DEFINE_float("eps_iter", None, "size of a step")
     flags.DEFINE_bool("rand_init", None, "start from a random point of the ball")
     flags.DEFINE_integer("eot", None, "gradients averaged per step")
+    flags.DEFINE_float("learning_rate", None, "of cw, whose c is --eps")
+    flags.DEFINE_float("confidence", None, "of cw, in nats")
+    flags.DEFINE_integer("binary_search_steps", None, "of cw")
     flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
     flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
 
 
 def make_attack() -> attacks.Attack:
-    """The attack with what the flags change; a flag that it does not have is refused."""
-    kind = attacks.get(FLAGS.attack)
-    size = check_count("batch_size", FLAGS.batch_size)
-    options = {"targeted": FLAGS.targeted, "batch_size": size}
-    fields = {field.name for field in dataclasses.fields(kind)}
-    for name in ("loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"):
-        if FLAGS[name].value is not None:
-            if name not in fields:
-                raise InputError(f"--{name} does not apply to {FLAGS.attack}; leave it out")
-            options[name] = float(FLAGS.norm) if name == "norm" else FLAGS[name].value
-    if "seed" in fields:
+    """The attack with what the flags change; the seed is that of the random start."""
+    options = {name: FLAGS[name].value for name in OPTIONS}
+    if FLAGS.norm is not None:
+        options["norm"] = float(FLAGS.norm)
+    if FLAGS.attack in ("pgd", "mim"):
         options["seed"] = FLAGS.seed
-    return kind(**options)
+    check_count("batch_size", FLAGS.batch_size)
+    return attacks.build(FLAGS.attack, **options)
 
 
 def eps_grid(values: Sequence[str]) -> list[float]:
@@ -68,32 +70,20 @@ def eps_grid(values: Sequence[str]) -> list[float]:
 
 
 def save(
-    victim: Victim,
-    attack: attacks.Attack,
-    eps: float,
-    target: Target,
-    found: Outcome,
-    num_images: int,
+    victim: Victim, attack: attacks.Attack, eps: float, target: Target, found: Outcome
 ) -> None:
     """Images first, then the JSON that speaks of them."""
     name = results.attack_name(FLAGS.attack, eps, attack.targeted)
     folder = victim.folder / "attacks"
     if FLAGS.save:
-        arrays = {
-            "adversarial": found.adversarial,
-            "labels": target.labels,
-            "attack_labels": target.attack_labels,
-            "clean_logits": target.clean_logits,
-            "adversarial_logits": found.logits,
-        }
-        results.write_attack_arrays(folder / f"{name}.npz", arrays)
+        results.write_attack_arrays(folder / f"{name}.npz", target, found)
     settings = {
         "attack": repr(attack),
         "eps": eps,
         "num_samples": victim.num_samples,
         "mode": FLAGS.mode,
         "seed": FLAGS.seed,
-        "num_images": num_images,
+        "num_images": FLAGS.num_images,
         "images": f"{name}.npz" if FLAGS.save else None,
     }
     results.write_result(folder / f"{name}.json", "attack", victim.config, settings, found.figures)
@@ -118,7 +108,7 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{victim.config.model} on {victim.config.data}: {attack}, {len(test)} images")
     for eps in grid:
         found = run(attack, victim.logits_fn, target, eps)
-        save(victim, attack, eps, target, found, len(test))
+        save(victim, attack, eps, target, found)
         f = found.figures
         print(
             f"eps {eps:.2f}  success {cli.share(f['success_rate'])}"

@@ -1,16 +1,18 @@
 """Attacks on the published model with the same noise at every step, against the published ones."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.conftest import Golden, golden
-from tf_deepbayes.attacks import FGSM, MIM, PGD, losses
+from tf_deepbayes.attacks import FGSM, MIM, PGD, CarliniWagnerL2, losses
 from tf_deepbayes.attacks.gradient import _iterate
 from tf_deepbayes.axes import LogitsFn
 from tf_deepbayes.legacy import model_from_params
+from tf_deepbayes.metrics import perturbation_norms
 
 
 @functools.cache
@@ -73,3 +75,24 @@ def test_mim_equals_the_published_one() -> None:
     different = np.abs(adversarial - data["A/mim/adv"]) > 1e-5
     # A pixel whose momentum is near zero may go either way and then differs to the end.
     assert different.mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cw_ytrue", {"nb_iter": 20}),
+        ("cw_ypred", {"nb_iter": 20}),
+        ("cw_ypred_lr0.1_it60", {"nb_iter": 60, "learning_rate": 0.1}),
+    ],
+)
+def test_carlini_wagner_equals_the_published_one(name: str, options: dict[str, Any]) -> None:
+    data, logits_fn = victim()
+    attack = CarliniWagnerL2(batch_size=4, **options)
+    adversarial = attack(logits_fn, data["x"], data[f"A/{name}/y"], 10.0)
+    expected = data[f"A/{name}/adv"]
+    norms = perturbation_norms(data["x"], adversarial)["l2"]
+    np.testing.assert_allclose(norms, perturbation_norms(data["x"], expected)["l2"], rtol=0.02)
+    np.testing.assert_allclose(adversarial, expected, atol=0.02)
+    predicted = logits_fn(adversarial).numpy().argmax(1)
+    found = predicted != data[f"A/{name}/y"].argmax(1)
+    np.testing.assert_array_equal(found, data[f"A/{name}/success"])

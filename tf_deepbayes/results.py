@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_deepbayes.attacks.runner import Outcome, Target
 from tf_deepbayes.axes import Array
 from tf_deepbayes.checkpoints import RunConfig, versions
 from tf_deepbayes.errors import InputError
@@ -55,8 +56,15 @@ def read_result(path: pathlib.Path, kind: str) -> dict[str, Any]:
     return content
 
 
-def write_attack_arrays(path: pathlib.Path, arrays: dict[str, Any]) -> None:
+def write_attack_arrays(path: pathlib.Path, target: Target, outcome: Outcome) -> None:
     """Write a saved attack's arrays (`ATTACK_ARRAYS`)."""
+    arrays: dict[str, Any] = {
+        "adversarial": outcome.adversarial,
+        "labels": target.labels,
+        "attack_labels": target.attack_labels,
+        "clean_logits": target.clean_logits,
+        "adversarial_logits": outcome.logits,
+    }
     write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
 
 

@@ -1,19 +1,30 @@
 """Attacks on any classifier given by its logits."""
 
+import dataclasses
+from typing import Any
+
 from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.carlini import CarliniWagnerL2
 from tf_deepbayes.attacks.fgsm import FGSM
 from tf_deepbayes.attacks.gradient import MIM, PGD
 from tf_deepbayes.errors import InputError
 
 # Name on the command line → attack.
-ATTACKS: dict[str, type[Attack]] = {"fgsm": FGSM, "pgd": PGD, "mim": MIM}
+ATTACKS: dict[str, type[Attack]] = {"fgsm": FGSM, "pgd": PGD, "mim": MIM, "cw": CarliniWagnerL2}
 
 
-def get(name: str) -> type[Attack]:
-    """The attack of that name; InputError when there is none."""
+def build(name: str, **options: Any) -> Attack:
+    """The attack of that name; options that are None keep their default.
+
+    Raises:
+        InputError: there is no such attack, or it has no such option.
+    """
     if name not in ATTACKS:
         raise InputError(f"unknown attack {name!r}; choose one of {', '.join(ATTACKS)}")
-    return ATTACKS[name]
+    kind, given = ATTACKS[name], {n: value for n, value in options.items() if value is not None}
+    for option in set(given) - {field.name for field in dataclasses.fields(kind)}:
+        raise InputError(f"{option} does not apply to {name}; leave it out")
+    return kind(**given)
 
 
-__all__ = ["ATTACKS", "FGSM", "MIM", "PGD", "Attack", "get"]
+__all__ = ["ATTACKS", "FGSM", "MIM", "PGD", "Attack", "CarliniWagnerL2", "build"]
