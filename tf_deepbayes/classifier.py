@@ -19,7 +19,7 @@ from tf_deepbayes.errors import InputError
 from tf_deepbayes.inference import InferenceGraphs
 from tf_deepbayes.validation import check_count, check_inputs, check_labels, check_noise
 
-# Decodes per block: near the cache, not only within memory. Measured by `make bench`.
+# Terms per block: the activations of a decode (62 kB at MNIST sizes) should stay near the cache.
 BLOCK_SIZE_DECODER, BLOCK_SIZE_DENSE = 500, 20_000
 MODES = ("sample", "mean", "fixed", "zero")
 
@@ -45,6 +45,11 @@ class LatentClassifier(keras.Model, abc.ABC):
         super().__init__(name=type(self).__name__.lower())
         self.architecture, self.seed = architecture, seed
         self.likelihood = likelihoods.get(likelihood)
+        if self.likelihood.needs_pixels and not architecture.is_image:
+            raise InputError(
+                f"the likelihood {likelihood} is for pixels in [0, 1], the architecture is for "
+                "feature vectors; use l2, l1 or gaussian"
+            )
         make = Conditionals(architecture, self.likelihood, seed)
         self.build_factors(make)
         self.q_z_xy = make.q_z_xy()

@@ -152,6 +152,7 @@ class Likelihood:
         offset: log_prob minus the published expression, nats per pixel.
         logit_inputs: x is replaced by logit(0.01 + 0.98 x) for encoder and likelihood alike (the
             published `*_logistic`); log densities are then those of the replaced x.
+        needs_pixels: it makes sense for values in [0, 1] only.
     """
 
     name: str
@@ -160,6 +161,7 @@ class Likelihood:
     num_parameters: int = 1
     offset: float = 0.0
     logit_inputs: bool = False
+    needs_pixels: bool = False
 
     def transform(self, x: Tensor) -> Tensor:
         """What encoder and likelihood see of x."""
@@ -190,15 +192,23 @@ LIKELIHOODS = {
         Likelihood("l2", _l2, offset=_L2_OFFSET),
         Likelihood("l1", _l1, offset=_L1_OFFSET),
         # From logits: the published clip at 1e-9 has no gradient where the sigmoid saturates.
-        Likelihood("bernoulli", _bernoulli, "logits"),
+        Likelihood("bernoulli", _bernoulli, "logits", needs_pixels=True),
         Likelihood("gaussian", _gaussian, num_parameters=2),
-        Likelihood("logistic_cdf", _logistic_cdf, num_parameters=2),
-        Likelihood("discretised_logistic", _discretised_logistic, num_parameters=2),
-        Likelihood("logit_l1", _logit_l1, "linear"),
-        Likelihood("logit_laplace", _logit_laplace, "linear"),
-        Likelihood("l2_logistic", _l2, "linear", offset=_L2_OFFSET, logit_inputs=True),
-        Likelihood("gaussian_logistic", _gaussian, "linear", 2, logit_inputs=True),
-        Likelihood("l1_logistic", _l1, "linear", offset=_L1_OFFSET, logit_inputs=True),
+        Likelihood("logistic_cdf", _logistic_cdf, num_parameters=2, needs_pixels=True),
+        Likelihood(
+            "discretised_logistic", _discretised_logistic, num_parameters=2, needs_pixels=True
+        ),
+        Likelihood("logit_l1", _logit_l1, "linear", needs_pixels=True),
+        Likelihood("logit_laplace", _logit_laplace, "linear", needs_pixels=True),
+        Likelihood(
+            "l2_logistic", _l2, "linear", offset=_L2_OFFSET, logit_inputs=True, needs_pixels=True
+        ),
+        Likelihood(
+            "gaussian_logistic", _gaussian, "linear", 2, logit_inputs=True, needs_pixels=True
+        ),
+        Likelihood(
+            "l1_logistic", _l1, "linear", offset=_L1_OFFSET, logit_inputs=True, needs_pixels=True
+        ),
     )
 }
 

@@ -18,7 +18,6 @@ Seeds = Iterator[int]
 Features = Callable[[Tensor], Tensor]
 
 
-@keras.saving.register_keras_serializable("tf_deepbayes")
 class JointDense(keras.layers.Layer):
     """act([a, b, …] W + bias): a dense layer on the concatenation of its inputs.
 
@@ -48,7 +47,6 @@ class JointDense(keras.layers.Layer):
         return self.activation(sum(products[1:], products[0]) + self.bias)
 
 
-@keras.saving.register_keras_serializable("tf_deepbayes")
 class DenseStack(keras.layers.Layer):
     """[a, b, …] → hidden layers with ReLU → a last dense layer."""
 
@@ -127,7 +125,6 @@ def deconvolutions(
     return keras.Sequential(layers)
 
 
-@keras.saving.register_keras_serializable("tf_deepbayes")
 class Decoder(keras.layers.Layer):
     """[z] or [z, y] → raw decoder output of p(x|·): `[..., *event]`."""
 

@@ -9,7 +9,6 @@ from tf_deepbayes.axes import Tensor
 EPSILON = 1e-8
 
 
-@keras.saving.register_keras_serializable("tf_deepbayes")
 class PublishedAdam(keras.optimizers.Adam):
     """Adam by the kernel that TensorFlow 1 used: one pass over weight and moments, ε = 1e-8.
 
