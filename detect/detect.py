@@ -57,6 +57,7 @@ def detect(victim: Victim, guard: Victim) -> list[dict[str, Any]]:
     def logits(images: Any) -> Any:
         return metrics.predict(guard.logits_fn, images, size)
 
+    print(f"fitting the detectors of {guard.config.model} on {len(train)} images", flush=True)
     train_logits, clean_logits = logits(train.pixels), logits(clean.pixels)
     adversarial_logits = logits(saved["adversarial"])
     # As published: the victim's class of the attack itself, a guard's own class of a transfer.

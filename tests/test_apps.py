@@ -122,7 +122,7 @@ BAD = [
         ["--victim", "GFZ", "--attack", "pgdd"],
         "unknown attack 'pgdd'; choose one of fgsm, pgd, mim",
     ),
-    (ATTACK, ["--victim", "GFZ", "--nb_iter", 5], "--nb_iter does not apply to fgsm"),
+    (ATTACK, ["--victim", "GFZ", "--nb_iter", 5], "nb_iter does not apply to fgsm"),
     (ATTACK, [], "expected --victim"),
     (DETECT, ["--victim", "GFZ", "--threshold", "median"], "--threshold"),
     (DETECT, ["--victim", "GFZ", "--data", "mnist_5k", "--runs", "absent"], "is no run folder"),

@@ -20,7 +20,7 @@ _STEMS = {
     "GFY": {"p_z_y": "gen_pzy", "p_x_zy": "gen"},
     "DFZ": {"p_x_z": "gen", "p_y_zx": "gen_pyzx_mlp"},
     "DFX": {"p_z_x": "gen_pzx_mlp", "p_y_zx": "gen_pyzx_mlp"},
-    "DBX": {"p_z_x": "gen_pzx_mlp", "p_y_z": "gen_pyz_mlp"},
+    "DBX": {"p_z_x": "gen_pzx_mlp", "p_y_z": "gen_pyz_mlp|gen_pyzx_mlp"},
     # The CIFAR-10 script of F writes p(y|z) as "pyzx".
     "GBZ": {"p_y_z": "gen_pyz_mlp|gen_pyzx_mlp", "p_x_z": "gen|gen_pxz_mlp"},
     "GBY": {"p_z_y": "gen_pzy|gen_pzy_mlp", "p_x_z": "gen|gen_pxz_mlp"},
