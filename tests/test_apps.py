@@ -148,6 +148,7 @@ def test_a_run_folder_is_not_overwritten(runs: pathlib.Path, app: App) -> None:
     assert done.returncode == 2 and "pass --resume" in done.stderr
     done = app("train/vae.py", "GFZ", *SHORT, "--out", folder, "--resume", "--batch_size", 10)
     assert done.returncode == 2 and "repeat the flags of the run" in done.stderr
+    assert "batch_size is 50 in the run and 10 in the flags;" in done.stderr
     assert (folder / "checkpoint.npz").read_bytes() == before
 
 

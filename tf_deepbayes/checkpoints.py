@@ -38,6 +38,11 @@ class RunConfig:
     seed: int
     training: dict[str, Any]
 
+    def settings(self) -> dict[str, Any]:
+        """Every field by name, those of the architecture and the training among them."""
+        fields = dataclasses.asdict(self)
+        return {**fields.pop("architecture"), **fields.pop("training"), **fields}
+
     def build(self) -> LatentClassifier:
         """A new classifier with the seed's initial weights."""
         cls = factorisations.get(self.model)

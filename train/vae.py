@@ -18,6 +18,8 @@ from tf_deepbayes.training import TrainingDivergedError, TrainingSettings, train
 from tf_deepbayes.victims import run_name
 
 FLAGS = flags.FLAGS
+# Settings that a resumed run may change: they say how long and how to watch, not what is computed.
+CHANGEABLE = ("epochs", "eval_every")
 SETTINGS_HELP = {
     "epochs": "passes over the training images (published: 100, plane_frog 200)",
     "batch_size": "images per step (published: 50)",
@@ -69,12 +71,16 @@ def claim_folder(folder: pathlib.Path, config: RunConfig) -> None:
         return save_config(folder, config)
     if not FLAGS.resume:
         raise InputError(f"{folder} holds a run; pass --resume to continue it or another --out")
-    found = load_config(folder)
-    same = dataclasses.replace(config, training={**config.training, "epochs": None})
-    if dataclasses.replace(found, training={**found.training, "epochs": None}) != same:
+    found, wanted = load_config(folder).settings(), config.settings()
+    differences = [
+        f"{name} is {found.get(name)} in the run and {value} in the flags"
+        for name, value in wanted.items()
+        if found.get(name) != value and name not in CHANGEABLE
+    ]
+    if differences:
         raise InputError(
-            f"{folder} was trained with {found}, the flags say {config}; repeat the flags of the "
-            "run to resume it, or pass another --out"
+            f"{folder} cannot be resumed: {'; '.join(differences)}; repeat the flags of the run, "
+            "or pass another --out"
         )
     return save_config(folder, config)
 
