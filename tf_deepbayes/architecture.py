@@ -65,13 +65,9 @@ class Architecture:
         """A copy with some sizes changed."""
         return dataclasses.replace(self, **changes)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The sizes as JSON types."""
-        return dataclasses.asdict(self)
-
     @classmethod
     def from_dict(cls, sizes: dict[str, Any]) -> "Architecture":
-        """The inverse of `to_dict`."""
+        """From what JSON makes of `dataclasses.asdict`: lists for tuples."""
         lists: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v for name, v in sizes.items()
         }

@@ -5,7 +5,7 @@ transposed convolutions uniform in ±1/(25 · output channels). Seeds differ fro
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -15,7 +15,6 @@ from tf_deepbayes.axes import Tensor, over_leading_axes
 
 KERNEL_SIZE = 5
 Seeds = Iterator[int]
-Features = Callable[[Tensor], Tensor]
 
 
 class JointDense(keras.layers.Layer):
