@@ -123,6 +123,7 @@ BAD = [
         "unknown attack 'pgdd'; choose one of fgsm, pgd, mim",
     ),
     (ATTACK, ["--victim", "GFZ", "--nb_iter", 5], "nb_iter does not apply to fgsm"),
+    (ATTACK, ["--victim", "GFZ", "--num_samples", 0], "num_samples must be a whole number"),
     (ATTACK, [], "expected --victim"),
     (DETECT, ["--victim", "GFZ", "--threshold", "median"], "--threshold"),
     (DETECT, ["--victim", "GFZ", "--data", "mnist_5k", "--runs", "absent"], "is no run folder"),

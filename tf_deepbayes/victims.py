@@ -50,9 +50,10 @@ class Victim:
             seed: of the noise drawn.
         """
         folder, published_samples = find_run(name, data_name, runs)
+        wanted = published_samples if num_samples is None else num_samples
+        count = check_count("num_samples", wanted)
         model, config = checkpoints.load_model(folder)
         model.generator.reset_from_seed(seed)
-        count = check_count("num_samples", num_samples or published_samples)
         logits_fn = functools.partial(model.logits, num_samples=count, mode=mode)
         return cls(folder, config, model, count, logits_fn)
 
