@@ -5,7 +5,7 @@ nothing is tiled. Log densities are natural logarithms, in nats.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -18,6 +18,19 @@ ArrayLike: TypeAlias = Any  # whatever tf.convert_to_tensor takes: a tensor, an 
 # factor → log density in nats, broadcastable to [K, C, B]
 Terms: TypeAlias = dict[str, Tensor]
 LogitsFn: TypeAlias = Callable[[Tensor], Tensor]  # [B, H, W, channels] -> [B, C]
+
+
+class Draw(NamedTuple):
+    """Where the samples of z come from.
+
+    Attributes:
+        noise: (first, last) → samples first … last − 1, `[k, C or 1, B or 1, dim_z]`; the same at
+            every call.
+        is_z: whether they are z itself rather than standard normal noise.
+    """
+
+    noise: Callable[[Tensor, Tensor], Tensor]
+    is_z: bool = False
 
 
 def log_mean_exp(log_values: Tensor, axis: int) -> Tensor:

@@ -102,6 +102,9 @@ class LatentClassifier(keras.Model, abc.ABC):
     ) -> Tensor:
         """log p(x, z_k^c, y_c) − log q(z_k^c | x, y_c), the published "snapshot" logits.
 
+        Its gradient is that with respect to x (`input_gradient`), in the memory of one block; the
+        weights are trained through `bound`.
+
         Args:
             x: `[B, *input_shape]`, pixels in [0, 1].
             noise: standard normal `[K, C, B, dim_z]`, C and B may be 1; drawn when not given.

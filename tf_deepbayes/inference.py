@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from tf_deepbayes.axes import Tensor, map_blocks
+from tf_deepbayes.axes import Draw, Tensor, map_blocks
+from tf_deepbayes.input_gradient import Leaves, input_gradient
 
 if TYPE_CHECKING:
     from tf_deepbayes.classifier import LatentClassifier
-
-Draw = Callable[[Tensor, Tensor], Tensor]  # samples first … last − 1 → [k, C or 1, B or 1, dim_z]
 
 
 class InferenceGraphs:
@@ -42,17 +41,17 @@ class InferenceGraphs:
         self.bound_weights = _compiled(self._bound_weights, x, y, noise, real)
 
     def _from_noise(self, x: Tensor, noise: Tensor, block: Tensor, beta: Tensor) -> Tensor:
-        draw: Draw = lambda first, last: noise[first:last]  # noqa: E731
-        return self._in_blocks(x, draw, tf.shape(noise)[0], block, beta)
+        draw = Draw(lambda first, last: noise[first:last])
+        return self._log_weights(x, draw, tf.shape(noise)[0], block, beta)
 
     def _at(self, x: Tensor, z: Tensor, block: Tensor, beta: Tensor) -> Tensor:
-        draw: Draw = lambda first, last: z[first:last]  # noqa: E731
-        return self._in_blocks(x, draw, tf.shape(z)[0], block, beta, draws_z=True)
+        draw = Draw(lambda first, last: z[first:last], is_z=True)
+        return self._log_weights(x, draw, tf.shape(z)[0], block, beta)
 
     def _from_seed(
         self, x: Tensor, seeds: Tensor, num_samples: Tensor, block: Tensor, beta: Tensor
     ) -> Tensor:
-        return self._in_blocks(x, self._seeded(seeds, x), num_samples, block, beta)
+        return self._log_weights(x, self._seeded(seeds, x), num_samples, block, beta)
 
     def _bound_weights(self, x: Tensor, y: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
         return self.model.weigh(self.model.bound_terms(x, y, noise), beta)[:, 0]
@@ -66,36 +65,46 @@ class InferenceGraphs:
             return tf.random.stateless_normal(shape, own)
 
         spec = tf.TensorSpec([shape[0], x.shape[0], shape[2]])
-        return lambda first, last: tf.map_fn(
-            sample, tf.range(first, last), fn_output_signature=spec
+        return Draw(
+            lambda first, last: tf.map_fn(sample, tf.range(first, last), fn_output_signature=spec)
         )
 
+    def _log_weights(
+        self, x: Tensor, draw: Draw, num_samples: Tensor, block: Tensor, beta: Tensor
+    ) -> Tensor:
+        """The log weights, with the gradient of `input_gradient`: first order, for x alone."""
+
+        @tf.custom_gradient
+        def weights(x: Tensor) -> tuple[Tensor, Callable[..., Any]]:
+            def gradient(upstream: Tensor, variables: Sequence[tf.Variable] = ()) -> Any:
+                slope = input_gradient(self.model, x, draw, upstream, block, beta)
+                # Without the stop, TensorFlow prepares derivatives of any order.
+                slope = tf.stop_gradient(slope)
+                return (slope, [None] * len(variables)) if variables else slope
+
+            return self._in_blocks(x, draw, num_samples, block, beta), gradient
+
+        return weights(x)
+
     def _in_blocks(
-        self,
-        x: Tensor,
-        draw: Draw,
-        num_samples: Tensor,
-        block: Tensor,
-        beta: Tensor,
-        draws_z: bool = False,
+        self, x: Tensor, draw: Draw, num_samples: Tensor, block: Tensor, beta: Tensor
     ) -> Tensor:
         num_classes, batch = self.architecture.num_classes, tf.shape(x)[0]
         y = tf.eye(num_classes)[:, None, :]
-        observed = self.model.observe(x)
-        q = self.model.q_z_xy(observed, y).distribution
+        leaves = Leaves.of(self.model, x)
         # Whole batches of a few samples where they fit, else one sample of a few images.
         samples = tf.clip_by_value(block // tf.maximum(num_classes * batch, 1), 1, num_samples)
         images = tf.clip_by_value(block // (num_classes * samples), 1, tf.maximum(batch, 1))
 
         def sample_block(first: Tensor, last: Tensor) -> Tensor:
-            noise = draw(first, last)
+            noise = draw.noise(first, last)
             shared = tf.shape(noise)[2] < batch
 
             def image_block(start: Tensor, stop: Tensor) -> Tensor:
-                loc, scale = q.loc[:, start:stop], q.scale[:, start:stop]
+                loc, scale = leaves.loc[:, start:stop], leaves.scale[:, start:stop]
                 own = tf.cond(shared, lambda: noise, lambda: noise[:, :, start:stop])
-                z = own if draws_z else loc + scale * own
-                terms = self.model.terms(observed.images(start, stop), y, loc, scale, z)
+                z = own if draw.is_z else loc + scale * own
+                terms = self.model.terms(leaves.observed.images(start, stop), y, loc, scale, z)
                 return tf.transpose(self.model.weigh(terms, beta), [2, 1, 0])
 
             return tf.transpose(map_blocks(image_block, batch, images), [2, 1, 0])
