@@ -18,6 +18,8 @@ ArrayLike: TypeAlias = Any  # whatever tf.convert_to_tensor takes: a tensor, an 
 # factor → log density in nats, broadcastable to [K, C, B]
 Terms: TypeAlias = dict[str, Tensor]
 LogitsFn: TypeAlias = Callable[[Tensor], Tensor]  # [B, H, W, channels] -> [B, C]
+LogWeightsFn: TypeAlias = Callable[[Tensor], Tensor]  # [B, H, W, channels] -> [K, C, B]
+FeaturesFn: TypeAlias = Callable[[Tensor], Tensor]  # [B, H, W, channels] -> [B, …]
 
 
 class Draw(NamedTuple):

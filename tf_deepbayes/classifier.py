@@ -4,6 +4,7 @@ A subclass names its factors and nothing else; inference and training are fixed 
 """
 
 import abc
+import functools
 import math
 from typing import Any
 
@@ -58,7 +59,8 @@ class LatentClassifier(keras.Model, abc.ABC):
         self.block_size = BLOCK_SIZE_DECODER if self.has_p_x else BLOCK_SIZE_DENSE
         self.generator = tf.random.Generator.from_seed(seed)
         self.built = True
-        self._graphs = InferenceGraphs(self)
+        # One set of graphs for all factors together, one for each factor asked for alone.
+        self._graphs = functools.cache(functools.partial(InferenceGraphs, self))
 
     @abc.abstractmethod
     def build_factors(self, make: Conditionals) -> None:
@@ -99,6 +101,7 @@ class LatentClassifier(keras.Model, abc.ABC):
         mode: str = "sample",
         seed: int | None = None,
         beta: float = 1.0,
+        factor: str | None = None,
     ) -> Tensor:
         """log p(x, z_k^c, y_c) − log q(z_k^c | x, y_c), the published "snapshot" logits.
 
@@ -113,6 +116,8 @@ class LatentClassifier(keras.Model, abc.ABC):
                 class and call; "zero" z = 0, K = 1.
             seed: makes drawn noise a function of the seed; otherwise each call draws anew.
             beta: the published beta; 1 is Bayes' rule.
+            factor: this factor's log density alone, such as "p(y|z)", at the same samples
+                (attacked by Tramèr et al. 2020).
 
         Returns:
             `[K, C, B]`, nats, with the normalising constants of the likelihood
@@ -122,19 +127,19 @@ class LatentClassifier(keras.Model, abc.ABC):
         block, beta = tf.constant(self.block_size), tf.constant(beta, tf.float32)
         if mode not in MODES:
             raise InputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-        dim_z = self.architecture.dim_z
+        dim_z, graphs = self.architecture.dim_z, self._graphs(factor)
         if noise is not None:
             noise = check_noise(noise, self.architecture.num_classes, x.shape[0], dim_z)
-            return self._graphs.from_noise(x, noise, block, beta)
+            return graphs.from_noise(x, noise, block, beta)
         check_count("num_samples", num_samples)
         if mode == "mean":
-            return self._graphs.from_noise(x, tf.zeros([1, 1, 1, dim_z]), block, beta)
+            return graphs.from_noise(x, tf.zeros([1, 1, 1, dim_z]), block, beta)
         if mode == "fixed":
-            return self._graphs.from_noise(x, fixed_noise(num_samples, dim_z), block, beta)
+            return graphs.from_noise(x, fixed_noise(num_samples, dim_z), block, beta)
         if mode == "zero":
-            return self._graphs.at(x, tf.zeros([1, 1, 1, dim_z]), block, beta)
+            return graphs.at(x, tf.zeros([1, 1, 1, dim_z]), block, beta)
         seeds = self._seeds(seed)
-        return self._graphs.from_seed(x, seeds, tf.constant(num_samples), block, beta)
+        return graphs.from_seed(x, seeds, tf.constant(num_samples), block, beta)
 
     def logits(
         self, x: ArrayLike, noise: ArrayLike | None = None, num_samples: int = 10, **options: Any
@@ -189,7 +194,7 @@ class LatentClassifier(keras.Model, abc.ABC):
             noise = noise[:, None] if noise.shape.rank == 3 else noise
             noise = check_noise(noise, 1, len(labels), self.architecture.dim_z)
         one_hot = tf.one_hot(labels, self.architecture.num_classes)
-        log_w = self._graphs.bound_weights(x, one_hot, noise, tf.constant(beta, tf.float32))
+        log_w = self._graphs(None).bound_weights(x, one_hot, noise, tf.constant(beta, tf.float32))
         return log_mean_exp(log_w, 0) if importance_weighted else tf.reduce_mean(log_w, 0)
 
     def bound_terms(self, x: Tensor, y: Tensor, noise: Tensor) -> Terms:
@@ -224,6 +229,12 @@ class LatentClassifier(keras.Model, abc.ABC):
         label = -math.log(self.architecture.num_classes) - math.log(0.1) if has_p_y else 0.0
         pixels = self.architecture.num_pixels * self.likelihood.offset if self.has_p_x else 0.0
         return pixels + label
+
+    @property
+    def label_factor(self) -> str | None:
+        """The factor p(y|·); None in the models that start from p(y)."""
+        names = {"p_y_z": "p(y|z)", "p_y_zx": "p(y|z,x)"}
+        return next((factor for name, factor in names.items() if hasattr(self, name)), None)
 
     def _seeds(self, seed: int | None) -> Tensor:
         if seed is None:

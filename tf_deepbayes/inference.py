@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from tf_deepbayes.axes import Draw, Tensor, map_blocks
+from tf_deepbayes.axes import Draw, Tensor, Terms, map_blocks
+from tf_deepbayes.errors import InputError
 from tf_deepbayes.input_gradient import Leaves, input_gradient
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class InferenceGraphs:
-    """The log weights of one classifier, traced once for all batch sizes, K and block sizes.
+    """The log weights of one classifier, or one factor of them, traced once for all sizes.
 
     What depends on x alone, and q(z|x,y) of every class, is computed once per image; the samples
     follow in blocks of at most about `block` (sample, class, image) terms, so the memory of a
@@ -28,8 +30,8 @@ class InferenceGraphs:
         bound_weights: (x, one-hot y, noise `[K, 1, B, dim_z]`, beta) → `[K, B]`.
     """
 
-    def __init__(self, model: LatentClassifier) -> None:
-        self.model, self.architecture = model, model.architecture
+    def __init__(self, model: LatentClassifier, factor: str | None = None) -> None:
+        self.model, self.architecture, self.factor = model, model.architecture, factor
         x = tf.TensorSpec([None, *self.architecture.input_shape], tf.float32)
         noise = tf.TensorSpec([None, None, None, self.architecture.dim_z], tf.float32)
         y = tf.TensorSpec([None, self.architecture.num_classes], tf.float32)
@@ -39,6 +41,17 @@ class InferenceGraphs:
         self.at = _compiled(self._at, x, noise, whole, real)
         self.from_seed = _compiled(self._from_seed, x, seeds, whole, whole, real)
         self.bound_weights = _compiled(self._bound_weights, x, y, noise, real)
+
+    def weigh(self, terms: Terms, beta: Tensor) -> Tensor:
+        """The sum of the terms, or the one factor."""
+        if self.factor is None:
+            return self.model.weigh(terms, beta)
+        if self.factor not in terms:
+            model, own = type(self.model).__name__, [n for n in terms if not n.startswith("q")]
+            raise InputError(
+                f"{model} has no factor {self.factor!r}; choose one of {', '.join(own)}"
+            )
+        return terms[self.factor]
 
     def _from_noise(self, x: Tensor, noise: Tensor, block: Tensor, beta: Tensor) -> Tensor:
         draw = Draw(lambda first, last: noise[first:last])
@@ -54,7 +67,7 @@ class InferenceGraphs:
         return self._log_weights(x, self._seeded(seeds, x), num_samples, block, beta)
 
     def _bound_weights(self, x: Tensor, y: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
-        return self.model.weigh(self.model.bound_terms(x, y, noise), beta)[:, 0]
+        return self.weigh(self.model.bound_terms(x, y, noise), beta)[:, 0]
 
     def _seeded(self, seeds: Tensor, x: Tensor) -> Draw:
         """Noise of sample k depends on the seeds and k alone: the same for every block size."""
@@ -77,7 +90,8 @@ class InferenceGraphs:
         @tf.custom_gradient
         def weights(x: Tensor) -> tuple[Tensor, Callable[..., Any]]:
             def gradient(upstream: Tensor, variables: Sequence[tf.Variable] = ()) -> Any:
-                slope = input_gradient(self.model, x, draw, upstream, block, beta)
+                weigh = functools.partial(self.weigh, beta=beta)
+                slope = input_gradient(self.model, weigh, x, draw, upstream, block)
                 # Without the stop, TensorFlow prepares derivatives of any order.
                 slope = tf.stop_gradient(slope)
                 return (slope, [None] * len(variables)) if variables else slope
@@ -105,7 +119,7 @@ class InferenceGraphs:
                 own = tf.cond(shared, lambda: noise, lambda: noise[:, :, start:stop])
                 z = own if draw.is_z else loc + scale * own
                 terms = self.model.terms(leaves.observed.images(start, stop), y, loc, scale, z)
-                return tf.transpose(self.model.weigh(terms, beta), [2, 1, 0])
+                return tf.transpose(self.weigh(terms, beta), [2, 1, 0])
 
             return tf.transpose(map_blocks(image_block, batch, images), [2, 1, 0])
 

@@ -8,15 +8,18 @@ bounded memory, forwards and backwards.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
-from tf_deepbayes.axes import Draw, Tensor
+from tf_deepbayes.axes import Draw, Tensor, Terms
 from tf_deepbayes.conditionals import Observed
 
 if TYPE_CHECKING:
     from tf_deepbayes.classifier import LatentClassifier
+
+Weigh: TypeAlias = Callable[[Terms], Tensor]
 
 # Terms below float32's resolution of their image's largest coefficient are left out.
 NEGLIGIBLE = 2.0**-24
@@ -75,18 +78,18 @@ def counting(coefficients: Tensor) -> Tensor:
 
 def input_gradient(
     model: LatentClassifier,
+    weigh: Weigh,
     x: Tensor,
     draw: Draw,
     coefficients: Tensor,
     block: Tensor,
-    beta: Tensor,
 ) -> Tensor:
     """Σ over (k, c) of coefficients `[K, C, B]` · ∇ₓ log w(k, c, b), `[B, …]`.
 
     Args:
+        weigh: {factor: log density} → log w.
         draw: the samples that the coefficients belong to.
         block: terms decoded at a time.
-        beta: see `LatentClassifier.log_weights`.
     """
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -103,7 +106,7 @@ def input_gradient(
         shape = [last - first, num_classes, batch, model.architecture.dim_z]
         terms = tf.cast(tf.where(counts[first:last]), tf.int32)
         part = coefficients[first:last]
-        row_block = _RowGradients(model, leaves, tf.broadcast_to(noise, shape), draw.is_z, beta)
+        row_block = _RowGradients(model, weigh, leaves, tf.broadcast_to(noise, shape), draw.is_z)
         return last, row_block.add(sums, terms, tf.gather_nd(part, terms), block)
 
     zeros = tf.nest.map_structure(tf.zeros_like, leaves)
@@ -117,10 +120,10 @@ class _RowGradients(NamedTuple):
     """Gradients of single terms with respect to the leaves."""
 
     model: LatentClassifier
+    weigh: Weigh
     leaves: Leaves
     noise: Tensor  # [k, C, B, dim_z]
     is_z: bool
-    beta: Tensor
 
     def add(self, sums: Leaves, terms: Tensor, coefficients: Tensor, block: Tensor) -> Leaves:
         """`sums` and the gradients of `terms` (k, c, b) `[M, 3]`, a block of terms at a time."""
@@ -144,7 +147,7 @@ class _RowGradients(NamedTuple):
             tape.watch(rows)
             z = noise[None, None] if self.is_z else rows.loc + rows.scale * noise[None, None]
             parts = self.model.terms(rows.observed, y, rows.loc, rows.scale, z)
-            log_w = tf.reshape(self.model.weigh(parts, self.beta), [-1])
+            log_w = tf.reshape(self.weigh(parts), [-1])
         return tape.gradient(
             log_w, rows, output_gradients=coefficients, unconnected_gradients="zero"
         )

@@ -7,10 +7,20 @@ from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.carlini import CarliniWagnerL2
 from tf_deepbayes.attacks.fgsm import FGSM
 from tf_deepbayes.attacks.gradient import MIM, PGD
+from tf_deepbayes.attacks.matching import FeatureMatching, Matching, Pool
+from tf_deepbayes.attacks.superwhite import Superwhite
 from tf_deepbayes.errors import InputError
 
 # Name on the command line → attack.
-ATTACKS: dict[str, type[Attack]] = {"fgsm": FGSM, "pgd": PGD, "mim": MIM, "cw": CarliniWagnerL2}
+ATTACKS: dict[str, type[Attack]] = {
+    "fgsm": FGSM,
+    "pgd": PGD,
+    "mim": MIM,
+    "cw": CarliniWagnerL2,
+    "superwhite": Superwhite,
+    "matching": Matching,
+    "feature_matching": FeatureMatching,
+}
 
 
 def build(name: str, **options: Any) -> Attack:
@@ -27,4 +37,16 @@ def build(name: str, **options: Any) -> Attack:
     return kind(**given)
 
 
-__all__ = ["ATTACKS", "FGSM", "MIM", "PGD", "Attack", "CarliniWagnerL2", "build"]
+__all__ = [
+    "ATTACKS",
+    "FGSM",
+    "MIM",
+    "PGD",
+    "Attack",
+    "CarliniWagnerL2",
+    "FeatureMatching",
+    "Matching",
+    "Pool",
+    "Superwhite",
+    "build",
+]

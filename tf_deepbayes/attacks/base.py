@@ -2,6 +2,9 @@
 
 import abc
 import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import ClassVar
 
 import numpy as np
 
@@ -17,11 +20,14 @@ class Attack(abc.ABC):
     """`attack(logits_fn, x, y, eps)` → adversarial images.
 
     Attributes:
+        sees: what of the classifier the attack is called with: "logits" `[B, C]`; "log_weights"
+            `[K, C, B]`, a term per sample; "features" `[B, …]`.
         targeted: move towards the labels given instead of away from them.
         batch_size: images at a time; a short last batch is padded, so there is one trace. Keep
             one `logits_fn` for many calls: each new function is traced again.
     """
 
+    sees: ClassVar[str] = "logits"
     targeted: bool = False
     batch_size: int = 100
 
@@ -44,13 +50,18 @@ class Attack(abc.ABC):
         labels = check_labels(y, count=len(x))
         if eps == 0.0 or not len(x):
             return x.copy()
-        results = [
-            self.perturb(logits_fn, images, label, eps).numpy()[:count]
-            for (images, count), (label, _) in zip(
-                padded(x, self.batch_size), padded(labels, self.batch_size), strict=True
-            )
-        ]
-        return np.concatenate(results)
+        return np.concatenate([part() for part in self.batches(logits_fn, x, labels, eps)])
+
+    def batches(
+        self, logits_fn: LogitsFn, x: Array, labels: Array, eps: float
+    ) -> Iterator[Callable[[], Array]]:
+        """The attack cut into calls, each of which returns the images of one batch."""
+        pairs = zip(padded(x, self.batch_size), padded(labels, self.batch_size), strict=True)
+        for (images, count), (label, _) in pairs:
+            yield functools.partial(self._batch, logits_fn, images, label, eps, count)
+
+    def _batch(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float, count: int) -> Array:
+        return self.perturb(logits_fn, x, y, eps).numpy()[:count]
 
     @abc.abstractmethod
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:

@@ -12,6 +12,7 @@ from cleverhans.tf2.utils import clip_eta, optimize_linear
 
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.base import PIXEL_MAX, PIXEL_MIN, Attack
+from tf_deepbayes.attacks.losses import Loss
 from tf_deepbayes.axes import LogitsFn, Tensor
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.validation import check_count
@@ -54,13 +55,23 @@ class IterativeAttack(Attack):
         """Decay of the momentum; None for plain gradients."""
         return None
 
+    def loss_fn(self) -> Loss:
+        """(labels, what the attack sees) → loss of each image `[B]`; equal for equal attacks."""
+        return losses.get(self.loss, self.targeted)
+
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        return self.climb(logits_fn, x, y, eps, self.targeted)
+
+    def climb(
+        self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float, descend: bool = False
+    ) -> Tensor:
+        """The steps of one batch, up or down the loss against `y` (labels, or what it takes)."""
         start = x + _random_start(x, eps, self.norm, self.seed) if self.rand_init else x
         return _iterate(
             logits_fn,
-            losses.get(self.loss, self.targeted),
+            self.loss_fn(),
             self.norm,
-            self.targeted,
+            descend,
             self.decay() is not None,
             x,
             start,
@@ -117,7 +128,7 @@ def _iterate(  # type: ignore[no-untyped-def]
     logits_fn,
     loss_fn,
     norm,
-    targeted,
+    descend,
     momentum,
     x,
     start,
@@ -135,7 +146,7 @@ def _iterate(  # type: ignore[no-untyped-def]
             tape.watch(adversarial)
             loss = loss_fn(y, logits_fn(adversarial))
         gradient = tape.gradient(loss, adversarial)
-        return -gradient if targeted else gradient
+        return -gradient if descend else gradient
 
     def mean_gradient(adversarial: Tensor) -> Tensor:
         def add(i: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,95 @@
+"""Attacks that imitate a clean image of another class (Tramèr et al. 2020, section on this model).
+
+An image whose logits, or features, are those of a clean image is classified as that one is and
+passes every detector that it passes.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+import tensorflow as tf
+from scipy.spatial.distance import cdist
+
+from tf_deepbayes.attacks.gradient import PGD
+from tf_deepbayes.axes import Array, FeaturesFn, Tensor
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.metrics import predict
+from tf_deepbayes.validation import check_labels, check_pixels
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pool:
+    """Clean images to imitate.
+
+    Attributes:
+        images: `[M, H, W, channels]` in [0, 1]; not among those attacked.
+        labels: the classes they belong to, `[M]`.
+    """
+
+    images: Array
+    labels: Array
+
+    def __post_init__(self) -> None:
+        check_pixels(self.images)
+        check_labels(self.labels, count=len(self.images))
+
+    def __repr__(self) -> str:
+        return f"Pool({len(self.images)} images)"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Matching(PGD):
+    """PGD down ‖f(x′) − f(g)‖², g the pool's image of another class whose f is nearest to f(x).
+
+    With `targeted`, y names the class of g. The default of a hundred steps is that of the source.
+
+    Attributes:
+        pool: where g is taken from.
+    """
+
+    pool: Pool
+    nb_iter: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.pool, Pool):
+            raise InputError(f"pool must be a Pool of clean images, got {type(self.pool).__name__}")
+
+    def loss_fn(self) -> "SquaredDistance":
+        """See `IterativeAttack.loss_fn`."""
+        return SquaredDistance()
+
+    def perturb(self, logits_fn: FeaturesFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        return self.climb(logits_fn, x, self.goals(logits_fn, x, y), eps, descend=True)
+
+    def goals(self, features_fn: FeaturesFn, x: Tensor, y: Tensor) -> Tensor:
+        """f(g) of each image, `[B, …]`."""
+        pool = predict(features_fn, np.asarray(self.pool.images, np.float32), len(x))
+        own = features_fn(x).numpy()
+        flat = own.reshape(len(own), -1), pool.reshape(len(pool), -1)
+        distances = cdist(*flat, "sqeuclidean")
+        allowed = (self.pool.labels[None] == y.numpy()[:, None]) == self.targeted
+        if not allowed.any(1).all():
+            raise InputError(
+                "the pool has no image to imitate for some of the labels; add images of "
+                + ("every target class" if self.targeted else "at least two classes")
+            )
+        return tf.constant(pool[np.where(allowed, distances, np.inf).argmin(1)])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FeatureMatching(Matching):
+    """`Matching` of features, whatever the network that gives them."""
+
+    sees: ClassVar[str] = "features"
+
+
+@dataclasses.dataclass(frozen=True)
+class SquaredDistance:
+    """‖f − goal‖², `[B]`; every instance is equal to every other."""
+
+    def __call__(self, goal: Tensor, features: Tensor) -> Tensor:
+        """goal and features `[B, …]` → `[B]`."""
+        squares = tf.square(features - goal)
+        return tf.reduce_sum(tf.reshape(squares, [tf.shape(squares)[0], -1]), 1)
