@@ -1,22 +1,28 @@
 """Detect a saved attack: python detect/detect.py --victim GFZ --data mnist --attack fgsm_eps0.10.
 
 The guard (the victim unless given) scores the images; its detectors are fitted on its logits of
-training images. Writes <victim's run>/detection/<attack>[_guard_<model>].json.
+training images, or read from a file of --thresholds. Writes
+<victim's run>/detection/<attack>[_guard_<model>].json, with --plot the ROC curves beside it, and
+after fitting <guard's run>/detection/thresholds_….json.
 """
 
+import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
-from tf_deepbayes import cli, data, detection, metrics, results
-from tf_deepbayes.detection_figures import detection_figures
+from tf_deepbayes import cli, data, detection, detection_runner, guards, results, thresholds
+from tf_deepbayes.detection_runner import Scored
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.roc_figure import write_roc_figure
+from tf_deepbayes.thresholds import FitSettings
 from tf_deepbayes.validation import check_count
 from tf_deepbayes.victims import Victim
 
 FLAGS = flags.FLAGS
+FIT_FLAGS = ("false_positive_rate", "threshold", "num_train")  # what a file of thresholds has fixed
 
 
 def define_flags() -> None:
@@ -25,85 +31,124 @@ def define_flags() -> None:
     flags.DEFINE_string("guard", None, "the classifier that detects (default: the victim)")
     flags.DEFINE_string("attack", "fgsm_eps0.10", "name of the saved attack")
     flags.DEFINE_string("data", "mnist", "data set of both: " + ", ".join(data.TASKS))
+    names = ", ".join(guards.DETECTORS)
+    flags.DEFINE_list("detectors", None, f"of {names} (default: all that the guard's p(x) allows)")
     flags.DEFINE_float("false_positive_rate", 5.0, "percent of training images to reject")
     flags.DEFINE_enum("threshold", "published", list(detection.THRESHOLDS), "kind of threshold")
     flags.DEFINE_integer("num_train", None, "fit on the first N training images (default: all)")
+    flags.DEFINE_string("thresholds", None, "file of fitted detectors to use instead of fitting")
     flags.DEFINE_integer("num_clean", 1000, "clean test images for the false-positive rate")
     flags.DEFINE_integer("num_samples", None, "K (default: of the guard's name, or 10)")
     flags.DEFINE_integer("batch_size", 100, "images at a time")
     flags.DEFINE_integer("seed", 0, "of the classifier's noise")
+    flags.DEFINE_bool("plot", False, "draw the ROC curves as PNG beside the result")
     flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
     flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
 
 
-def detectors_for(guard: Victim) -> list[detection.Detector]:
-    """Those that mean something for the guard: log p(x, y) must be a density for two of them."""
-    kind = FLAGS.threshold
-    found = [detection.Marginal(kind), detection.Logit(kind), detection.Divergence("kl", kind)]
-    if guard.model.has_p_x:
-        return found
-    print(f"{guard.config.model} has no p(x): the marginal and logit detectors are left out")
-    return [detector for detector in found if not detector.needs_density]
+def check_flags(arguments: Sequence[str]) -> None:
+    """What can be refused before anything is loaded."""
+    if arguments or not FLAGS.victim:
+        raise InputError(f"expected --victim and flags only, got {list(arguments)}")
+    check_count("batch_size", FLAGS.batch_size)
+    check_count("num_clean", FLAGS.num_clean)
+    given = [f"--{name}" for name in FIT_FLAGS if FLAGS[name].present]
+    if FLAGS.thresholds and given:
+        raise InputError(f"{', '.join(given)} and --thresholds, whose file says so; leave one out")
+    if not 0.0 < FLAGS.false_positive_rate < 100.0:
+        rate = FLAGS.false_positive_rate
+        raise InputError(f"--false_positive_rate must be in (0, 100) percent, got {rate}")
 
 
-def detect(victim: Victim, guard: Victim) -> list[dict[str, Any]]:
-    """Fit the guard's detectors and score the saved attack on fresh noise."""
-    size = check_count("batch_size", FLAGS.batch_size)
+def load(name: str) -> Victim:
+    """A classifier as the flags name it."""
+    runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
+    return Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, seed=FLAGS.seed)
+
+
+def fit(train: data.Split) -> tuple[dict[str, detection.Detector], FitSettings]:
+    """Fit the guard's detectors and write them to its run.
+
+    They are fitted on a copy of the guard, so that its noise on the images that are scored is the
+    same whether the detectors were fitted or read.
+    """
+    guard = load(FLAGS.guard or FLAGS.victim)
+    print(f"fitting the detectors of {guard.config.model} on {len(train)} images", flush=True)
+    rate = FLAGS.false_positive_rate / 100.0
+    detectors, settings = detection_runner.fit(
+        guard, train, FLAGS.seed, rate, FLAGS.threshold, FLAGS.batch_size
+    )
+    path = guard.folder / "detection" / settings.file_name
+    thresholds.write_detectors(path, guard.config, settings, detectors)
+    print(f"fitted detectors in {path}")
+    return detectors, settings
+
+
+def detect(
+    victim: Victim, guard: Victim, names: Sequence[str]
+) -> tuple[list[dict[str, Any]], FitSettings]:
+    """The figures of each detector, and what the detectors were fitted with."""
     saved = results.read_attack_arrays(victim.folder / "attacks" / f"{FLAGS.attack}.npz")
     dataset = guard.load_data(FLAGS.data_dir)
     train = dataset.train.first(FLAGS.num_train)
     clean = dataset.test.first(min(FLAGS.num_clean, len(dataset.test)))
-
-    def logits(images: Any) -> Any:
-        return metrics.predict(guard.logits_fn, images, size)
-
-    print(f"fitting the detectors of {guard.config.model} on {len(train)} images", flush=True)
-    train_logits, clean_logits = logits(train.pixels), logits(clean.pixels)
-    adversarial_logits = logits(saved["adversarial"])
-    # As published: the victim's class of the attack itself, a guard's own class of a transfer.
-    own = guard.folder.resolve() == victim.folder.resolve()
-    predicted = (saved["adversarial_logits"] if own else adversarial_logits).argmax(1)
-    rate = FLAGS.false_positive_rate / 100.0
-    return [
-        detection_figures(
-            detector.fit(train_logits, train.labels, rate),
-            clean_logits,
-            clean.labels,
-            adversarial_logits,
-            saved["labels"],
-            predicted,
-        )
-        for detector in detectors_for(guard)
-    ]
+    read = None
+    if FLAGS.thresholds:
+        read = detection_runner.read(guard, pathlib.Path(FLAGS.thresholds))
+    is_transfer = guard.folder.resolve() != victim.folder.resolve()
+    scored = Scored.of(guard, clean, saved, is_transfer, FLAGS.batch_size)
+    detectors, settings = read or fit(train)
+    chosen = detection_runner.choose(names, detectors)
+    for detector in chosen:
+        missed = detection_runner.missed_rate(detector, settings)
+        if missed is not None:
+            print(
+                f"{detector.name}: the {detector.threshold} thresholds reject {missed:.3f} of the "
+                f"training images, {settings.false_positive_rate:.3f} was asked for"
+            )
+    return scored.figures(chosen), settings
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the detectors and print a line for each."""
-    if arguments or not FLAGS.victim:
-        raise InputError(f"expected --victim and flags only, got {list(arguments)}")
-    runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
-    load = lambda name: Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, seed=FLAGS.seed)  # noqa: E731
+    check_flags(arguments)
     victim = load(FLAGS.victim)
     guard = load(FLAGS.guard) if FLAGS.guard else victim
-    figures = detect(victim, guard)
+    has_p_x = detection_runner.has_p_x(guard)
+    names = guards.detector_names(FLAGS.detectors, has_p_x)
+    if FLAGS.detectors is None and not has_p_x:
+        print(f"{guard.config.model} has no p(x): the marginal and logit detectors are left out")
+    figures, settings = detect(victim, guard, names)
+    report(victim, guard, settings, figures)
+
+
+def report(
+    victim: Victim, guard: Victim, fitted: FitSettings, figures: Sequence[Mapping[str, Any]]
+) -> None:
+    """Write the result and print a line for each detector."""
     name = FLAGS.attack + (f"_guard_{guard.folder.name}" if FLAGS.guard else "")
     settings = {
         "attack": FLAGS.attack,
         "guard": guard.config.model,
-        "false_positive_rate": FLAGS.false_positive_rate / 100.0,
-        "num_train": FLAGS.num_train,
         "num_clean": FLAGS.num_clean,
         "num_samples": guard.num_samples,
         "seed": FLAGS.seed,
+        "false_positive_rate": fitted.false_positive_rate,
+        "num_train": fitted.num_train,
+        "fitted": dataclasses.asdict(fitted),
     }
     path = victim.folder / "detection" / f"{name}.json"
     results.write_result(path, "detection", victim.config, settings, figures)
+    if FLAGS.plot:
+        title = f"{FLAGS.attack} on {victim.config.model}, detected by {guard.config.model}"
+        write_roc_figure(path.with_suffix(".png"), figures, title)
     for row in figures:
         print(
             f"{row['detector']:9} detects {cli.share(row['detection_rate'])} of "
             f"{row['successful_attacks']} successful attacks  "
             f"false positives {row['false_positive_rate']:.3f}  "
-            f"misclassified and undetected {row['misclassified_undetected']:.3f}"
+            f"misclassified and undetected {row['misclassified_undetected']:.3f}  "
+            f"AUROC {cli.share(row['auroc']['successful'])}, all {row['auroc']['all']:.3f}"
         )
 
 

@@ -62,7 +62,7 @@ def test_attack_and_detection_end_to_end(runs: pathlib.Path, app: App) -> None:
     done = app("detect/detect.py", *common, "--attack", "fgsm_eps0.20", *fit)
     assert done.returncode == 0, done.stderr
     rows = json.loads((folder.parent / "detection" / "fgsm_eps0.20.json").read_text())["figures"]
-    assert [row["detector"] for row in rows] == ["marginal", "logit", "kl"]
+    assert [row["detector"] for row in rows] == ["marginal", "logit", "kl", "tv"]
     assert all(0 <= row["false_positive_rate"] <= 1 for row in rows)
 
     guard = ["--guard", "DBX", "--attack", "fgsm_eps0.20"]
@@ -70,7 +70,7 @@ def test_attack_and_detection_end_to_end(runs: pathlib.Path, app: App) -> None:
     assert done.returncode == 0, done.stderr
     assert "DBX has no p(x)" in done.stdout
     path = folder.parent / "detection" / "fgsm_eps0.20_guard_DBX.json"
-    assert [row["detector"] for row in json.loads(path.read_text())["figures"]] == ["kl"]
+    assert [row["detector"] for row in json.loads(path.read_text())["figures"]] == ["kl", "tv"]
 
 
 def test_targeted_attack_is_saved_under_its_own_name(runs: pathlib.Path, app: App) -> None:

@@ -14,7 +14,7 @@ from tf_deepbayes.detection import (
     Marginal,
     published_threshold,
 )
-from tf_deepbayes.detection_figures import detection_figures
+from tf_deepbayes.detection_figures import detection_figures, published_kl_rate
 
 DETECTORS: list[Callable[[str], Detector]] = [
     Marginal,
@@ -59,16 +59,35 @@ def test_detectors_equal_the_published_ones(detector: Detector, name: str, rate:
     np.testing.assert_allclose(detector.alphas, data[f"direct/{name}/alpha"], atol=1e-4)
     delta = data[f"direct/{name}/delta"]
     np.testing.assert_allclose(np.abs(detector.thresholds), np.abs(delta), rtol=1e-5)
-    figures = detection_figures(
-        detector,
-        data["clean_logits"],
-        data["clean_labels"],
-        data["adv_logits"],
-        data["clean_labels"],
-        data["adv_logits_saved"].argmax(1),
-    )
+    assert detector.training_rates is not None
+    # The search ends on a score, which float32 and float64 may put on either side: one of 160.
+    published = data[f"direct/{name}/fp"]
+    np.testing.assert_allclose(100 * detector.training_rates, published, atol=0.65)
+    clean, labels = data["clean_logits"], data["clean_labels"]
+    adversarial, saved = data["adv_logits"], data["adv_logits_saved"].argmax(1)
     key = "detection_rate" if name == "marginal" else "detection_rate_class_mean"
-    assert 100 * figures[key] == pytest.approx(float(data[f"script_self/{rate}"]), abs=1e-6)
+
+    own = detection_figures(detector, clean, labels, adversarial, labels, saved)
+    assert 100 * own[key] == pytest.approx(float(data[f"script_self/{rate}"]), abs=1e-6)
+    assert own["transferred"] is None
+
+    guard = adversarial.argmax(1)
+    moved = detection_figures(detector, clean, labels, adversarial, labels, saved, guard)
+    transferred = float(data[f"script_transfer/{rate}"])
+    assert 100 * moved["transferred"][key] == pytest.approx(transferred, abs=1e-6)
+    assert moved["successful_attacks"] == own["successful_attacks"] == 893
+    assert moved["transferred"]["successful_attacks"] == 889
+
+
+def test_the_published_kl_figure_keeps_its_error() -> None:
+    data = golden("detection")
+    detector = Divergence("kl").fit(data["train_logits"], data["train_labels"], 0.05)
+    adversarial, labels = data["adv_logits"], data["clean_labels"]
+    for case, logits in (("self", data["adv_logits_saved"]), ("transfer", adversarial)):
+        rate = published_kl_rate(detector, adversarial, labels, logits.argmax(1))
+        assert rate is not None
+        assert 100 * rate == pytest.approx(float(data[f"script_{case}/TP_kl"]), abs=1e-6)
+    assert published_kl_rate(detector, adversarial, labels, labels) is None
 
 
 @pytest.mark.parametrize("make", DETECTORS)

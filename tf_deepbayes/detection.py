@@ -19,12 +19,20 @@ from tf_deepbayes.validation import check_labels
 ALPHA_MAX, ALPHA_STEPS, RATE_TOLERANCE = 3.0, 20, 1e-4
 
 
+def _moments(scores: Array) -> tuple[np.floating, np.floating]:
+    """(mean, standard deviation); of equal scores exactly (score, 0), which rounding would miss."""
+    if np.ptp(scores) == 0.0:
+        return scores[0], np.zeros_like(scores[0])
+    return scores.mean(), scores.std()
+
+
 def published_threshold(scores: Array, false_positive_rate: float) -> tuple[float, float]:
     """mean + α·std with α in [0, 3] by bisection: (threshold, α).
 
-    Where the rate jumps across the one wanted, the search ends at the jump, on either side.
+    Where the rate jumps across the one wanted, the search ends at the jump, on either side. A rate
+    that no α in [0, 3] has ends at that end: the rate is then not the one asked for.
     """
-    mean, std = scores.mean(), scores.std()
+    mean, std = _moments(scores)
     low, high, alpha = 0.0, ALPHA_MAX, ALPHA_MAX / 2
     for _ in range(ALPHA_STEPS):
         rate = np.mean(scores > mean + alpha * std)
@@ -36,16 +44,30 @@ def published_threshold(scores: Array, false_positive_rate: float) -> tuple[floa
 
 
 def quantile_threshold(scores: Array, false_positive_rate: float) -> tuple[float, float]:
-    """The smallest score that at most this share of the scores exceeds: (threshold, α)."""
-    threshold = float(np.quantile(scores, 1.0 - false_positive_rate, method="higher"))
-    std = scores.std()
-    return threshold, float((threshold - scores.mean()) / std) if std > 0 else 0.0
+    """The smallest score that at most this share of the scores exceeds: (threshold, α).
+
+    Without ties the share that exceeds it is within 1/n of the one asked for.
+    """
+    # Rounded, because 0.29 · 100 is 28.999999999999996 and 29 of 100 may exceed it.
+    may_exceed = int(np.floor(round(false_positive_rate * len(scores), 9)))
+    threshold = float(np.sort(scores)[max(len(scores) - 1 - may_exceed, 0)])
+    mean, std = _moments(scores)
+    return threshold, float((threshold - mean) / std) if std > 0 else 0.0
 
 
 THRESHOLDS: dict[str, Callable[[Array, float], tuple[float, float]]] = {
     "published": published_threshold,
     "quantile": quantile_threshold,
 }
+
+
+NOT_FITTED = "the detector is not fitted yet; call fit(logits, labels) first"
+
+
+def check_rate(false_positive_rate: float) -> None:
+    """A false-positive rate: strictly between 0 and 1."""
+    if not 0.0 < false_positive_rate < 1.0:
+        raise InputError(f"false_positive_rate must be in (0, 1), got {false_positive_rate}")
 
 
 def _check_logits(logits: ArrayLike, num_classes: int | None = None) -> Array:
@@ -65,16 +87,29 @@ class Detector(abc.ABC):
 
     Args:
         threshold: "published" mean + α·std, or "quantile", exact on the training scores.
+
+    Attributes:
+        false_positive_rate: the rate asked for; None, as all below, before `fit`.
+        thresholds: `[C]`.
+        alphas: `[C]`, (threshold − mean)/std, or 0 where std is 0.
+        means, stds: `[C]`, of the training scores of each class.
+        training_rates: `[C]`, the share of those scores that exceeds the threshold.
     """
 
     needs_density = True  # whether the logits have to be log p(x, y), not only log p(y|x) + const
+    # What `fit` finds and a file of thresholds holds.
+    fitted_arrays: tuple[str, ...] = ("thresholds", "alphas", "means", "stds", "training_rates")
 
     def __init__(self, threshold: str = "published") -> None:
         if threshold not in THRESHOLDS:
             raise InputError(f"threshold must be one of {', '.join(THRESHOLDS)}, got {threshold!r}")
         self.threshold = threshold
-        self.thresholds: Array | None = None  # [C]
-        self.alphas: Array | None = None  # [C]
+        self.false_positive_rate: float | None = None
+        self.thresholds: Array | None = None
+        self.alphas: Array | None = None
+        self.means: Array | None = None
+        self.stds: Array | None = None
+        self.training_rates: Array | None = None
 
     @property
     @abc.abstractmethod
@@ -97,13 +132,15 @@ class Detector(abc.ABC):
     ) -> "Detector":
         """Set the thresholds on training logits `[N, C]` and their labels; returns itself.
 
+        The threshold of a class with a single training image is that image's score.
+
         Raises:
-            InputError: a class without training images, or a rate outside (0, 1).
+            InputError: a class without training images, logits that are not finite, or a rate
+                outside (0, 1).
         """
         logits = _check_logits(logits)
         labels = check_labels(labels, logits.shape[1], len(logits))
-        if not 0.0 < false_positive_rate < 1.0:
-            raise InputError(f"false_positive_rate must be in (0, 1), got {false_positive_rate}")
+        check_rate(false_positive_rate)
         missing = sorted(set(range(logits.shape[1])) - set(labels.tolist()))
         if missing:
             raise InputError(f"no training images of classes {missing}; fit on more images")
@@ -111,8 +148,10 @@ class Detector(abc.ABC):
         scores, fits = self.class_scores(logits), []
         for c in range(logits.shape[1]):
             own = scores[self.rows_of_class(labels, c), c]
-            fits.append(THRESHOLDS[self.threshold](own, false_positive_rate))
-        self.thresholds, self.alphas = np.array(fits).T
+            threshold, alpha = THRESHOLDS[self.threshold](own, false_positive_rate)
+            fits.append((threshold, alpha, *_moments(own), np.mean(own > threshold)))
+        self.thresholds, self.alphas, self.means, self.stds, self.training_rates = np.array(fits).T
+        self.false_positive_rate = false_positive_rate
         return self
 
     def score(self, logits: ArrayLike, predicted: ArrayLike | None = None) -> Array:
@@ -120,6 +159,19 @@ class Detector(abc.ABC):
         logits = _check_logits(logits)
         predicted = self._predicted(logits, predicted)
         return self.class_scores(logits)[np.arange(len(logits)), predicted]
+
+    def standard_score(self, logits: ArrayLike, predicted: ArrayLike | None = None) -> Array:
+        """(score − mean)/std, mean and std of the predicted class's training scores, `[N]`.
+
+        Comparable across classes: "above α" is the detector whose thresholds are mean + α·std with
+        one α for all classes. Where std is 0 the score is only centred.
+        """
+        if self.means is None or self.stds is None:
+            raise InputError(NOT_FITTED)
+        logits = _check_logits(logits, len(self.means))
+        predicted = self._predicted(logits, predicted)
+        scale = np.where(self.stds > 0.0, self.stds, 1.0)
+        return (self.score(logits, predicted) - self.means[predicted]) / scale[predicted]
 
     def reject(self, logits: ArrayLike, predicted: ArrayLike | None = None) -> Array:
         """Whether each image is rejected, `[N]` bool.
@@ -129,7 +181,7 @@ class Detector(abc.ABC):
             predicted: the class whose threshold applies; argmax of the logits when not given.
         """
         if self.thresholds is None:
-            raise InputError("the detector has no thresholds yet; call fit(logits, labels) first")
+            raise InputError(NOT_FITTED)
         logits = _check_logits(logits, len(self.thresholds))
         predicted = self._predicted(logits, predicted)
         return self.score(logits, predicted) > self.thresholds[predicted]
@@ -171,6 +223,7 @@ class Divergence(Detector):
     """
 
     needs_density = False
+    fitted_arrays = (*Detector.fitted_arrays, "class_probabilities")
 
     def __init__(self, divergence: str = "kl", threshold: str = "published") -> None:
         if divergence not in DIVERGENCES:
@@ -192,7 +245,7 @@ class Divergence(Detector):
 
     def class_scores(self, logits: Array) -> Array:
         if self.class_probabilities is None:
-            raise InputError("the detector is not fitted yet; call fit(logits, labels) first")
+            raise InputError(NOT_FITTED)
         return DIVERGENCES[self.divergence](self.class_probabilities, log_softmax(logits, axis=1))
 
 

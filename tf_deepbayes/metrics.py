@@ -1,5 +1,6 @@
 """Figures of a classifier and of an attack on it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,22 @@ import tensorflow as tf
 
 from tf_deepbayes.axes import Array, LogitsFn
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.progress import progress
 
 
-def predict(logits_fn: LogitsFn, x: Array, batch_size: int = 100) -> Array:
-    """Logits `[N, C]` of `[N, …]`, batch by batch; a short last batch is padded, one trace."""
+def predict(
+    logits_fn: LogitsFn, x: Array, batch_size: int = 100, label: str | None = None
+) -> Array:
+    """Logits `[N, C]` of `[N, …]`, batch by batch; a short last batch is padded, one trace.
+
+    With a label, the progress is shown on a terminal.
+    """
     if not len(x):
         raise InputError("expected at least one image, got none")
-    return np.concatenate([logits_fn(part).numpy()[:size] for part, size in padded(x, batch_size)])
+    batches: Iterable[tuple[tf.Tensor, int]] = padded(x, batch_size)
+    if label is not None:
+        batches = progress(batches, -(-len(x) // batch_size), f"{label}, batches")
+    return np.concatenate([logits_fn(part).numpy()[:size] for part, size in batches])
 
 
 def padded(x: Array, batch_size: int) -> list[tuple[tf.Tensor, int]]:
