@@ -130,15 +130,13 @@ def test_it_lowers_accuracy_and_evades_the_detector_better_than_pgd() -> None:
     # A strict detector: it rejects four fifths of the clean images.
     detector.thresholds = np.full(5, np.quantile(-clean.max(1), 0.2))
     options = {"nb_iter": 30, "eps_iter": 0.01, "loss": "margin"}
-    plain = PGD(**options)(net_logits, X, Y, 0.1)  # type: ignore[arg-type]
-    adaptive = Superwhite(detector=detector, detection_lambda=5.0, **options)  # type: ignore[arg-type]
-    evading = adaptive(log_weights_of_net, X, Y, 0.1)
-    assert np.mean(labels_of(NET, evading) == Y) < 0.5
-    rejected = [
-        detector.reject(net_logits(tf.constant(a)).numpy()).mean() for a in (plain, evading)
-    ]
-    assert rejected[1] < rejected[0] - 0.1
-    assert np.abs(evading - X).max() <= 0.1 + 1e-6
+    plain = PGD(**options)(net_logits, X, Y, 0.2)  # type: ignore[arg-type]
+    adaptive = Superwhite(detector=detector, detection_lambda=1.0, **options)  # type: ignore[arg-type]
+    evading = adaptive(log_weights_of_net, X, Y, 0.2)
+    assert np.mean(labels_of(NET, evading) == Y) < 0.3
+    rejected = [detector.reject(net_logits(tf.constant(a)).numpy()).mean() for a in (plain, evading)]
+    assert rejected[1] < rejected[0] - 0.2
+    assert np.abs(evading - X).max() <= 0.2 + 1e-6
 
 
 def test_an_image_does_not_depend_on_its_batch_mates() -> None:

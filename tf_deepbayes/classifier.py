@@ -148,6 +148,10 @@ class LatentClassifier(keras.Model, abc.ABC):
         log_w = self.log_weights(x, noise, num_samples, **options)
         return tf.transpose(log_mean_exp(log_w, axis=0))
 
+    def features(self, x: Tensor) -> Tensor:
+        """The features of x that q(z|x,y) sees, `[B, size]`."""
+        return self.observe(x).features[self.q_z_xy.name]
+
     def call(self, x: Tensor) -> Tensor:
         """`logits(x)` with K = 10 fresh samples."""
         return self.logits(x)

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tf_deepbayes.attacks.runner import Outcome, Target
+from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.runner import Outcome
+from tf_deepbayes.attacks.scoring import Target
 from tf_deepbayes.axes import Array
 from tf_deepbayes.checkpoints import RunConfig, versions
 from tf_deepbayes.errors import InputError
@@ -28,9 +30,9 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def attack_name(attack: str, eps: float, targeted: bool = False) -> str:
+def attack_name(name: str, attack: Attack, eps: float) -> str:
     """Name of a saved attack, as published: fgsm_eps0.10."""
-    return f"{attack}_eps{eps:.2f}" + ("_targeted" if targeted else "")
+    return f"{name}_{attack.size_name(eps)}" + ("_targeted" if attack.targeted else "")
 
 
 def write_result(

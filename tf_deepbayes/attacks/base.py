@@ -52,6 +52,10 @@ class Attack(abc.ABC):
             return x.copy()
         return np.concatenate([part() for part in self.batches(logits_fn, x, labels, eps)])
 
+    def size_name(self, eps: float) -> str:
+        """How result files name a size of the perturbation, as published."""
+        return f"eps{eps:.2f}"
+
     def batches(
         self, logits_fn: LogitsFn, x: Array, labels: Array, eps: float
     ) -> Iterator[Callable[[], Array]]:

@@ -49,6 +49,10 @@ class CarliniWagnerL2(Attack):
                 f"learning_rate must be a finite number above 0, got {self.learning_rate}"
             )
 
+    def size_name(self, eps: float) -> str:
+        """See `Attack.size_name`."""
+        return f"c{eps:.2f}_lr{self.learning_rate:.3f}"
+
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
         c = tf.fill([x.shape[0]], tf.constant(eps, tf.float32))
         low, high = tf.zeros_like(c), tf.fill(c.shape, UNBOUNDED)

@@ -6,7 +6,7 @@ from cleverhans.tf2.utils import compute_gradient
 
 from tf_deepbayes.attacks.losses import Loss, cross_entropy
 from tf_deepbayes.axes import Array, LogitsFn
-from tf_deepbayes.metrics import padded, predict
+from tf_deepbayes.metrics import padded
 
 # Above this share of images without a gradient a success rate says nothing about robustness.
 ZERO_GRADIENT_WARNING = 0.01
@@ -32,11 +32,3 @@ def zero_gradients(
         axes = list(range(1, gradient.shape.rank))
         found.append(tf.reduce_all(gradient == 0.0, axes).numpy()[:count])
     return np.concatenate(found)
-
-
-def prediction_changes(
-    logits_fn: LogitsFn, x: Array, predicted: Array, batch_size: int = 100
-) -> float:
-    """Share of images whose predicted class differs in another draw of the classifier's noise."""
-    again = predict(logits_fn, x, batch_size).argmax(1)
-    return float(np.mean(again != predicted))

@@ -1,73 +1,21 @@
-"""Run an attack and score it: never believe an attack."""
+"""Run an attack batch by batch, keep what is finished, and score it on fresh noise."""
 
 import dataclasses
-import warnings
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tf_deepbayes import metrics
-from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.base import Attack
-from tf_deepbayes.attacks.checks import (
-    ZERO_GRADIENT_WARNING,
-    prediction_changes,
-    zero_gradients,
-)
-from tf_deepbayes.axes import Array, LogitsFn
+from tf_deepbayes.attacks.scoring import Target, draw_logits, score, zero_gradient_share
+from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
+from tf_deepbayes.attacks.views import Views
+from tf_deepbayes.axes import Array
+from tf_deepbayes.progress import progress
 
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """What is attacked, and what is known of it before any attack.
-
-    Attributes:
-        images: `[N, H, W, channels]` in [0, 1].
-        labels: true classes `[N]`.
-        attack_labels: what the attack is called with: the true classes, or the targets.
-        targeted: whether `attack_labels` are targets.
-        clean_logits: `[N, C]` of one draw of the classifier's noise.
-        clean_prediction_changes: share of predictions that another draw changes.
-        zero_gradients: share of images where the gradient of the loss is exactly zero.
-    """
-
-    images: Array
-    labels: Array
-    attack_labels: Array
-    targeted: bool
-    clean_logits: Array
-    clean_prediction_changes: float
-    zero_gradients: float
-
-    @classmethod
-    def of(
-        cls,
-        logits_fn: LogitsFn,
-        x: Array,
-        labels: Array,
-        targeted: bool = False,
-        batch_size: int = 100,
-        loss: str = "cross_entropy",
-    ) -> "Target":
-        """The images, away from their class or (targeted, published layout) towards each other.
-
-        Warns where more than 1% of the images have no gradient.
-        """
-        clean = metrics.predict(logits_fn, x, batch_size)
-        changes = prediction_changes(logits_fn, x, clean.argmax(1), batch_size)
-        rows, goals = np.arange(len(x)), labels
-        if targeted:
-            rows, goals = np.nonzero(np.arange(clean.shape[1])[None] != labels[:, None])
-        zero = zero_gradients(
-            logits_fn, x[rows], goals, targeted, batch_size, losses.get(loss, targeted)
-        ).mean()
-        if zero > ZERO_GRADIENT_WARNING:
-            warnings.warn(
-                f"{zero:.1%} of the images have a gradient of exactly zero: the loss hides the "
-                "model's gradient, and a success rate is no measure of robustness",
-                stacklevel=2,
-            )
-        return cls(x[rows], labels[rows], goals, targeted, clean[rows], changes, float(zero))
+Reseed = Callable[[int], None]  # puts the classifier's noise into a state that the number gives
+SCORING = 2**31 - 1  # the number of the noise that scores, which no batch has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,42 +27,74 @@ class Outcome:
     figures: dict[str, Any]
 
 
-def run(attack: Attack, logits_fn: LogitsFn, target: Target, eps: float) -> Outcome:
+def run(
+    attack: Attack,
+    views: Views,
+    target: Target,
+    eps: float,
+    store: BatchStore | None = None,
+    reseed: Reseed = lambda number: None,
+    zero_gradients: float | None = None,
+) -> Outcome:
     """Attack the target and score it on fresh noise.
 
-    Figures: `success_rate` among the images classified correctly before (targeted: share that
-    reaches the target), with its 95% interval; `accuracy` and `error_rate` after the attack (the
-    published success rate is this error rate); `clean_accuracy`; `clean_prediction_changes`,
-    against which the success rate is to be read; `zero_gradients`; perturbation norms over all
-    images and over those now misclassified; mean entropy of p(y|x) in nats.
+    Args:
+        views: the classifier whose gradients are followed: the victim, or a substitute.
+        store: where finished batches are kept and found again.
+        reseed: makes the noise of each batch the same whether the attack was interrupted or not.
+        zero_gradients: the share, where it is known already.
+
+    Returns:
+        Figures: those of `score`; `zero_gradients`, the share of images whose gradient of the
+        attack's loss is exactly zero; `seconds` spent on the batches of this run.
+
+    Raises:
+        AttackStoppedError: an image is not finite, or the disk is full; finished batches are kept.
     """
-    adversarial = attack(logits_fn, target.images, target.attack_labels, eps)
-    logits = metrics.predict(logits_fn, adversarial, attack.batch_size)
-    clean, predicted = target.clean_logits.argmax(1), logits.argmax(1)
-    success, trials = _success(target, clean, predicted)
-    norms = metrics.perturbation_norms(target.images, adversarial)
-    wrong = predicted != target.labels
+    adversarial, seconds = _attack(attack, views, target, eps, store, reseed)
+    reseed(SCORING)
+    logits = draw_logits(target.logits_fn, adversarial, target.draws, attack.batch_size)
+    if zero_gradients is None:
+        zero_gradients = zero_gradient_share(views.logits, target, attack)
     figures = {
-        "num_images": len(adversarial),
-        "success_rate": success,
-        "success_rate_interval": metrics.confidence_interval(success, trials),
-        "accuracy": metrics.accuracy(predicted, target.labels),
-        "error_rate": float(wrong.mean()),
-        "clean_accuracy": metrics.accuracy(clean, target.labels),
-        "clean_prediction_changes": target.clean_prediction_changes,
-        "zero_gradients": target.zero_gradients,
-        "perturbation": {name: metrics.summary(values) for name, values in norms.items()},
-        "perturbation_of_misclassified": {
-            name: metrics.summary(values[wrong]) for name, values in norms.items()
-        },
-        "entropy": float(metrics.entropy(logits).mean()),
+        **score(target, adversarial, logits),
+        "zero_gradients": zero_gradients,
+        "seconds": round(seconds, 1),
     }
-    return Outcome(adversarial, logits, figures)
+    return Outcome(adversarial, logits[0], figures)
 
 
-def _success(target: Target, clean: Array, predicted: Array) -> tuple[float | None, int]:
-    """(success rate, number of images it is a share of); None of no image."""
-    if target.targeted:
-        return float(np.mean(predicted == target.attack_labels)), len(predicted)
-    correct = int(np.sum(clean == target.labels))
-    return metrics.success_rate(clean, predicted, target.labels), correct
+def _attack(
+    attack: Attack,
+    views: Views,
+    target: Target,
+    eps: float,
+    store: BatchStore | None,
+    reseed: Reseed,
+) -> tuple[Array, float]:
+    """All attacked images, and the seconds spent on those not found on disk."""
+    x, size, seconds = target.images, attack.batch_size, 0.0
+    if eps == 0.0:
+        return x.copy(), seconds
+    calls = list(attack.batches(views.seen_by(attack), x, target.attack_labels, eps))
+    found = []
+    for index, call in progress(enumerate(calls), len(calls), type(attack).__name__):
+        images = x[index * size : (index + 1) * size]
+        part = store.get(index, images) if store else None
+        if part is None:
+            reseed(index)
+            started = time.monotonic()
+            part = call()
+            seconds += time.monotonic() - started
+            _check_finite(part, index, store)
+            if store:
+                store.put(index, images, part)
+        found.append(part)
+    return np.concatenate(found), seconds
+
+
+def _check_finite(adversarial: Array, index: int, store: BatchStore | None) -> None:
+    if np.isfinite(adversarial).all():
+        return
+    advice = store.kept() if store else "the classifier's gradient is not finite there"
+    raise AttackStoppedError(f"batch {index} came out with values that are not finite; {advice}")

@@ -52,6 +52,10 @@ class Superwhite(PGD):
         if self.detector is not None:
             _check_detector(self.detector)
 
+    def size_name(self, eps: float) -> str:
+        """See `Attack.size_name`."""
+        return f"eps{eps:.2f}_lambda{self.detection_lambda:.1f}"
+
     def loss_fn(self) -> "SuperwhiteLoss":
         """See `IterativeAttack.loss_fn`."""
         return SuperwhiteLoss(self)
