@@ -27,6 +27,8 @@ from tf_deepbayes.trainers import BoundTrainer, CrossEntropyTrainer, Trainer
 from tf_deepbayes.validation import check_count
 
 VALIDATION_IMAGES = 1000
+# Settings of the bound, which baselines do not have.
+BOUND_SETTINGS = ("num_samples", "beta")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,14 +14,14 @@ from tf_deepbayes import cli, data, legacy, likelihoods
 from tf_deepbayes.baselines import BASELINES
 from tf_deepbayes.checkpoints import RunConfig, claim_folder
 from tf_deepbayes.errors import InputError
-from tf_deepbayes.training import TrainingSettings, train
+from tf_deepbayes.training import BOUND_SETTINGS, TrainingSettings, train
 from tf_deepbayes.victims import run_name
 
 FLAGS = flags.FLAGS
 # Settings that a resumed run may change: they say how long and how to watch, not what is computed.
 CHANGEABLE = ("epochs", "eval_every")
 # Flags of the bound, which baselines do not have.
-OF_THE_BOUND = ("likelihood", "beta", "dim_z", "num_samples")
+OF_THE_BOUND = ("likelihood", "dim_z", *BOUND_SETTINGS)
 SETTINGS_HELP = {
     "epochs": "passes over the training images (published: 100, plane_frog 200)",
     "batch_size": "images per step (published: 50)",
