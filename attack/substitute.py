@@ -100,10 +100,13 @@ def run_config(
     training = dataclasses.asdict(settings)
     for name in BOUND_SETTINGS:
         del training[name]
-    training |= {"kind": FLAGS.kind, "num_images": num_images, "mode": FLAGS.mode}
-    training |= {"victim": victim.folder.resolve().name, "victim_num_samples": victim.num_samples}
-    if FLAGS.kind == "jacobian":
-        training |= dataclasses.asdict(jacobian_settings())
+    training |= {"kind": FLAGS.kind, "mode": FLAGS.mode, "num_samples": victim.num_samples}
+    training["victim"] = victim.folder.resolve().name
+    if FLAGS.kind == "distilled":
+        training["num_train"] = num_images
+    else:
+        rounds, step = dataclasses.astuple(jacobian_settings())
+        training |= {"num_seed_images": num_images, "augmentation_rounds": rounds, "lambda": step}
     return RunConfig("CNN", dataset.name, dataset.architecture, None, settings.seed, training)
 
 
@@ -140,9 +143,7 @@ def main(arguments: Sequence[str]) -> None:
     claim_folder(folder, config, FLAGS.resume, CHANGEABLE[FLAGS.kind])
     oracle = Oracle(victim.logits_fn, folder / "answers", victim.model.generator, FLAGS.seed)
     figures = train(oracle, settings, images, test, config)
-    results.write_result(
-        folder / "substitute.json", "substitute", victim.config, config.training, figures
-    )
+    results.write_result(folder / "substitute.json", "substitute", config, config.training, figures)
     print(
         f"{folder}: agrees with {victim.config.model} on {figures['agreement']:.3f} of "
         f"{figures['num_images']} test images (the victim with itself "

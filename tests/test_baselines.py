@@ -98,6 +98,12 @@ class TestDropout:
         few, many = (model.log_weights(x, num_samples=k, seed=1) for k in (3, 8))
         np.testing.assert_array_equal(few, many[:3])
 
+    def test_one_trace_serves_every_batch_size_and_number_of_passes(self) -> None:
+        model = BNN(IMAGES)
+        for count, num_samples in ((4, 3), (1, 3), (4, 8)):
+            model.logits(images(count), num_samples=num_samples)
+        assert model._samples.experimental_get_tracing_count() == 1
+
     def test_masks_drop_half_of_the_inputs_and_keep_their_mean(self) -> None:
         head = BNN(IMAGES).head
         layer = head.stack.dense[0]

@@ -221,7 +221,7 @@ def test_the_app_writes_a_run_folder_that_apps_attack(app: App, tmp_path: pathli
     done = app("attack/substitute.py", *common, *rounds)
     assert done.returncode == 0, done.stderr
     result = json.loads((run / "substitute_jacobian" / "substitute.json").read_text())
-    assert result["kind"] == "substitute" and result["figures"]["num_queries"] == 100
-    assert result["figures"]["num_images"] == 950 and result["settings"]["step"] == 0.1
+    assert result["settings"]["victim"] == "BNN" and result["figures"]["num_queries"] == 100
+    assert result["figures"]["num_images"] == 950 and result["settings"]["lambda"] == 0.1
     model, config = checkpoints.load_model(run / "substitute_jacobian")
     assert isinstance(model, CNN) and config.data == "mnist_5k"
