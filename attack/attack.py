@@ -26,7 +26,7 @@ OPTIONS = (
 
 def define_flags() -> None:
     """The flags; those of the published script keep their meaning."""
-    flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
+    flags.DEFINE_string("victim", None, "run folder, model name or letter, bayes_K10_A, mlp …")
     flags.DEFINE_string("data", "mnist", "data set of the victim: " + ", ".join(data.TASKS))
     flags.DEFINE_string("attack", "fgsm", "attack: " + ", ".join(attacks.ATTACKS))
     flags.DEFINE_list("eps", ["0.1"], "sizes of the perturbation, separated by commas")

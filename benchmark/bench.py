@@ -24,7 +24,7 @@ from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import write_json
 from tf_deepbayes.optimizer import EPSILON, PublishedAdam
-from tf_deepbayes.training import BoundTrainer
+from tf_deepbayes.trainers import BoundTrainer
 
 FLAGS = flags.FLAGS
 ARCHITECTURES = {"mnist": MNIST, "cifar": CIFAR}

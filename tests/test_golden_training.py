@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests.conftest import golden
 from tf_deepbayes.legacy import model_from_params, published_names
 from tf_deepbayes.optimizer import PublishedAdam
-from tf_deepbayes.training import BoundTrainer
+from tf_deepbayes.trainers import BoundTrainer
 
 FILES = [
     *(f"train_mnist_small_{letter}" for letter in "ABDFG"),

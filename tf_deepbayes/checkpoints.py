@@ -1,20 +1,20 @@
 """A run folder: `config.json` says what the model is, `checkpoint.npz` holds its weights.
 
 The checkpoint is one file of named arrays, replaced atomically: weights
-(`weights/<conditional>/<index>`), optimizer state (`optimizer/<index>`) and the epochs done.
+(`weights/<layer>/<index>`), optimizer state (`optimizer/<index>`) and the epochs done.
 """
 
 import dataclasses
 import importlib.metadata
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from tf_deepbayes import factorisations
+from tf_deepbayes import models
 from tf_deepbayes.architecture import Architecture
-from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import read_arrays, read_json, write_atomically, write_json
 
@@ -26,15 +26,16 @@ class RunConfig:
     """What a run folder's model is and how it came about.
 
     Attributes:
-        model: name of the factorisation.
+        model: name of the factorisation or baseline.
         data: name of the data set.
+        likelihood: of p(x|·); None of a baseline.
         training: the settings it is trained with, or where it was imported from.
     """
 
     model: str
     data: str
     architecture: Architecture
-    likelihood: str
+    likelihood: str | None
     seed: int
     training: dict[str, Any]
 
@@ -43,10 +44,9 @@ class RunConfig:
         fields = dataclasses.asdict(self)
         return {**fields.pop("architecture"), **fields.pop("training"), **fields}
 
-    def build(self) -> LatentClassifier:
+    def build(self) -> models.Classifier:
         """A new classifier with the seed's initial weights."""
-        cls = factorisations.get(self.model)
-        return cls(self.architecture, self.likelihood, self.seed)
+        return models.build(self.model, self.architecture, self.likelihood, self.seed)
 
 
 def versions() -> dict[str, str]:
@@ -81,9 +81,38 @@ def load_config(folder: pathlib.Path) -> RunConfig:
         raise InputError(f"{folder / CONFIG} is not a run's configuration: {error!r}") from None
 
 
+def claim_folder(
+    folder: pathlib.Path, config: RunConfig, resume: bool, changeable: Sequence[str] = ()
+) -> None:
+    """Make a new run folder, or check that the one to resume is of the same run.
+
+    Args:
+        changeable: settings that a resumed run may change.
+
+    Raises:
+        InputError: the folder holds a run that is not to be resumed, or is of other settings.
+    """
+    if not (folder / CONFIG).exists():
+        return save_config(folder, config)
+    if not resume:
+        raise InputError(f"{folder} holds a run; pass --resume to continue it or another --out")
+    found, wanted = load_config(folder).settings(), config.settings()
+    differences = [
+        f"{name} is {found.get(name)} in the run and {value} in the flags"
+        for name, value in wanted.items()
+        if found.get(name) != value and name not in changeable
+    ]
+    if differences:
+        raise InputError(
+            f"{folder} cannot be resumed: {'; '.join(differences)}; repeat the flags of the run, "
+            "or pass another --out"
+        )
+    return save_config(folder, config)
+
+
 def save(
     folder: pathlib.Path,
-    model: LatentClassifier,
+    model: models.Classifier,
     optimizer: keras.optimizers.Optimizer | None = None,
     epoch: int = 0,
 ) -> None:
@@ -96,7 +125,7 @@ def save(
 
 def restore(
     folder: pathlib.Path,
-    model: LatentClassifier,
+    model: models.Classifier,
     optimizer: keras.optimizers.Optimizer | None = None,
 ) -> int:
     """Load the checkpoint if there is one, all of it or none; the epochs done (0 without)."""
@@ -122,7 +151,7 @@ def restore(
     return int(arrays["epoch"])
 
 
-def load_model(folder: pathlib.Path) -> tuple[LatentClassifier, RunConfig]:
+def load_model(folder: pathlib.Path) -> tuple[models.Classifier, RunConfig]:
     """The trained classifier of a run folder, and its configuration."""
     config = load_config(folder)
     if not (folder / CHECKPOINT).is_file():
@@ -133,13 +162,13 @@ def load_model(folder: pathlib.Path) -> tuple[LatentClassifier, RunConfig]:
 
 
 def _variables(
-    model: LatentClassifier, optimizer: keras.optimizers.Optimizer | None
+    model: models.Classifier, optimizer: keras.optimizers.Optimizer | None
 ) -> dict[str, keras.Variable]:
     """Name in the file → variable; the learning rate is a setting of the run, not a state."""
     found = {
-        f"weights/{conditional.name}/{index}": weight
-        for conditional in model.conditionals()
-        for index, weight in enumerate(conditional.weights)
+        f"weights/{layer.name}/{index}": weight
+        for layer in model.layers
+        for index, weight in enumerate(layer.weights)
     }
     for index, variable in enumerate(optimizer.variables if optimizer else []):
         if variable.name != "learning_rate":

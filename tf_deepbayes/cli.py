@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags
 
-from tf_deepbayes.errors import InputError
+from tf_deepbayes.errors import InputError, TrainingDivergedError
 
 
 def run(main: Callable[[Sequence[str]], None], define_flags: Callable[[], None]) -> None:
@@ -28,6 +28,9 @@ def _guarded(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) ->
         main(arguments)
     except InputError as error:
         fail(str(error))
+    except TrainingDivergedError as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 

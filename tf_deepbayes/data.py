@@ -25,7 +25,10 @@ PLANE, FROG = 0, 6
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Images uint8 `[N, H, W, channels]` and labels int64 `[N]`."""
+    """Images uint8 `[N, H, W, channels]` and labels int64 `[N]`.
+
+    Made images may be float32 in [0, 1], soft labels float32 class probabilities `[N, C]`.
+    """
 
     images: Array
     labels: Array
@@ -65,7 +68,9 @@ class Dataset:
 
 
 def to_pixels(images: Array) -> Array:
-    """Bytes 0 … 255 → float32 in [0, 1]."""
+    """Bytes 0 … 255 → float32 in [0, 1]; floats are pixels already."""
+    if images.dtype == np.float32:
+        return images
     return images.astype(np.float32) / np.float32(255.0)
 
 

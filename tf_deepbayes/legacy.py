@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tf_deepbayes import models
 from tf_deepbayes.architecture import Architecture
 from tf_deepbayes.axes import Array
 from tf_deepbayes.classifier import LatentClassifier
@@ -30,8 +31,8 @@ _FEATURES = {"q_z_xy": "enc_conv", "p_z_x": "gen_pzx_conv", "p_y_zx": "gen_pyzx_
 
 
 def model_name(name: str) -> str:
-    """GFZ … GBY from that name or its published letter A … G."""
-    return get(LETTERS.get(name, name)).__name__
+    """GFZ … GBY, MLP, CNN or BNN from that name, or from a published letter A … G."""
+    return models.check_name(LETTERS.get(name, name))
 
 
 def published_names(params: Mapping[str, Array], model: str) -> dict[str, list[str]]:
@@ -135,7 +136,11 @@ def load_params(model: LatentClassifier, params: Mapping[str, Array]) -> None:
 
 
 def parse_victim(name: str) -> tuple[str, int, int | None] | None:
-    """(model, K, dim_z or None) of a published victim name such as bayes_K10_Z32_A."""
+    """(model, K, dim_z or None) of a published victim name: bayes_K10_Z32_A, mlp, cnn, bnn_K10."""
+    if name in ("mlp", "cnn"):
+        return name.upper(), 1, None
+    if match := re.fullmatch(r"bnn_K(\d+)", name):
+        return "BNN", int(match[1]), None
     match = re.fullmatch(r"bayes_K(\d+)(?:_Z(\d+))?_([A-G])(?:_cnn)?", name)
     if match is None:
         return None

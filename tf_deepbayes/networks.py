@@ -73,26 +73,28 @@ class DenseStack(keras.layers.Layer):
         return hidden
 
 
-def image_features(architecture: Architecture, seeds: Seeds) -> keras.Sequential:
-    """x `[B, H, W, channels]` → `[B, dim_h]`: stride-2 convolutions, then one dense layer."""
-
-    def glorot() -> keras.initializers.Initializer:
-        return keras.initializers.GlorotNormal(next(seeds))
-
-    convolutions = [
+def convolutions(architecture: Architecture, seeds: Seeds) -> list[keras.layers.Layer]:
+    """x `[B, H, W, channels]` → `[B, h·w·c₂]`: stride-2 convolutions with ReLU, then flatten."""
+    layers = [
         keras.layers.Conv2D(
             channels,
             KERNEL_SIZE,
             strides=2,
             padding="same",
             activation="relu",
-            kernel_initializer=glorot(),
+            kernel_initializer=keras.initializers.GlorotNormal(next(seeds)),
         )
         for channels in architecture.channels
     ]
-    dense = keras.layers.Dense(architecture.dim_h, "relu", kernel_initializer=glorot())
+    return [keras.Input(architecture.input_shape), *layers, keras.layers.Flatten()]
+
+
+def image_features(architecture: Architecture, seeds: Seeds) -> keras.Sequential:
+    """x `[B, H, W, channels]` → `[B, dim_h]`: stride-2 convolutions, then one dense layer."""
+    layers = convolutions(architecture, seeds)
+    glorot = keras.initializers.GlorotNormal(next(seeds))
     return keras.Sequential(
-        [keras.Input(architecture.input_shape), *convolutions, keras.layers.Flatten(), dense]
+        [*layers, keras.layers.Dense(architecture.dim_h, "relu", kernel_initializer=glorot)]
     )
 
 

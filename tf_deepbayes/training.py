@@ -1,4 +1,4 @@
-"""Training: the negated bound, minimised by Adam, resumable to the bit.
+"""Training: a loss, minimised by Adam, resumable to the bit.
 
 Everything random is a function of (seed, epoch) or (seed, step), and a checkpoint holds weights
 and optimizer, so that a run that was killed ends where the uninterrupted run ends.
@@ -15,16 +15,20 @@ import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes import checkpoints
-from tf_deepbayes.axes import Tensor, Terms, log_mean_exp
-from tf_deepbayes.classifier import LatentClassifier
+from tf_deepbayes.axes import Tensor
+from tf_deepbayes.baselines import Baseline
 from tf_deepbayes.data import Split
-from tf_deepbayes.errors import InputError
+from tf_deepbayes.errors import InputError, TrainingDivergedError
 from tf_deepbayes.files import write_text
 from tf_deepbayes.metrics import accuracy, predict
+from tf_deepbayes.models import Classifier
 from tf_deepbayes.optimizer import PublishedAdam
+from tf_deepbayes.trainers import BoundTrainer, CrossEntropyTrainer, Trainer
 from tf_deepbayes.validation import check_count
 
 VALIDATION_IMAGES = 1000
+# Settings of the bound, which baselines do not have.
+BOUND_SETTINGS = ("num_samples", "beta")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,8 +39,8 @@ class TrainingSettings:
         epochs: passes over the training images.
         batch_size: images per step; the rest of an epoch's last batch is dropped, as published.
         learning_rate: of Adam.
-        num_samples: K of the bound; K > 1 is importance weighted.
-        beta: published weighting of the bound; 1 is the evidence bound itself.
+        num_samples: K of the bound; K > 1 is importance weighted. Not of baselines.
+        beta: published weighting of the bound; 1 is the evidence bound itself. Not of baselines.
         seed: of initial weights, order of images and noise.
         eval_every: epochs between validation accuracies (K = 10, the first 1,000 test images).
     """
@@ -75,64 +79,13 @@ class TrainingSettings:
         return cls()
 
 
-class TrainingDivergedError(RuntimeError):
-    """The loss or a weight is not finite."""
-
-
-class BoundTrainer(keras.Model):
-    """A training step of −mean(bound) around a classifier, for `compile` and `fit`."""
-
-    def __init__(
-        self, classifier: LatentClassifier, num_samples: int = 1, beta: float = 1.0, seed: int = 0
-    ) -> None:
-        super().__init__(name="trainer")
-        self.classifier = classifier
-        self.num_samples, self.beta, self.noise_seed = num_samples, beta, seed
-        architecture = classifier.architecture
-        blank = tf.zeros([1, *architecture.input_shape])
-        label = tf.one_hot([0], architecture.num_classes)
-        terms = classifier.bound_terms(blank, label, tf.zeros([1, 1, 1, architecture.dim_z]))
-        self.trackers = {name: keras.metrics.Mean(name) for name in ["bound", *terms]}
-        self.built = True
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Running means of the bound and of each of its terms, reset every epoch."""
-        return list(self.trackers.values())
-
-    def train_step(self, data: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """One Adam step on images `[B, …]` in [0, 1] and one-hot labels, with seeded noise."""
-        x, y = data
-        shape = [self.num_samples, 1, tf.shape(x)[0], self.classifier.architecture.dim_z]
-        step = tf.cast(self.optimizer.iterations, tf.int64)
-        noise = tf.random.stateless_normal(shape, tf.stack([self.noise_seed, step]))
-        self.update(x, y, noise)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
-
-    def update(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """One optimizer step with noise `[K, 1, B, dim_z]`: the loss and its gradients."""
-        variables = self.classifier.trainable_variables
-        with tf.GradientTape() as tape:
-            terms = self.classifier.bound_terms(x, y, noise)
-            bound = log_mean_exp(self.classifier.weigh(terms, self.beta), 0)
-            loss = -tf.reduce_mean(bound)
-        gradients = tape.gradient(loss, variables)
-        self.optimizer.apply(gradients, variables)
-        self._track(terms, loss)
-        return loss, gradients
-
-    def _track(self, terms: Terms, loss: Tensor) -> None:
-        self.trackers["bound"].update_state(-loss)
-        for name, term in terms.items():
-            self.trackers[name].update_state(term)
-
-
 def batches(
     split: Split, num_classes: int, batch_size: int, seed: int, epoch: int
 ) -> tf.data.Dataset:
-    """Endless batches (pixels, one-hot labels) from `epoch` on; each epoch in an order of its own.
+    """Endless batches (pixels, label rows) from `epoch` on; each epoch in an order of its own.
 
-    The order is a function of (seed, epoch); the rest of an epoch's last batch is dropped.
+    Label rows are one-hot, or the split's own class probabilities. The order is a function of
+    (seed, epoch); the rest of an epoch's last batch is dropped.
     """
     images, labels = tf.constant(split.images), tf.constant(split.labels)
     count = len(split) // batch_size * batch_size
@@ -146,8 +99,9 @@ def batches(
         )
 
     def gather(rows: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = tf.cast(tf.gather(images, rows), tf.float32) / 255.0
-        return pixels, tf.one_hot(tf.gather(labels, rows), num_classes)
+        x, y = tf.gather(images, rows), tf.gather(labels, rows)
+        pixels = x if x.dtype.is_floating else tf.cast(x, tf.float32) / 255.0
+        return pixels, y if y.dtype.is_floating else tf.one_hot(y, num_classes)
 
     epochs = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max).flat_map(order)
     return epochs.map(gather).prefetch(2)
@@ -168,8 +122,9 @@ class _Journal(keras.callbacks.Callback):
         self.started = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        if not np.isfinite((logs or {})["bound"]):
-            raise TrainingDivergedError(self._advice("the bound"))
+        objective = self.model.objective
+        if not np.isfinite((logs or {})[objective]):
+            raise TrainingDivergedError(self._advice(f"the {objective}"))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         classifier, optimizer = self.model.classifier, self.model.optimizer
@@ -214,8 +169,15 @@ def read_history(folder: pathlib.Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text().splitlines())) if path.is_file() else []
 
 
+def trainer_of(classifier: Classifier, settings: TrainingSettings) -> Trainer:
+    """The bound for deep Bayes classifiers, cross-entropy for baselines."""
+    if isinstance(classifier, Baseline):
+        return CrossEntropyTrainer(classifier, settings.seed)
+    return BoundTrainer(classifier, settings.num_samples, settings.beta, settings.seed)
+
+
 def train(
-    classifier: LatentClassifier,
+    classifier: Classifier,
     train_split: Split,
     validation: Split,
     settings: TrainingSettings,
@@ -232,7 +194,7 @@ def train(
     """
     steps = settings.steps_per_epoch(len(train_split))
     tf.config.experimental.enable_op_determinism()
-    trainer = BoundTrainer(classifier, settings.num_samples, settings.beta, settings.seed)
+    trainer = trainer_of(classifier, settings)
     trainer.compile(PublishedAdam(settings.learning_rate), jit_compile=False)
     trainer.optimizer.build(classifier.trainable_variables)
     epoch = checkpoints.restore(folder, classifier, trainer.optimizer)

@@ -6,8 +6,8 @@ import pathlib
 
 from tf_deepbayes import checkpoints, data, legacy
 from tf_deepbayes.axes import LogitsFn
-from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.models import Classifier
 from tf_deepbayes.validation import check_count
 
 DEFAULT_NUM_SAMPLES = 10
@@ -25,7 +25,7 @@ class Victim:
 
     folder: pathlib.Path
     config: checkpoints.RunConfig
-    model: LatentClassifier
+    model: Classifier
     num_samples: int
     logits_fn: LogitsFn
 
@@ -42,7 +42,7 @@ class Victim:
         """The classifier of a run folder, of a model's name or letter, or of a published name.
 
         Args:
-            name: a path, GFZ … GBY, A … G, or such as bayes_K10_A and bayes_K10_Z32_A.
+            name: a path, GFZ … GBY, MLP, CNN, BNN, A … G, or such as bayes_K10_Z32_A and bnn_K10.
             data_name: data set of the run, where the name is not a path.
             runs: folder of all runs, `<data>/<model>` below it.
             num_samples: K; the published name's or 10 when None.
@@ -75,7 +75,7 @@ def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Pat
     except InputError:
         raise InputError(
             f"no run {name!r}: expected a run folder (with {checkpoints.CONFIG}), a model GFZ … "
-            "GBY or A … G trained on --data, or a published name such as bayes_K10_A"
+            "GBY, MLP, CNN, BNN or A … G trained on --data, or a published name such as bayes_K10_A"
         ) from None
 
 

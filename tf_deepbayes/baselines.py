@@ -1,0 +1,179 @@
+"""The plain classifiers that deep Bayes classifiers are compared with (Li et al. 2019, section 5).
+
+The published code does not contain them and their sizes are not known here, so they are sized like
+the deep Bayes networks of the same `Architecture`: its convolutions and hidden layers of dim_h.
+"""
+
+import abc
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_deepbayes.architecture import Architecture
+from tf_deepbayes.axes import ArrayLike, Tensor, log_mean_exp
+from tf_deepbayes.conditionals import seeds_from
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.networks import DenseStack, Seeds, convolutions
+from tf_deepbayes.validation import check_count, check_inputs
+
+MODES = ("sample", "mean")
+
+
+class DropoutStack(keras.layers.Layer):
+    """Hidden layers with ReLU, then a linear one; dropout in front of each of them."""
+
+    def __init__(self, size: int, sizes: list[int], rate: float, seeds: Seeds) -> None:
+        super().__init__(name="head")
+        self.stack, self.rate = DenseStack([size], sizes, seeds), rate
+        self.built = True
+
+    def call(self, features: Tensor, seeds: Tensor | None = None) -> Tensor:
+        """`[B, size]` → `[B, C]`; every image has masks of its own, none without seeds `[2]`."""
+        hidden = features
+        for layer in self.stack.dense:
+            if seeds is not None and self.rate:
+                seeds, own = tf.unstack(tf.random.experimental.stateless_split(seeds, 2))
+                hidden = tf.nn.experimental.stateless_dropout(hidden, self.rate, own)
+            hidden = layer(hidden)
+        return hidden
+
+
+class Baseline(keras.Model, abc.ABC):
+    """A classifier p(y|x) = softmax(logits(x)) of images, without a density of x.
+
+    Args:
+        architecture: of images; sizes of the networks (dim_z and hidden_layers are not used).
+        seed: of the initial weights and of dropout masks.
+
+    Attributes:
+        num_hidden: hidden layers of `dim_h` units behind the features.
+        dropout_rate: share of inputs of each dense layer that a mask sets to zero.
+
+    Raises:
+        InputError: the architecture is for feature vectors.
+    """
+
+    has_p_x = False
+    num_hidden: int
+    dropout_rate = 0.0
+
+    def __init__(self, architecture: Architecture, seed: int = 0) -> None:
+        name = type(self).__name__
+        super().__init__(name=name.lower())
+        if not architecture.is_image:
+            raise InputError(
+                f"{name} is for images, the architecture has input shape "
+                f"{architecture.input_shape}; give one with (H, W, channels)"
+            )
+        self.architecture, self.seed = architecture, seed
+        layer_seeds = seeds_from(seed)
+        self.features = keras.Sequential(self.feature_layers(layer_seeds), name="features")
+        sizes = [architecture.dim_h] * self.num_hidden + [architecture.num_classes]
+        size = self.features.output_shape[-1]
+        self.head = DropoutStack(size, sizes, self.dropout_rate, layer_seeds)
+        self.generator = tf.random.Generator.from_seed(seed)
+        self.built = True
+        x = tf.TensorSpec([None, *architecture.input_shape], tf.float32)
+        noise = [tf.TensorSpec([2], tf.int64), tf.TensorSpec([], tf.int32)]
+        self._mean = tf.function(self.one_pass, input_signature=[x], autograph=False)
+        self._samples = tf.function(self._passes, input_signature=[x, *noise], autograph=False)
+
+    @abc.abstractmethod
+    def feature_layers(self, seeds: Seeds) -> list[keras.layers.Layer]:
+        """x `[B, H, W, channels]` → `[B, size]`: what is computed once per image."""
+
+    def one_pass(self, x: Tensor, seeds: Tensor | None = None) -> Tensor:
+        """Logits `[B, C]` of one set of dropout masks, or without dropout when no seeds `[2]`."""
+        return self.head(self.features(x), seeds)
+
+    def log_weights(
+        self,
+        x: ArrayLike,
+        *,
+        num_samples: int = 10,
+        mode: str = "sample",
+        seed: int | None = None,
+    ) -> Tensor:
+        """The logits of each of K passes (the "snapshot" logits).
+
+        Args:
+            x: `[B, H, W, channels]`, pixels in [0, 1].
+            num_samples: K; without dropout all passes are equal and one is made.
+            mode: "sample" with masks drawn for every pass and image; "mean" no dropout, K = 1.
+            seed: makes the masks a function of the seed; otherwise each call draws anew.
+
+        Returns:
+            `[K, C, B]`; with masks they are normalised, log p(y_c|x, masks_k), so that `logits` is
+            their log-mean-exp over k as it is for deep Bayes classifiers.
+        """
+        x = check_inputs(x, self.architecture.input_shape)
+        check_count("num_samples", num_samples)
+        if mode not in MODES:
+            raise InputError(
+                f"mode of a {type(self).__name__} must be one of {', '.join(MODES)}, got {mode!r}"
+            )
+        if not self.dropout_rate or mode == "mean":
+            return tf.transpose(self._mean(x))[None]
+        return self._samples(x, self._seeds(seed), tf.constant(num_samples))
+
+    def logits(self, x: ArrayLike, **options: Any) -> Tensor:
+        """Logits `[B, C]`; with dropout log mean_k softmax of K passes, as `log_weights`."""
+        return tf.transpose(log_mean_exp(self.log_weights(x, **options), axis=0))
+
+    def call(self, x: Tensor) -> Tensor:
+        """`logits(x)`; with dropout of K = 10 fresh passes."""
+        return self.logits(x)
+
+    def _passes(self, x: Tensor, seeds: Tensor, num_samples: Tensor) -> Tensor:
+        """The masks of pass k depend on the seeds and k alone; the passes run one by one."""
+        features = self.features(x)
+
+        def one(k: Tensor) -> Tensor:
+            logits = self.head(features, tf.random.experimental.stateless_fold_in(seeds, k))
+            return tf.transpose(tf.nn.log_softmax(logits))
+
+        spec = tf.TensorSpec([self.architecture.num_classes, x.shape[0]])
+        return tf.map_fn(
+            one, tf.range(num_samples), fn_output_signature=spec, parallel_iterations=1
+        )
+
+    def _seeds(self, seed: int | None) -> Tensor:
+        if seed is None:
+            return self.generator.make_seeds(1)[:, 0]
+        return tf.constant([seed, self.seed], tf.int64)
+
+
+class MLP(Baseline):
+    """x → dim_h → dim_h → C, ReLU between."""
+
+    num_hidden = 2
+
+    def feature_layers(self, seeds: Seeds) -> list[keras.layers.Layer]:
+        return [keras.Input(self.architecture.input_shape), keras.layers.Flatten()]
+
+
+class CNN(Baseline):
+    """x → the convolutions of features(x) → dim_h → C, ReLU between."""
+
+    num_hidden = 1
+
+    def feature_layers(self, seeds: Seeds) -> list[keras.layers.Layer]:
+        return convolutions(self.architecture, seeds)
+
+
+class BNN(Baseline):
+    """A CNN with dropout at prediction: p(y|x) = E_masks p(y|x, masks).
+
+    An approximate posterior over the weights of the dense layers (Gal & Ghahramani 2016), dropped
+    out as the convolutional network of Li & Gal 2017. The rate is 0.5; no weight decay.
+    """
+
+    num_hidden = 1
+    dropout_rate = 0.5
+
+    def feature_layers(self, seeds: Seeds) -> list[keras.layers.Layer]:
+        return convolutions(self.architecture, seeds)
+
+
+BASELINES: dict[str, type[Baseline]] = {cls.__name__: cls for cls in (MLP, CNN, BNN)}
