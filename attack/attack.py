@@ -1,40 +1,61 @@
 """Attack a trained classifier: python attack/attack.py --victim GFZ --data mnist --eps 0.1,0.2.
 
-Writes <run>/attacks/<attack>_eps<eps>.json and, with --save, the images beside it as .npz.
+Writes <run>/attacks/<attack>_eps<eps>.json and, with --save, the images beside it as .npz. Finished
+batches are kept while the attack runs; --resume goes on from them.
 """
 
+import dataclasses
 import pathlib
+import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
-from tf_deepbayes import attacks, cli, data, results
+from tf_deepbayes import attacks, cli, data, detection_runner, guards, metrics, results, thresholds
 from tf_deepbayes.attacks.losses import LOSSES
-from tf_deepbayes.attacks.runner import Outcome, Target, run
+from tf_deepbayes.attacks.runner import Outcome, run
+from tf_deepbayes.attacks.scoring import EVAL_DRAWS, Target, zero_gradient_share
+from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
+from tf_deepbayes.attacks.superwhite import GATHERS
+from tf_deepbayes.attacks.views import Views
 from tf_deepbayes.classifier import MODES
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.validation import check_count, check_eps
 from tf_deepbayes.victims import Victim
 
 FLAGS = flags.FLAGS
-# Fields of the attacks that have a flag of the same name.
-OPTIONS = (
-    *("targeted", "batch_size", "loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"),
-    *("learning_rate", "confidence", "binary_search_steps"),
-)
+# Flag → field of the attacks that it sets, where the attack has it.
+OPTIONS = {
+    name: name
+    for name in (
+        *("targeted", "batch_size", "loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"),
+        *("learning_rate", "confidence", "binary_search_steps", "snapshot", "gather"),
+    )
+} | {"lbd": "detection_lambda"}
+# What changes the figures and not the attacked images.
+SCORING_ONLY = ("num_images", "eval_draws", "images")
 
 
 def define_flags() -> None:
-    """The flags; those of the published script keep their meaning."""
-    flags.DEFINE_string("victim", None, "run folder, model name or letter, bayes_K10_A, mlp …")
+    """The flags; those of the published scripts keep their meaning."""
+    flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
     flags.DEFINE_string("data", "mnist", "data set of the victim: " + ", ".join(data.TASKS))
     flags.DEFINE_string("attack", "fgsm", "attack: " + ", ".join(attacks.ATTACKS))
     flags.DEFINE_list("eps", ["0.1"], "sizes of the perturbation, separated by commas")
     flags.DEFINE_bool("targeted", False, "attack towards each wrong class instead of away")
+    flags.DEFINE_string("name", None, "of the results (default: the attack and its detector)")
     flags.DEFINE_bool("save", True, "save the adversarial images")
+    flags.DEFINE_bool("resume", False, "go on from the finished batches and results on disk")
     flags.DEFINE_integer("batch_size", 100, "images at a time")
+    flags.DEFINE_integer("block_size", None, "decodes held in memory at a time")
     flags.DEFINE_integer("num_images", None, "attack the first N test images only")
     flags.DEFINE_integer("num_samples", None, "K (default: of the victim's name, or 10)")
+    flags.DEFINE_integer("attack_samples", None, "K that the attack uses (default: num_samples)")
+    flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise that the result is scored on")
+    flags.DEFINE_bool("common_random_numbers", False, "the same noise at every step of the attack")
+    flags.DEFINE_bool("label_only", False, "follow log p(y|.) alone, not the joint density")
+    flags.DEFINE_string("substitute", None, "classifier whose gradients are followed instead")
     flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
     flags.DEFINE_integer("seed", 0, "of the classifier's noise and the random start")
     flags.DEFINE_enum("loss", None, list(LOSSES), "loss that the attack climbs")
@@ -46,17 +67,28 @@ def define_flags() -> None:
     flags.DEFINE_float("learning_rate", None, "of cw, whose c is --eps")
     flags.DEFINE_float("confidence", None, "of cw, in nats")
     flags.DEFINE_integer("binary_search_steps", None, "of cw")
+    flags.DEFINE_bool("snapshot", None, "of superwhite: fool every sample")
+    flags.DEFINE_float("lbd", None, "of superwhite: weight of the detector")
+    flags.DEFINE_enum(
+        "gather", None, GATHERS, "of superwhite: whose thresholds an image is held to"
+    )
+    flags.DEFINE_enum("detector", None, list(guards.DETECTORS), "of superwhite: to slip past")
+    flags.DEFINE_string("thresholds", None, "fitted detectors (default: fit on --num_train images)")
+    flags.DEFINE_integer("num_train", 2000, "training images to fit a detector on")
+    flags.DEFINE_integer("pool_size", 1000, "of matching: training images to choose from")
     flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
     flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
 
 
 def make_attack() -> attacks.Attack:
-    """The attack with what the flags change; the seed is that of the random start."""
-    options = {name: FLAGS[name].value for name in OPTIONS}
+    """The attack with what the flags change; the seed is that of what it draws."""
+    options = {field: FLAGS[flag].value for flag, field in OPTIONS.items()}
     if FLAGS.norm is not None:
         options["norm"] = float(FLAGS.norm)
-    if FLAGS.attack in ("pgd", "mim"):
+    if FLAGS.seed and "seed" in attacks.fields(FLAGS.attack):
         options["seed"] = FLAGS.seed
+    if FLAGS.detector and "detector" not in attacks.fields(FLAGS.attack):
+        raise InputError(f"detector does not apply to {FLAGS.attack}; leave it out")
     check_count("batch_size", FLAGS.batch_size)
     return attacks.build(FLAGS.attack, **options)
 
@@ -69,24 +101,82 @@ def eps_grid(values: Sequence[str]) -> list[float]:
         raise InputError(f"--eps must be numbers separated by commas: {error}") from None
 
 
-def save(
-    victim: Victim, attack: attacks.Attack, eps: float, target: Target, found: Outcome
-) -> None:
-    """Images first, then the JSON that speaks of them."""
-    name = results.attack_name(FLAGS.attack, eps, attack.targeted)
-    folder = victim.folder / "attacks"
-    if FLAGS.save:
-        results.write_attack_arrays(folder / f"{name}.npz", target, found)
-    settings = {
+def load(name: str) -> Victim:
+    """A classifier as the flags name it."""
+    runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
+    victim = Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, FLAGS.mode, FLAGS.seed)
+    if FLAGS.block_size is not None:
+        victim.model.block_size = check_count("block_size", FLAGS.block_size)
+    return victim
+
+
+def views_of(source: Victim) -> Views:
+    """What the attack sees of the victim, or of its substitute."""
+    factor = None
+    if FLAGS.label_only:
+        factor = getattr(source.model, "label_factor", None)
+        if factor is None:
+            raise InputError(f"{source.config.model} has no factor p(y|.); leave out --label_only")
+    return source.views(FLAGS.attack_samples, factor, FLAGS.common_random_numbers)
+
+
+def equip(attack: attacks.Attack, victim: Victim, train: data.Split) -> attacks.Attack:
+    """The attack with the detector or the images that it needs."""
+    if FLAGS.detector:
+        names = guards.detector_names([FLAGS.detector], detection_runner.has_p_x(victim))
+        if FLAGS.thresholds:
+            fitted = thresholds.read_detectors(pathlib.Path(FLAGS.thresholds))
+        else:
+            size, few = FLAGS.batch_size, train.first(min(FLAGS.num_train, len(train)))
+            fitted, _ = detection_runner.fit(victim, few, FLAGS.seed, 0.05, "published", size)
+        (detector,) = detection_runner.choose(names, fitted)
+        return dataclasses.replace(attack, detector=detector)  # type: ignore[call-arg]
+    if isinstance(attack, attacks.Matching):
+        few = train.first(min(FLAGS.pool_size, len(train)))
+        predicted = metrics.predict(victim.logits_fn, few.pixels, FLAGS.batch_size).argmax(1)
+        right = predicted == few.labels
+        return dataclasses.replace(attack, pool=attacks.Pool(few.pixels[right], few.labels[right]))
+    return attack
+
+
+def settings_of(attack: attacks.Attack, eps: float, victim: Victim) -> dict[str, Any]:
+    """All that the result depends on."""
+    names = ("attack_samples", "common_random_numbers", "label_only", "substitute", "mode", "seed")
+    return {
         "attack": repr(attack),
         "eps": eps,
         "num_samples": victim.num_samples,
-        "mode": FLAGS.mode,
-        "seed": FLAGS.seed,
+        **{name: FLAGS[name].value for name in names},
         "num_images": FLAGS.num_images,
-        "images": f"{name}.npz" if FLAGS.save else None,
+        "eval_draws": FLAGS.eval_draws,
     }
+
+
+def save(name: str, victim: Victim, settings: dict, target: Target, found: Outcome) -> None:
+    """Images first, then the JSON that speaks of them."""
+    folder = victim.folder / "attacks"
+    if FLAGS.save:
+        results.write_attack_arrays(folder / f"{name}.npz", target, found)
+    settings = settings | {"images": f"{name}.npz" if FLAGS.save else None}
     results.write_result(folder / f"{name}.json", "attack", victim.config, settings, found.figures)
+
+
+def attack_at(
+    eps: float, attack: attacks.Attack, views: Views, victim: Victim, target: Target, zero: float
+) -> dict[str, Any]:
+    """The figures at one ε: those on disk when the same attack is finished and resumed."""
+    stem = FLAGS.name or "_".join(filter(None, [FLAGS.attack, FLAGS.detector]))
+    name = results.attack_name(stem, attack, eps)
+    settings = settings_of(attack, eps, victim)
+    finished = results.finished_attack(victim.folder / "attacks" / f"{name}.json", settings)
+    if FLAGS.resume and finished:
+        return finished
+    lasting = {n: value for n, value in settings.items() if n not in SCORING_ONLY}
+    store = BatchStore(victim.folder / "attacks" / f"{name}.partial", lasting, FLAGS.resume)
+    found = run(attack, views, target, eps, store, victim.reseed, zero)
+    save(name, victim, settings, target, found)
+    store.remove()
+    return found.figures
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -94,30 +184,34 @@ def main(arguments: Sequence[str]) -> None:
     if arguments or not FLAGS.victim:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
     grid, attack = eps_grid(FLAGS.eps), make_attack()
-    runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
-    victim = Victim.load(FLAGS.victim, FLAGS.data, runs, FLAGS.num_samples, FLAGS.mode, FLAGS.seed)
-    test = victim.load_data(FLAGS.data_dir).test.first(FLAGS.num_images)
-    target = Target.of(
-        victim.logits_fn,
-        test.pixels,
-        test.labels,
-        attack.targeted,
-        attack.batch_size,
-        getattr(attack, "loss", "cross_entropy"),
-    )
+    victim = load(FLAGS.victim)
+    source = load(FLAGS.substitute) if FLAGS.substitute else victim
+    views, dataset = views_of(source), victim.load_data(FLAGS.data_dir)
+    test = dataset.test.first(FLAGS.num_images)
+    attack = equip(attack, victim, dataset.train)
+    common = (test.pixels, test.labels, attack.targeted, attack.batch_size, FLAGS.eval_draws)
+    target = Target.of(victim.logits_fn, *common)
+    zero = zero_gradient_share(views.logits, target, attack)
     print(f"{victim.config.model} on {victim.config.data}: {attack}, {len(test)} images")
-    for eps in grid:
-        found = run(attack, victim.logits_fn, target, eps)
-        save(victim, attack, eps, target, found)
-        f = found.figures
-        print(
-            f"eps {eps:.2f}  success {cli.share(f['success_rate'])}"
-            f"  accuracy {f['clean_accuracy']:.3f} -> {f['accuracy']:.3f}"
-            f"  l2 {f['perturbation']['l2']['mean']:.2f}"
-            f"  zero gradients {f['zero_gradients']:.3f}"
-            f"  clean predictions that change {f['clean_prediction_changes']:.3f}",
-            flush=True,
-        )
+    try:
+        for eps in grid:
+            report(eps, attack_at(eps, attack, views, victim, target, zero))
+    except AttackStoppedError as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def report(eps: float, figures: dict[str, Any]) -> None:
+    """One line of the table."""
+    print(
+        f"eps {eps:.2f}  success {cli.share(figures['success_rate'])}"
+        f"  accuracy {figures['clean_accuracy']:.3f} -> {figures['accuracy']:.3f}"
+        f"  l2 {figures['perturbation']['l2']['mean']:.2f}"
+        f"  zero gradients {figures['zero_gradients']:.3f}"
+        f"  clean predictions that change {figures['clean_prediction_changes']:.3f}"
+        f"  {figures['seconds']:.0f} s",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

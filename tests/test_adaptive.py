@@ -134,7 +134,9 @@ def test_it_lowers_accuracy_and_evades_the_detector_better_than_pgd() -> None:
     adaptive = Superwhite(detector=detector, detection_lambda=1.0, **options)  # type: ignore[arg-type]
     evading = adaptive(log_weights_of_net, X, Y, 0.2)
     assert np.mean(labels_of(NET, evading) == Y) < 0.3
-    rejected = [detector.reject(net_logits(tf.constant(a)).numpy()).mean() for a in (plain, evading)]
+    rejected = [
+        detector.reject(net_logits(tf.constant(a)).numpy()).mean() for a in (plain, evading)
+    ]
     assert rejected[1] < rejected[0] - 0.2
     assert np.abs(evading - X).max() <= 0.2 + 1e-6
 

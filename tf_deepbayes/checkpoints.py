@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tf_deepbayes import models
 from tf_deepbayes.architecture import Architecture
@@ -51,8 +52,8 @@ class RunConfig:
 
 def versions() -> dict[str, str]:
     """Versions of the libraries that numbers depend on."""
-    names = ("tf_deepbayes", "tensorflow", "keras", "tensorflow-probability", "numpy", "cleverhans")
-    found = {}
+    names = ("tf_deepbayes", "keras", "tensorflow-probability", "numpy", "cleverhans")
+    found = {"tensorflow": tf.version.VERSION}  # its distribution has one of several names
     for name in names:
         try:
             found[name] = importlib.metadata.version(name)

@@ -3,9 +3,14 @@
 import dataclasses
 import functools
 import pathlib
+from typing import Any
+
+import numpy as np
 
 from tf_deepbayes import checkpoints, data, legacy
+from tf_deepbayes.attacks.views import Views
 from tf_deepbayes.axes import LogitsFn
+from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.models import Classifier
 from tf_deepbayes.validation import check_count
@@ -20,6 +25,8 @@ class Victim:
     Attributes:
         folder: its run folder.
         num_samples: K of prediction.
+        mode: how z is sampled.
+        seed: of the noise.
         logits_fn: `[B, …]` → `[B, C]` with fresh noise at each call; one function, one trace.
     """
 
@@ -27,6 +34,8 @@ class Victim:
     config: checkpoints.RunConfig
     model: Classifier
     num_samples: int
+    mode: str
+    seed: int
     logits_fn: LogitsFn
 
     @classmethod
@@ -55,7 +64,42 @@ class Victim:
         model, config = checkpoints.load_model(folder)
         model.generator.reset_from_seed(seed)
         logits_fn = functools.partial(model.logits, num_samples=count, mode=mode)
-        return cls(folder, config, model, count, logits_fn)
+        return cls(folder, config, model, count, mode, seed, logits_fn)
+
+    def views(
+        self,
+        num_samples: int | None = None,
+        factor: str | None = None,
+        common_random_numbers: bool = False,
+    ) -> Views:
+        """What an attack sees of it.
+
+        Args:
+            num_samples: K that the attack uses, the prediction's when None.
+            factor: only this factor of the joint density, such as "p(y|z)".
+            common_random_numbers: the same noise at every step instead of fresh noise.
+        """
+        count = check_count("num_samples", num_samples or self.num_samples)
+        options: dict[str, Any] = {"num_samples": count, "mode": self.mode}
+        if common_random_numbers:
+            options["seed"] = self.seed
+        if factor is not None:
+            if not isinstance(self.model, LatentClassifier):
+                raise InputError(
+                    f"{self.config.model} has no factors, got {factor!r}; leave it out"
+                )
+            options["factor"] = factor
+        partial = functools.partial
+        return Views(
+            logits=partial(self.model.logits, **options),
+            log_weights=partial(self.model.log_weights, **options),
+            features=self.model.features,
+        )
+
+    def reseed(self, number: int) -> None:
+        """Put the noise into a state that the victim's seed and the number give."""
+        state = np.random.SeedSequence((self.seed, number)).generate_state(1)[0]
+        self.model.generator.reset_from_seed(int(state))
 
     def load_data(self, data_dir: str | None) -> data.Dataset:
         """The data set it was trained on."""

@@ -23,18 +23,23 @@ ATTACKS: dict[str, type[Attack]] = {
 }
 
 
+def fields(name: str) -> set[str]:
+    """The settings of the attack of that name; InputError when there is none."""
+    if name not in ATTACKS:
+        raise InputError(f"unknown attack {name!r}; choose one of {', '.join(ATTACKS)}")
+    return {field.name for field in dataclasses.fields(ATTACKS[name])}
+
+
 def build(name: str, **options: Any) -> Attack:
     """The attack of that name; options that are None keep their default.
 
     Raises:
         InputError: there is no such attack, or it has no such option.
     """
-    if name not in ATTACKS:
-        raise InputError(f"unknown attack {name!r}; choose one of {', '.join(ATTACKS)}")
-    kind, given = ATTACKS[name], {n: value for n, value in options.items() if value is not None}
-    for option in set(given) - {field.name for field in dataclasses.fields(kind)}:
+    given = {n: value for n, value in options.items() if value is not None}
+    for option in set(given) - fields(name):
         raise InputError(f"{option} does not apply to {name}; leave it out")
-    return kind(**given)
+    return ATTACKS[name](**given)
 
 
 __all__ = [
@@ -49,4 +54,5 @@ __all__ = [
     "Pool",
     "Superwhite",
     "build",
+    "fields",
 ]

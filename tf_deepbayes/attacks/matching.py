@@ -38,7 +38,7 @@ class Pool:
         return f"Pool({len(self.images)} images)"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Matching(PGD):
     """PGD down ‖f(x′) − f(g)‖², g the pool's image of another class whose f is nearest to f(x).
 
@@ -48,12 +48,12 @@ class Matching(PGD):
         pool: where g is taken from.
     """
 
-    pool: Pool
     nb_iter: int = 100
+    pool: Pool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.pool, Pool):
+        if not isinstance(self.pool, Pool | None):
             raise InputError(f"pool must be a Pool of clean images, got {type(self.pool).__name__}")
 
     def loss_fn(self) -> "SquaredDistance":
@@ -65,6 +65,8 @@ class Matching(PGD):
 
     def goals(self, features_fn: FeaturesFn, x: Tensor, y: Tensor) -> Tensor:
         """f(g) of each image, `[B, …]`."""
+        if self.pool is None:
+            raise InputError(f"{type(self).__name__} needs images to imitate; give it a pool")
         pool = predict(features_fn, np.asarray(self.pool.images, np.float32), len(x))
         own = features_fn(x).numpy()
         flat = own.reshape(len(own), -1), pool.reshape(len(pool), -1)
@@ -78,7 +80,7 @@ class Matching(PGD):
         return tf.constant(pool[np.where(allowed, distances, np.inf).argmin(1)])
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class FeatureMatching(Matching):
     """`Matching` of features, whatever the network that gives them."""
 

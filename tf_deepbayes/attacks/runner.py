@@ -80,14 +80,14 @@ def _attack(
     found = []
     for index, call in progress(enumerate(calls), len(calls), type(attack).__name__):
         images = x[index * size : (index + 1) * size]
-        part = store.get(index, images) if store else None
+        part = store.get(index, images) if store is not None else None
         if part is None:
             reseed(index)
             started = time.monotonic()
             part = call()
             seconds += time.monotonic() - started
             _check_finite(part, index, store)
-            if store:
+            if store is not None:
                 store.put(index, images, part)
         found.append(part)
     return np.concatenate(found), seconds
@@ -96,5 +96,5 @@ def _attack(
 def _check_finite(adversarial: Array, index: int, store: BatchStore | None) -> None:
     if np.isfinite(adversarial).all():
         return
-    advice = store.kept() if store else "the classifier's gradient is not finite there"
+    advice = store.kept() if store is not None else "the classifier's gradient is not finite there"
     raise AttackStoppedError(f"batch {index} came out with values that are not finite; {advice}")

@@ -19,7 +19,7 @@ EVAL_DRAWS = 5
 
 
 def draw_logits(logits_fn: LogitsFn, x: Array, draws: int, batch_size: int) -> Array:
-    """Logits of `draws` draws of the classifier's noise, `[R, N, C]`; InputError when not finite."""
+    """Logits of so many draws of the noise, `[R, N, C]`; InputError when they are not finite."""
     found = np.stack([metrics.predict(logits_fn, x, batch_size) for _ in range(draws)])
     if not np.isfinite(found).all():
         bad = int((~np.isfinite(found)).any((0, 2)).sum())

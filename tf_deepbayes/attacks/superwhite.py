@@ -5,14 +5,14 @@ The published code calls them "superwhite".
 
 import dataclasses
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.gradient import PGD
 from tf_deepbayes.axes import Tensor, log_mean_exp
-from tf_deepbayes.detection import Detector
+from tf_deepbayes.detection import Detector, Divergence
 from tf_deepbayes.errors import InputError
 
 GATHERS = ("own", "published")
@@ -104,20 +104,20 @@ def _logit(detector: Detector, logits: Tensor) -> Tensor:
     return -logits
 
 
-def _kl(detector: Detector, logits: Tensor) -> Tensor:
+def _kl(detector: Divergence, logits: Tensor) -> Tensor:
     p = tf.constant(detector.class_probabilities, tf.float32)
     negative_entropy = tf.reduce_sum(tf.math.xlogy(p, p), 1)
     return negative_entropy - tf.matmul(tf.nn.log_softmax(logits), p, transpose_b=True)
 
 
-def _total_variation(detector: Detector, logits: Tensor) -> Tensor:
+def _total_variation(detector: Divergence, logits: Tensor) -> Tensor:
     p = tf.constant(detector.class_probabilities, tf.float32)
     return 0.5 * tf.reduce_sum(tf.abs(p[None] - tf.nn.softmax(logits)[:, None]), -1)
 
 
 # Detector's name → the score of each image against each class, `[B, C]`, as `Detector` has it,
 # in TensorFlow because the attack differentiates it.
-SCORES: dict[str, Callable[[Detector, Tensor], Tensor]] = {
+SCORES: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "marginal": _marginal,
     "logit": _logit,
     "kl": _kl,
