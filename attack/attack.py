@@ -31,6 +31,7 @@ OPTIONS = {
     for name in (
         *("targeted", "batch_size", "loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"),
         *("learning_rate", "confidence", "binary_search_steps", "snapshot", "gather"),
+        "lazy_classes",
     )
 } | {"lbd": "detection_lambda"}
 # What changes the figures and not the attacked images.
@@ -64,6 +65,7 @@ def define_flags() -> None:
     flags.DEFINE_float("eps_iter", None, "size of a step")
     flags.DEFINE_bool("rand_init", None, "start from a random point of the ball")
     flags.DEFINE_integer("eot", None, "gradients averaged per step")
+    flags.DEFINE_integer("lazy_classes", None, "steps between looks at classes far from the top")
     flags.DEFINE_float("learning_rate", None, "of cw, whose c is --eps")
     flags.DEFINE_float("confidence", None, "of cw, in nats")
     flags.DEFINE_integer("binary_search_steps", None, "of cw")

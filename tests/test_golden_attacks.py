@@ -60,6 +60,7 @@ def one_step(
         attack.norm,
         attack.targeted,
         False,
+        0,
         *(tf.constant(value) for value in (x, start, y)),
         *constants,
         tf.constant(1),

@@ -34,6 +34,11 @@ class Draw(NamedTuple):
     noise: Callable[[Tensor, Tensor], Tensor]
     is_z: bool = False
 
+    def every(self, first: Tensor, last: Tensor, num_classes: int, batch: Tensor) -> Tensor:
+        """Those samples for every class and image, `[k, C, B, dim_z]`."""
+        noise = self.noise(first, last)
+        return tf.broadcast_to(noise, [last - first, num_classes, batch, noise.shape[-1]])
+
 
 def log_mean_exp(log_values: Tensor, axis: int) -> Tensor:
     """log(mean(exp(v))) along `axis`; finite wherever one value is."""

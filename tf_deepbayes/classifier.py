@@ -156,6 +156,26 @@ class LatentClassifier(keras.Model, abc.ABC):
         """`logits(x)` with K = 10 fresh samples."""
         return self.logits(x)
 
+    def some_logits(
+        self,
+        x: ArrayLike,
+        wanted: ArrayLike,
+        num_samples: int = 10,
+        *,
+        seed: int | None = None,
+        factor: str | None = None,
+    ) -> Tensor:
+        """`logits` of the wanted classes only `[B, C]` bool; the others are −1e30.
+
+        For attacks: the gradient leaves out terms below a thousandth of the largest.
+        """
+        x, seeds = check_inputs(x, self.architecture.input_shape), self._seeds(seed)
+        graph, beta = self._graphs(factor).some_from_seed, tf.constant(1.0)
+        sizes = tf.constant(num_samples), tf.constant(self.block_size)
+        pairs = tf.transpose(tf.cast(wanted, tf.float32)) > 0.0  # no kernel transposes bools
+        log_w = graph(x, seeds, *sizes, beta, pairs)
+        return tf.transpose(log_mean_exp(log_w, axis=0))
+
     def effective_sample_size(
         self, x: ArrayLike, noise: ArrayLike | None = None, num_samples: int = 10, **options: Any
     ) -> Tensor:

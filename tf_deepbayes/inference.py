@@ -10,10 +10,17 @@ import tensorflow as tf
 
 from tf_deepbayes.axes import Draw, Tensor, Terms, map_blocks
 from tf_deepbayes.errors import InputError
-from tf_deepbayes.input_gradient import Leaves, input_gradient
+from tf_deepbayes.input_gradient import input_gradient
+from tf_deepbayes.terms import Leaves, SingleTerms, Weigh
 
 if TYPE_CHECKING:
     from tf_deepbayes.classifier import LatentClassifier
+
+# Stands for the log weight of a term that was not evaluated; finite, so that gradients are.
+ABSENT = -1e30
+# What an attack's gradient leaves out, as a share of the largest coefficient: at most a percent
+# of the coefficients' sum, far below what another draw of the noise changes.
+COARSE = 1e-3
 
 
 class InferenceGraphs:
@@ -27,6 +34,8 @@ class InferenceGraphs:
         from_noise: (x, noise `[K, C, B, dim_z]`, block, beta) → `[K, C, B]`.
         at: the same with z itself in place of noise.
         from_seed: (x, seeds `[2]`, K, block, beta) → `[K, C, B]`.
+        some_from_seed: (x, seeds, K, block, beta, wanted `[C, B]`) → `[K, C, B]`, `ABSENT` where a
+            pair of class and image is not wanted, with a coarser gradient: for attacks.
         bound_weights: (x, one-hot y, noise `[K, 1, B, dim_z]`, beta) → `[K, B]`.
     """
 
@@ -40,6 +49,8 @@ class InferenceGraphs:
         self.from_noise = _compiled(self._from_noise, x, noise, whole, real)
         self.at = _compiled(self._at, x, noise, whole, real)
         self.from_seed = _compiled(self._from_seed, x, seeds, whole, whole, real)
+        wanted = tf.TensorSpec([self.architecture.num_classes, None], tf.bool)
+        self.some_from_seed = _compiled(self._some_from_seed, x, seeds, whole, whole, real, wanted)
         self.bound_weights = _compiled(self._bound_weights, x, y, noise, real)
 
     def weigh(self, terms: Terms, beta: Tensor) -> Tensor:
@@ -66,6 +77,23 @@ class InferenceGraphs:
     ) -> Tensor:
         return self._log_weights(x, self._seeded(seeds, x), num_samples, block, beta)
 
+    def _some_from_seed(
+        self,
+        x: Tensor,
+        seeds: Tensor,
+        num_samples: Tensor,
+        block: Tensor,
+        beta: Tensor,
+        wanted: Tensor,
+    ) -> Tensor:
+        draw = self._seeded(seeds, x)
+        weigh = functools.partial(self.weigh, beta=beta)
+        forward = lambda x: self._of_pairs(x, weigh, draw, num_samples, block, wanted)  # noqa: E731
+        backward = functools.partial(
+            input_gradient, self.model, weigh, block=block, negligible=COARSE
+        )
+        return _differentiable(forward, backward, x, draw)
+
     def _bound_weights(self, x: Tensor, y: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
         return self.weigh(self.model.bound_terms(x, y, noise), beta)[:, 0]
 
@@ -85,23 +113,41 @@ class InferenceGraphs:
     def _log_weights(
         self, x: Tensor, draw: Draw, num_samples: Tensor, block: Tensor, beta: Tensor
     ) -> Tensor:
-        """The log weights, with the gradient of `input_gradient`: first order, for x alone."""
+        weigh = functools.partial(self.weigh, beta=beta)
+        forward = lambda x: self._in_blocks(x, weigh, draw, num_samples, block)  # noqa: E731
+        backward = functools.partial(input_gradient, self.model, weigh, block=block)
+        return _differentiable(forward, backward, x, draw)
 
-        @tf.custom_gradient
-        def weights(x: Tensor) -> tuple[Tensor, Callable[..., Any]]:
-            def gradient(upstream: Tensor, variables: Sequence[tf.Variable] = ()) -> Any:
-                weigh = functools.partial(self.weigh, beta=beta)
-                slope = input_gradient(self.model, weigh, x, draw, upstream, block)
-                # Without the stop, TensorFlow prepares derivatives of any order.
-                slope = tf.stop_gradient(slope)
-                return (slope, [None] * len(variables)) if variables else slope
+    def _of_pairs(
+        self,
+        x: Tensor,
+        weigh: Weigh,
+        draw: Draw,
+        num_samples: Tensor,
+        block: Tensor,
+        wanted: Tensor,
+    ) -> Tensor:
+        """The terms of the wanted (class, image) pairs only."""
+        num_classes, batch = self.architecture.num_classes, tf.shape(x)[0]
+        leaves = Leaves.of(self.model, x)
+        pairs = tf.cast(tf.where(wanted), tf.int32)
+        samples = tf.clip_by_value(block // tf.maximum(tf.shape(pairs)[0], 1), 1, num_samples)
 
-            return self._in_blocks(x, draw, num_samples, block, beta), gradient
+        def sample_block(first: Tensor, last: Tensor) -> Tensor:
+            noise = draw.every(first, last, num_classes, batch)
+            single = SingleTerms(self.model, weigh, leaves, noise, draw.is_z)
+            shape = [last - first, num_classes, batch]
+            terms = tf.cast(tf.where(tf.broadcast_to(wanted, shape)), tf.int32)
+            log_w = map_blocks(
+                lambda start, stop: single.log_weights(terms[start:stop]), tf.shape(terms)[0], block
+            )
+            return tf.tensor_scatter_nd_update(tf.fill(shape, ABSENT), terms, log_w)
 
-        return weights(x)
+        log_w = map_blocks(sample_block, num_samples, samples)
+        return tf.ensure_shape(log_w, [None, num_classes, x.shape[0]])
 
     def _in_blocks(
-        self, x: Tensor, draw: Draw, num_samples: Tensor, block: Tensor, beta: Tensor
+        self, x: Tensor, weigh: Weigh, draw: Draw, num_samples: Tensor, block: Tensor
     ) -> Tensor:
         num_classes, batch = self.architecture.num_classes, tf.shape(x)[0]
         y = tf.eye(num_classes)[:, None, :]
@@ -119,12 +165,29 @@ class InferenceGraphs:
                 own = tf.cond(shared, lambda: noise, lambda: noise[:, :, start:stop])
                 z = own if draw.is_z else loc + scale * own
                 terms = self.model.terms(leaves.observed.images(start, stop), y, loc, scale, z)
-                return tf.transpose(self.weigh(terms, beta), [2, 1, 0])
+                return tf.transpose(weigh(terms), [2, 1, 0])
 
             return tf.transpose(map_blocks(image_block, batch, images), [2, 1, 0])
 
         log_w = map_blocks(sample_block, num_samples, samples)
         return tf.ensure_shape(log_w, [None, num_classes, x.shape[0]])
+
+
+def _differentiable(
+    forward: Callable[[Tensor], Tensor], backward: Callable[..., Tensor], x: Tensor, draw: Draw
+) -> Tensor:
+    """forward(x), whose gradient is `backward(x, draw, upstream)`: first order, for x alone."""
+
+    @tf.custom_gradient
+    def function(x: Tensor) -> tuple[Tensor, Callable[..., Any]]:
+        def gradient(upstream: Tensor, variables: Sequence[tf.Variable] = ()) -> Any:
+            # Without the stop, TensorFlow prepares derivatives of any order.
+            slope = tf.stop_gradient(backward(x, draw, upstream))
+            return (slope, [None] * len(variables)) if variables else slope
+
+        return forward(x), gradient
+
+    return function(x)
 
 
 def _compiled(function: Callable[..., Tensor], *signature: tf.TensorSpec) -> Any:

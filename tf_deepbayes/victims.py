@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tf_deepbayes import checkpoints, data, legacy
+from tf_deepbayes.attacks.lazy import LazyLogits
 from tf_deepbayes.attacks.views import Views
 from tf_deepbayes.axes import LogitsFn
 from tf_deepbayes.classifier import LatentClassifier
@@ -80,7 +81,7 @@ class Victim:
             common_random_numbers: the same noise at every step instead of fresh noise.
         """
         count = check_count("num_samples", num_samples or self.num_samples)
-        options: dict[str, Any] = {"num_samples": count, "mode": self.mode}
+        options: dict[str, Any] = {"num_samples": count}
         if common_random_numbers:
             options["seed"] = self.seed
         if factor is not None:
@@ -90,9 +91,12 @@ class Victim:
                 )
             options["factor"] = factor
         partial = functools.partial
+        logits: LogitsFn = partial(self.model.logits, mode=self.mode, **options)
+        if self.mode == "sample" and isinstance(self.model, LatentClassifier):
+            logits = LazyLogits(logits, partial(self.model.some_logits, **options))
         return Views(
-            logits=partial(self.model.logits, **options),
-            log_weights=partial(self.model.log_weights, **options),
+            logits=logits,
+            log_weights=partial(self.model.log_weights, mode=self.mode, **options),
             features=self.model.features,
         )
 

@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tf_deepbayes.attacks import lazy
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.losses import margin
 from tf_deepbayes.axes import LogitsFn, Tensor
@@ -34,16 +35,19 @@ class CarliniWagnerL2(Attack):
         learning_rate: of Adam in w.
         confidence: nats by which the margin has to be exceeded.
         binary_search_steps: values of c tried; 1 (published) tries the one given.
+        lazy_classes: see `IterativeAttack`.
     """
 
     nb_iter: int = 1000
     learning_rate: float = 0.01
     confidence: float = 0.0
     binary_search_steps: int = 1
+    lazy_classes: int = 0
 
     def __post_init__(self) -> None:
         check_count("nb_iter", self.nb_iter)
         check_count("binary_search_steps", self.binary_search_steps)
+        check_count("lazy_classes", self.lazy_classes, minimum=0)
         if not (np.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise InputError(
                 f"learning_rate must be a finite number above 0, got {self.learning_rate}"
@@ -54,6 +58,7 @@ class CarliniWagnerL2(Attack):
         return f"c{eps:.2f}_lr{self.learning_rate:.3f}"
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        lazy.check(logits_fn, self.lazy_classes)
         c = tf.fill([x.shape[0]], tf.constant(eps, tf.float32))
         low, high = tf.zeros_like(c), tf.fill(c.shape, UNBOUNDED)
         best, best_size = x, tf.fill(c.shape, FOUND_NONE)
@@ -61,6 +66,7 @@ class CarliniWagnerL2(Attack):
             image, size = _minimise(
                 logits_fn,
                 self.targeted,
+                self.lazy_classes,
                 x,
                 y,
                 c,
@@ -80,25 +86,30 @@ class CarliniWagnerL2(Attack):
 
 @tf.function
 def _minimise(  # type: ignore[no-untyped-def]
-    logits_fn, targeted, x, y, c, nb_iter, learning_rate, confidence
+    logits_fn, targeted, lazy_classes, x, y, c, nb_iter, learning_rate, confidence
 ):
     """The closest successful image and its squared distance, for one c per image."""
     centre = tf.atanh((2.0 * x - 1.0) * INTERIOR)
     origin = (tf.tanh(centre) + 1.0) / 2.0
     axes = list(range(1, x.shape.rank))
 
-    def gradient(w: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    evaluate = lazy.evaluator(logits_fn, lazy_classes)
+
+    def gradient(i: Tensor, w: Tensor, known: Tensor) -> tuple:
         with tf.GradientTape() as tape:
             tape.watch(w)
             image = (tf.tanh(centre + w) + 1.0) / 2.0
             size = tf.reduce_sum(tf.square(image - origin), axes)
-            lead = margin(y, logits_fn(image))  # above 0: another class wins
+            logits = evaluate(image, y, i, known)
+            lead = margin(y, logits)  # above 0: another class wins
             lead = -lead if targeted else lead
             loss = size + c * tf.nn.relu(confidence - lead)
-        return tape.gradient(loss, w), image, size, lead
+        return tape.gradient(loss, w), image, size, lead, logits if lazy_classes else known
 
-    def step(i: Tensor, w: Tensor, m: Tensor, v: Tensor, best: Tensor, best_size: Tensor) -> tuple:
-        slope, image, size, lead = gradient(w)
+    def step(  # type: ignore[no-untyped-def]
+        i, w, m, v, best, best_size, known
+    ):
+        slope, image, size, lead, known = gradient(i, w, known)
         better = (lead > confidence) & (size < best_size)
         best = tf.where(better[:, None, None, None], image, best)
         best_size = tf.where(better, size, best_size)
@@ -106,11 +117,12 @@ def _minimise(  # type: ignore[no-untyped-def]
         m = BETA_1 * m + (1.0 - BETA_1) * slope
         v = BETA_2 * v + (1.0 - BETA_2) * tf.square(slope)
         rate = learning_rate * tf.sqrt(1.0 - BETA_2**count) / (1.0 - BETA_1**count)
-        return i + 1, w - rate * m / (tf.sqrt(v) + EPSILON), m, v, best, best_size
+        return i + 1, w - rate * m / (tf.sqrt(v) + EPSILON), m, v, best, best_size, known
 
     zero = tf.zeros_like(x)
-    start = (0, zero, zero, zero, x, tf.fill([tf.shape(x)[0]], FOUND_NONE))
-    *_, best, best_size = tf.while_loop(
+    known = logits_fn(origin) if lazy_classes else tf.zeros([0])
+    start = (0, zero, zero, zero, x, tf.fill([tf.shape(x)[0]], FOUND_NONE), known)
+    *_, best, best_size, _ = tf.while_loop(
         lambda i, *_: i < nb_iter, step, start, parallel_iterations=1
     )
     return best, best_size

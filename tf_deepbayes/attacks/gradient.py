@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from cleverhans.tf2.utils import clip_eta, optimize_linear
 
-from tf_deepbayes.attacks import losses
+from tf_deepbayes.attacks import lazy, losses
 from tf_deepbayes.attacks.base import PIXEL_MAX, PIXEL_MIN, Attack
 from tf_deepbayes.attacks.losses import Loss
 from tf_deepbayes.axes import LogitsFn, Tensor
@@ -32,6 +32,8 @@ class IterativeAttack(Attack):
         eot: gradients averaged per step, each with a new draw of the classifier's noise
             (expectation over transformation, Athalye et al. 2018).
         seed: of the random start.
+        lazy_classes: evaluate classes far below the top only every so many steps, where the
+            classifier can (see `lazy`); 0: all of them in every step.
     """
 
     norm: float = np.inf
@@ -41,6 +43,7 @@ class IterativeAttack(Attack):
     rand_init: bool = True
     eot: int = 1
     seed: int = 0
+    lazy_classes: int = 0
 
     def __post_init__(self) -> None:
         losses.get(self.loss)
@@ -50,6 +53,7 @@ class IterativeAttack(Attack):
             raise InputError(f"eps_iter must be a finite number above 0, got {self.eps_iter}")
         check_count("nb_iter", self.nb_iter)
         check_count("eot", self.eot)
+        check_count("lazy_classes", self.lazy_classes, minimum=0)
 
     def decay(self) -> float | None:
         """Decay of the momentum; None for plain gradients."""
@@ -66,6 +70,7 @@ class IterativeAttack(Attack):
         self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float, descend: bool = False
     ) -> Tensor:
         """The steps of one batch, up or down the loss against `y` (labels, or what it takes)."""
+        lazy.check(logits_fn, self.lazy_classes)
         start = x + _random_start(x, eps, self.norm, self.seed) if self.rand_init else x
         return _iterate(
             logits_fn,
@@ -73,6 +78,7 @@ class IterativeAttack(Attack):
             self.norm,
             descend,
             self.decay() is not None,
+            self.lazy_classes,
             x,
             start,
             y,
@@ -130,6 +136,7 @@ def _iterate(  # type: ignore[no-untyped-def]
     norm,
     descend,
     momentum,
+    lazy_classes,
     x,
     start,
     y,
@@ -140,24 +147,31 @@ def _iterate(  # type: ignore[no-untyped-def]
     eot,
 ):
     """The attack on one batch; numbers are tensors, so that other numbers need no new trace."""
+    evaluate = lazy.evaluator(logits_fn, lazy_classes)
 
-    def one_gradient(adversarial: Tensor) -> Tensor:
+    def one_gradient(i: Tensor, adversarial: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(adversarial)
-            loss = loss_fn(y, logits_fn(adversarial))
+            logits = evaluate(adversarial, y, i, known)
+            loss = loss_fn(y, logits)
         gradient = tape.gradient(loss, adversarial)
-        return -gradient if descend else gradient
+        return -gradient if descend else gradient, logits if lazy_classes else known
 
-    def mean_gradient(adversarial: Tensor) -> Tensor:
-        def add(i: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
-            return i + 1, total + one_gradient(adversarial)
+    def mean_gradient(i: Tensor, adversarial: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        def add(draw: Tensor, total: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            gradient, known = one_gradient(i, adversarial, known)
+            return draw + 1, total + gradient, known
 
-        zero = tf.zeros_like(adversarial)
-        total = tf.while_loop(lambda i, _: i < eot, add, (0, zero), parallel_iterations=1)[1]
-        return total / tf.cast(eot, tf.float32)
+        _, total, known = tf.while_loop(
+            lambda draw, *_: draw < eot,
+            add,
+            (0, tf.zeros_like(adversarial), known),
+            parallel_iterations=1,
+        )
+        return total / tf.cast(eot, tf.float32), known
 
-    def step(i: Tensor, adversarial: Tensor, velocity: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        gradient = mean_gradient(adversarial)
+    def step(i: Tensor, adversarial: Tensor, velocity: Tensor, known: Tensor) -> tuple:
+        gradient, known = mean_gradient(i, adversarial, known)
         if momentum:
             axes = list(range(1, x.shape.rank))
             size = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
@@ -165,9 +179,10 @@ def _iterate(  # type: ignore[no-untyped-def]
         moved = adversarial + optimize_linear(gradient, eps_iter, norm)
         moved = tf.clip_by_value(moved, PIXEL_MIN, PIXEL_MAX)
         projected = x + clip_eta(moved - x, norm, eps)
-        return i + 1, tf.clip_by_value(projected, PIXEL_MIN, PIXEL_MAX), velocity
+        return i + 1, tf.clip_by_value(projected, PIXEL_MIN, PIXEL_MAX), velocity, known
 
-    _, adversarial, _ = tf.while_loop(
-        lambda i, *_: i < nb_iter, step, (0, start, tf.zeros_like(x)), parallel_iterations=1
+    known = logits_fn(start) if lazy_classes else tf.zeros([0])
+    _, adversarial, *_ = tf.while_loop(
+        lambda i, *_: i < nb_iter, step, (0, start, tf.zeros_like(x), known), parallel_iterations=1
     )
     return adversarial
