@@ -20,7 +20,8 @@ FLAGS = flags.FLAGS
 # Fields of the attacks that have a flag of the same name.
 OPTIONS = (
     *("targeted", "batch_size", "loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"),
-    *("learning_rate", "confidence", "binary_search_steps"),
+    *("learning_rate", "confidence", "binary_search_steps", "delta", "spsa_samples", "p_init"),
+    *("rescore", "corners", "initial_samples", "votes"),
 )
 
 
@@ -36,26 +37,33 @@ def define_flags() -> None:
     flags.DEFINE_integer("num_images", None, "attack the first N test images only")
     flags.DEFINE_integer("num_samples", None, "K (default: of the victim's name, or 10)")
     flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
-    flags.DEFINE_integer("seed", 0, "of the classifier's noise and the random start")
+    flags.DEFINE_integer("seed", 0, "of the classifier's noise and the attack's draws")
     flags.DEFINE_enum("loss", None, list(LOSSES), "loss that the attack climbs")
     flags.DEFINE_enum("norm", None, ["inf", "2"], "norm of the ball")
     flags.DEFINE_integer("nb_iter", None, "number of steps")
     flags.DEFINE_float("eps_iter", None, "size of a step")
     flags.DEFINE_bool("rand_init", None, "start from a random point of the ball")
     flags.DEFINE_integer("eot", None, "gradients averaged per step")
-    flags.DEFINE_float("learning_rate", None, "of cw, whose c is --eps")
+    flags.DEFINE_float("learning_rate", None, "of cw, whose c is --eps, and spsa")
     flags.DEFINE_float("confidence", None, "of cw, in nats")
     flags.DEFINE_integer("binary_search_steps", None, "of cw")
+    flags.DEFINE_float("delta", None, "of spsa: distance of the points probed")
+    flags.DEFINE_integer("spsa_samples", None, "of spsa: points probed per step")
+    flags.DEFINE_float("p_init", None, "of square: share of the pixels in the first patches")
+    flags.DEFINE_integer("rescore", None, "of square, noise: draws that confirm a better image")
+    flags.DEFINE_bool("corners", None, "of noise: every value changes by eps")
+    flags.DEFINE_integer("initial_samples", None, "of boundary: points for the first normal")
+    flags.DEFINE_integer("votes", None, "of boundary: draws per decision")
     flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
     flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
 
 
 def make_attack() -> attacks.Attack:
-    """The attack with what the flags change; the seed is that of the random start."""
+    """The attack with what the flags change; the seed is that of its draws."""
     options = {name: FLAGS[name].value for name in OPTIONS}
     if FLAGS.norm is not None:
         options["norm"] = float(FLAGS.norm)
-    if FLAGS.attack in ("pgd", "mim"):
+    if hasattr(attacks.ATTACKS.get(FLAGS.attack), "seed"):
         options["seed"] = FLAGS.seed
     check_count("batch_size", FLAGS.batch_size)
     return attacks.build(FLAGS.attack, **options)

@@ -4,13 +4,26 @@ import dataclasses
 from typing import Any
 
 from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.boundary import Boundary
 from tf_deepbayes.attacks.carlini import CarliniWagnerL2
 from tf_deepbayes.attacks.fgsm import FGSM
 from tf_deepbayes.attacks.gradient import MIM, PGD
+from tf_deepbayes.attacks.noise import RandomNoise
+from tf_deepbayes.attacks.spsa import SPSA
+from tf_deepbayes.attacks.square import Square
 from tf_deepbayes.errors import InputError
 
 # Name on the command line → attack.
-ATTACKS: dict[str, type[Attack]] = {"fgsm": FGSM, "pgd": PGD, "mim": MIM, "cw": CarliniWagnerL2}
+ATTACKS: dict[str, type[Attack]] = {
+    "fgsm": FGSM,
+    "pgd": PGD,
+    "mim": MIM,
+    "cw": CarliniWagnerL2,
+    "spsa": SPSA,
+    "square": Square,
+    "boundary": Boundary,
+    "noise": RandomNoise,
+}
 
 
 def build(name: str, **options: Any) -> Attack:
@@ -27,4 +40,16 @@ def build(name: str, **options: Any) -> Attack:
     return kind(**given)
 
 
-__all__ = ["ATTACKS", "FGSM", "MIM", "PGD", "Attack", "CarliniWagnerL2", "build"]
+__all__ = [
+    "ATTACKS",
+    "FGSM",
+    "MIM",
+    "PGD",
+    "SPSA",
+    "Attack",
+    "Boundary",
+    "CarliniWagnerL2",
+    "RandomNoise",
+    "Square",
+    "build",
+]
