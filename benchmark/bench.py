@@ -1,7 +1,7 @@
 """Time the library against the published formulation: python benchmark/bench.py.
 
-For each model: logits, cross-entropy gradient and training step, library and reference in turn,
-medians. Numbers of both must agree before they are timed. The ratio is library / reference: above
+For each model: logits, cross-entropy gradient, PGD steps and training step, library and reference
+in turn, medians. Numbers of both must agree before they are timed. The ratio is library / reference: above
 1 the library is faster.
 """
 
@@ -17,9 +17,10 @@ import tensorflow as tf
 from absl import flags
 
 from benchmark.reference import Reference
-from tf_deepbayes import cli, factorisations, results
+from tf_deepbayes import checkpoints, cli, data, factorisations, results
 from tf_deepbayes.architecture import CIFAR, MNIST
-from tf_deepbayes.axes import Tensor
+from tf_deepbayes.attacks import PGD
+from tf_deepbayes.axes import Array, Tensor
 from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import write_json
@@ -30,6 +31,7 @@ FLAGS = flags.FLAGS
 ARCHITECTURES = {"mnist": MNIST, "cifar": CIFAR}
 # Largest difference of logits allowed, relative to the largest logit: float32 sums of 784 terms.
 AGREEMENT = 1e-4
+PGD_STEPS = 4
 Timed = Callable[[], Any]
 
 
@@ -40,6 +42,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("repeats", 5, "timings of each; the median counts")
     flags.DEFINE_integer("batch_size", 100, "images of logits and gradient")
     flags.DEFINE_integer("num_samples", 10, "K")
+    flags.DEFINE_string("runs", None, "folder of trained runs (GFZ …), instead of random weights")
     flags.DEFINE_string("out", None, "JSON file to write as well")
 
 
@@ -103,14 +106,39 @@ def check_agreement(model: str, ours: Tensor, theirs: Tensor) -> None:
         raise InputError(f"{model}: library and reference differ by {gap:.1e}; not timed")
 
 
+def pgd_steps(
+    logits_fn: Callable[[Tensor], Tensor], gradient: Timed, x: Tensor, labels: Tensor
+) -> tuple[Timed, Timed]:
+    """A few steps of the library's PGD, and as many gradients of the reference."""
+    attack = PGD(nb_iter=PGD_STEPS, batch_size=len(x))
+    images, y = x.numpy(), labels.numpy()
+
+    def theirs() -> None:
+        for _ in range(PGD_STEPS):
+            gradient(x)
+
+    return lambda: attack(logits_fn, images, y, 0.1), theirs
+
+
+def model_and_images(name: str) -> tuple[LatentClassifier, Array, Array]:
+    """A trained run with its test images, or random weights and images."""
+    random = np.random.default_rng(0)
+    if FLAGS.runs:
+        model, config = checkpoints.load_model(pathlib.Path(FLAGS.runs) / name)
+        assert isinstance(model, LatentClassifier)
+        test = data.load(config.data).test.first(FLAGS.batch_size)
+        return model, test.pixels, test.labels
+    architecture = ARCHITECTURES[FLAGS.sizes]
+    x = random.uniform(size=[FLAGS.batch_size, *architecture.input_shape]).astype(np.float32)
+    labels = random.integers(architecture.num_classes, size=len(x))
+    return factorisations.get(name)(architecture), x, labels
+
+
 def bench(name: str) -> dict[str, Any]:
     """Rates and ratios of one model."""
-    architecture = ARCHITECTURES[FLAGS.sizes]
-    model = factorisations.get(name)(architecture)
-    random = np.random.default_rng(0)
-    shape = [FLAGS.batch_size, *architecture.input_shape]
-    x = tf.constant(random.uniform(size=shape), tf.float32)
-    labels = tf.constant(random.integers(architecture.num_classes, size=len(x)))
+    model, images, classes = model_and_images(name)
+    architecture, random = model.architecture, np.random.default_rng(1)
+    x, labels = tf.constant(images), tf.constant(classes)
     noise_shape = [FLAGS.num_samples, architecture.num_classes, len(x), architecture.dim_z]
     noise = tf.constant(random.normal(size=noise_shape), tf.float32)
     ours = lambda x: model.logits(x, noise)  # noqa: E731
@@ -123,6 +151,7 @@ def bench(name: str) -> dict[str, Any]:
     pairs: dict[str, tuple[Timed, Timed, int]] = {
         "logits": (lambda: ours(x), lambda: theirs(x), len(x)),
         "gradient": (lambda: gradients[0](x), lambda: gradients[1](x), len(x)),
+        "pgd": (*pgd_steps(ours, gradients[1], x, labels), PGD_STEPS * len(x)),
         "training": (*training_steps(model, x[:50], y, step_noise), 1),
     }
     row: dict[str, Any] = {"model": name}
@@ -143,14 +172,14 @@ def main(arguments: Sequence[str]) -> None:
     print(
         f"{FLAGS.sizes} sizes, K = {FLAGS.num_samples}, batch {FLAGS.batch_size}; training batch 50"
     )
-    print("model   logits/s  (×)      gradients/s  (×)      steps/s  (×)")
+    print("model   logits/s  (×)      gradients/s  (×)     PGD steps/s  (×)     training/s  (×)")
     rows = []
     for name in FLAGS.models:
         row = bench(name)
         rows.append(row)
         cells = [
             f"{row[what]['library']:8.1f} ({row[what]['ratio']:5.2f})   "
-            for what in ("logits", "gradient", "training")
+            for what in ("logits", "gradient", "pgd", "training")
         ]
         print(f"{name:6}", *cells, flush=True)
     if FLAGS.out:

@@ -58,6 +58,9 @@ def evaluator(logits_fn: LogitsFn, every: int) -> Evaluate:
     """
     if not every:
         return lambda x, labels, step, known: logits_fn(x)
+
+    assert isinstance(logits_fn, LazyLogits)  # `check` has said so to the caller
+
     def evaluate(x: Tensor, labels: Tensor, step: Tensor, known: Tensor) -> Tensor:
         near = known > tf.reduce_max(known, 1, keepdims=True) - REACH
         own = tf.one_hot(labels, tf.shape(known)[1], on_value=True, off_value=False)
