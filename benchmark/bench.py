@@ -1,8 +1,8 @@
 """Time the library against the published formulation: python benchmark/bench.py.
 
 For each model: logits, cross-entropy gradient, PGD steps and training step, library and reference
-in turn, medians. Numbers of both must agree before they are timed. The ratio is library / reference: above
-1 the library is faster.
+in turn, medians. Numbers of both must agree before they are timed. The ratio is library /
+reference: above 1 the library is faster.
 """
 
 import pathlib
@@ -20,7 +20,7 @@ from benchmark.reference import Reference
 from tf_deepbayes import checkpoints, cli, data, factorisations, results
 from tf_deepbayes.architecture import CIFAR, MNIST
 from tf_deepbayes.attacks import PGD
-from tf_deepbayes.axes import Array, Tensor
+from tf_deepbayes.axes import Array, LogitsFn, Tensor
 from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import write_json
@@ -107,7 +107,7 @@ def check_agreement(model: str, ours: Tensor, theirs: Tensor) -> None:
 
 
 def pgd_steps(
-    logits_fn: Callable[[Tensor], Tensor], gradient: Timed, x: Tensor, labels: Tensor
+    logits_fn: LogitsFn, gradient: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor
 ) -> tuple[Timed, Timed]:
     """A few steps of the library's PGD, and as many gradients of the reference."""
     attack = PGD(nb_iter=PGD_STEPS, batch_size=len(x))

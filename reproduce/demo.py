@@ -16,6 +16,7 @@ import numpy as np
 from absl import flags
 
 from tf_deepbayes import checkpoints, cli, data, files, generation, metrics, report, results
+from tf_deepbayes.attacks import FGSM
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.training import read_history
 from tf_deepbayes.victims import Victim
@@ -90,7 +91,7 @@ def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
     attacks, detections, grids, models = {}, [], [], []
     for model in FLAGS.models:
         victim = Victim.load(model, DATA, runs)
-        names = [results.attack_name("fgsm", float(eps)) for eps in FLAGS.eps]
+        names = [results.attack_name("fgsm", FGSM(), float(eps)) for eps in FLAGS.eps]
         folder = victim.folder / "attacks"
         attacks[model] = [results.read_result(folder / f"{n}.json", "attack") for n in names]
         models.append(
