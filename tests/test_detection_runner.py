@@ -25,7 +25,7 @@ def plain_guard() -> Victim:
     model = convnet()
     model.build((None, 8, 8, 1))
     logits_fn: LogitsFn = lambda x: model(x)  # noqa: E731
-    return Victim(pathlib.Path("CNN"), CONFIG, model, 1, logits_fn)  # type: ignore[arg-type]
+    return Victim(pathlib.Path("CNN"), CONFIG, model, 1, "sample", 0, logits_fn)  # type: ignore[arg-type]
 
 
 def bytes_of(count: int, seed: int) -> Split:

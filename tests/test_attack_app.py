@@ -1,0 +1,95 @@
+"""The attack app on a run: adaptive attacks, and an attack that is killed and goes on."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tests.conftest import ROOT
+
+App = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A folder of runs with a GBZ that was trained for a moment."""
+    folder = tmp_path_factory.mktemp("runs")
+    short = ["--data", "mnist_5k", "--num_train", "100", "--epochs", "1", "--dim_z", "4"]
+    command = [sys.executable, str(ROOT / "train" / "vae.py"), "GBZ", *short]
+    out = folder / "mnist_5k" / "GBZ"
+    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def common(runs: pathlib.Path, attack: str, count: int) -> list[object]:
+    named = ["--victim", "bayes_K2_F", "--data", "mnist_5k", "--runs", runs, "--attack", attack]
+    return [*named, "--num_images", count, "--eval_draws", 2]
+
+
+def test_superwhite_with_a_detector_and_the_published_flags(runs: pathlib.Path, app: App) -> None:
+    flags = ["--detector", "logit", "--snapshot", "--lbd", 0.2, "--num_train", 200, "--nb_iter", 2]
+    done = app("attack/attack.py", *common(runs, "superwhite", 4), *flags)
+    assert done.returncode == 0, done.stderr
+    folder = runs / "mnist_5k" / "GBZ" / "attacks"
+    result = json.loads((folder / "superwhite_logit_eps0.10_lambda0.2.json").read_text())
+    assert "snapshot=True" in result["settings"]["attack"]
+    assert result["figures"]["perturbation"]["linf"]["max"] == pytest.approx(0.02, abs=0.08)
+    assert not list(folder.glob("*.partial"))
+
+
+def test_matching_and_the_label_alone(runs: pathlib.Path, app: App) -> None:
+    done = app("attack/attack.py", *common(runs, "matching", 3), "--pool_size", 200, "--nb_iter", 2)
+    assert done.returncode == 0, done.stderr
+    flags = ["--label_only", "--attack_samples", 5, "--name", "label", "--nb_iter", 2]
+    flags += ["--lazy_classes", 2, "--block_size", 20]
+    done = app("attack/attack.py", *common(runs, "pgd", 3), *flags)
+    assert done.returncode == 0, done.stderr
+    settings = json.loads(
+        (runs / "mnist_5k" / "GBZ" / "attacks" / "label_eps0.10.json").read_text()
+    )["settings"]
+    assert settings["label_only"] is True and settings["attack_samples"] == 5
+
+
+def test_a_killed_attack_goes_on_to_the_same_images(runs: pathlib.Path, app: App) -> None:
+    flags = [*common(runs, "pgd", 12), "--batch_size", 2, "--nb_iter", 8]
+    folder = runs / "mnist_5k" / "GBZ" / "attacks"
+    whole = app("attack/attack.py", *flags, "--name", "whole")
+    assert whole.returncode == 0, whole.stderr
+    command = [sys.executable, ROOT / "attack" / "attack.py", *flags, "--name", "killed"]
+    process = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL)
+    partial, deadline = folder / "killed_eps0.10.partial", time.monotonic() + 120
+    while not list(partial.glob("batch_*.npz")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 1 <= len(list(partial.glob("batch_*.npz"))) < 6
+    refused = app("attack/attack.py", *flags, "--name", "killed")
+    assert refused.returncode == 2 and "pass --resume" in refused.stderr
+    done = app("attack/attack.py", *flags, "--name", "killed", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert not partial.exists()
+    with (
+        np.load(folder / "whole_eps0.10.npz") as expected,
+        np.load(folder / "killed_eps0.10.npz") as found,
+    ):
+        np.testing.assert_array_equal(found["adversarial"], expected["adversarial"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--attack", "pgd", "--detector", "logit"], "detector does not apply to pgd"),
+        (["--attack", "fgsm", "--lbd", 0.1], "detection_lambda does not apply to fgsm"),
+    ],
+)
+def test_flags_of_other_attacks_are_refused(flags: list, message: str, app: App) -> None:
+    done = app("attack/attack.py", "--victim", "GFZ", *flags)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert message in done.stderr
