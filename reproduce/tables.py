@@ -1,0 +1,170 @@
+"""Print the tables of a study as markdown: python reproduce/tables.py --data fashion_mnist.
+
+Reads what reproduce/study.py left in the runs, and with --figure draws the curves as a PNG.
+"""
+
+import io
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from absl import flags
+from matplotlib import pyplot as plt
+
+from tf_deepbayes import cli, data, factorisations, results
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.files import write_atomically
+from tf_deepbayes.training import read_history
+
+FLAGS = flags.FLAGS
+Row = Mapping[str, Any]
+DETECTORS = ("marginal", "logit", "kl", "tv")
+
+
+def define_flags() -> None:
+    """Which study."""
+    flags.DEFINE_string("data", "fashion_mnist", "data set: " + ", ".join(data.TASKS))
+    flags.DEFINE_list("models", list(factorisations.FACTORISATIONS), "classifiers")
+    flags.DEFINE_string("figure", None, "PNG file for the curves")
+    flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
+
+
+class Runs:
+    """The results of all models of a data set that are on disk."""
+
+    def __init__(self, folder: pathlib.Path, models: Sequence[str]) -> None:
+        self.folders = {model: folder / model for model in models}
+
+    def attacks(self, pattern: str) -> Iterator[tuple[str, str, Row]]:
+        """(model, name of the attack, its result)."""
+        for model, folder in self.folders.items():
+            for path in sorted((folder / "attacks").glob(f"{pattern}.json")):
+                yield model, path.stem, results.read_result(path, "attack")
+
+    def detection(self, model: str, name: str) -> dict[str, Row]:
+        """{detector: figures} of a saved attack; empty when it was not looked at."""
+        path = self.folders[model] / "detection" / f"{name}.json"
+        if not path.is_file():
+            return {}
+        return {row["detector"]: row for row in results.read_result(path, "detection")["figures"]}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A markdown table; empty without rows."""
+    lines = [head, ["---"] * len(head), *rows] if rows else []
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def with_interval(share: float | None, interval: Sequence[float] | None) -> str:
+    """.52 (.45–.59)"""
+    if share is None or interval is None:
+        return "–"
+    return f"{share:.2f} ({interval[0]:.2f}–{interval[1]:.2f})"
+
+
+def training_rows(runs: Runs) -> list[list[str]]:
+    """Model, epochs, minutes, last bound, last validation accuracy."""
+    rows = []
+    for model, folder in runs.folders.items():
+        history = read_history(folder)
+        if not history:
+            continue
+        minutes = sum(float(row["seconds"]) for row in history) / 60
+        accuracy = [row["val_accuracy"] for row in history if row.get("val_accuracy")][-1]
+        bound = float(history[-1]["bound"])
+        rows.append(
+            [model, str(len(history)), f"{minutes:.0f}", f"{bound:.2f}", f"{float(accuracy):.3f}"]
+        )
+    return rows
+
+
+def attack_rows(runs: Runs, pattern: str) -> list[list[str]]:
+    """What each attack of that name did, and what the detectors made of it."""
+    rows = []
+    for model, name, result in runs.attacks(pattern):
+        figures, seen = result["figures"], runs.detection(model, name)
+        detected = [cli.share(seen[d]["detection_rate"]) if d in seen else "–" for d in DETECTORS]
+        missed = [row["misclassified_undetected"] for row in seen.values()]
+        rows.append(
+            [
+                model,
+                name,
+                str(figures["num_images"]),
+                cli.share(figures["clean_accuracy"]),
+                cli.share(figures["accuracy"]),
+                with_interval(figures["success_rate"], figures["success_rate_interval"]),
+                cli.share(figures["success_in_every_draw"]),
+                f"{figures['perturbation']['l2']['mean']:.2f}",
+                cli.share(figures["zero_gradients"]),
+                cli.share(figures["clean_prediction_changes"]),
+                *detected,
+                cli.share(min(missed)) if missed else "–",
+                f"{figures['seconds']:.0f}",
+            ]
+        )
+    return rows
+
+
+ATTACK_HEAD = (
+    *("model", "attack", "images", "accuracy", "under attack", "success (95%)", "in every draw"),
+    *("l2", "zero gradients", "clean changes"),
+    *(f"{name} detects" for name in DETECTORS),
+    *("undetected", "seconds"),
+)
+
+
+def draw(runs: Runs, path: pathlib.Path) -> None:
+    """Success against ε, one panel per model, FGSM and PGD, and what no detector catches."""
+    models = list(runs.folders)
+    figure, axes = plt.subplots(1, len(models), figsize=(2.2 * len(models), 2.6), sharey=True)
+    for axis, model in zip(axes, models, strict=True):
+        for attack, style in (("fgsm", "--"), ("pgd", "-")):
+            found = sorted(
+                (result["settings"]["eps"], result["figures"], runs.detection(model, name))
+                for model_, name, result in runs.attacks(f"{attack}_eps*")
+                if model_ == model
+            )
+            eps = [size for size, *_ in found]
+            success = [row["success_rate"] for _, row, _ in found]
+            axis.plot(eps, success, f"C0o{style}", label=attack.upper(), markersize=3)
+            missed = [
+                min((row["misclassified_undetected"] for row in seen.values()), default=None)
+                for *_, seen in found
+            ]
+            axis.plot(eps, missed, f"C3s{style}", label=f"{attack.upper()}, undetected", ms=3)
+        axis.set(title=model, xlabel="ε (l∞)", ylim=(-0.03, 1.03))
+    axes[0].set_ylabel("share of images")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False)
+    figure.tight_layout(rect=(0, 0.1, 1, 1))
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=130)
+    plt.close(figure)
+    write_atomically(path, lambda file: file.write(picture.getvalue()))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the tables for which there are results."""
+    if arguments:
+        raise InputError(f"expected flags only, got {list(arguments)}")
+    root = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
+    runs = Runs(root / FLAGS.data, [factorisations.get(m).__name__ for m in FLAGS.models])
+    trained = training_rows(runs)
+    if not trained:
+        raise InputError(f"no runs in {root / FLAGS.data}; run reproduce/study.py first")
+    head = ("model", "epochs", "minutes", "bound, nats", "validation accuracy")
+    print(table(head, trained))
+    for name in ("fgsm", "pgd", "mim", "cw"):
+        rows = attack_rows(runs, f"{name}_*")
+        if rows:
+            print(f"\n{table(ATTACK_HEAD, rows)}")
+    if FLAGS.figure:
+        draw(runs, pathlib.Path(FLAGS.figure))
+
+
+if __name__ == "__main__":
+    cli.run(main, define_flags)
