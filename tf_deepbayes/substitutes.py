@@ -10,7 +10,6 @@ import dataclasses
 import pathlib
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -21,6 +20,7 @@ from tf_deepbayes.data import Split, to_pixels
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import read_arrays, write_atomically
 from tf_deepbayes.metrics import accuracy, confidence_interval, padded, predict
+from tf_deepbayes.progress import progress
 from tf_deepbayes.training import TrainingSettings, train
 from tf_deepbayes.validation import check_count
 
@@ -38,7 +38,7 @@ class Oracle:
             query), so that a run that was stopped gets the answers of one that was not.
         seed: of that noise.
         batch_size: images at a time.
-        verbose: 1 shows progress, 0 does not.
+        verbose: of Keras while the substitute trains: 1 shows progress, 0 does not.
     """
 
     logits_fn: LogitsFn
@@ -62,12 +62,10 @@ class Oracle:
         done = sum(map(len, parts))
         if done > len(images):
             raise InputError(f"{path} holds {done} answers to {len(images)} images; delete it")
-        bar = keras.utils.Progbar(len(images), verbose=self.verbose, unit_name="query")
-        while done < len(images):
-            parts.append(self._answer(images[done : done + CHUNK], first + done))
-            done += len(parts[-1])
+        starts = range(done, len(images), CHUNK)
+        for start in progress(starts, len(starts), "thousands of queries"):
+            parts.append(self._answer(images[start : start + CHUNK], first + start))
             _write(path, probabilities=np.concatenate(parts))
-            bar.update(done)
         return np.concatenate(parts)
 
     def _answer(self, images: Array, first: int) -> Array:
