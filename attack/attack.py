@@ -31,6 +31,7 @@ OPTIONS = {
     for name in (
         *("targeted", "batch_size", "loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"),
         *("learning_rate", "confidence", "binary_search_steps", "snapshot", "gather"),
+        *("delta", "spsa_samples", "p_init", "rescore", "corners", "initial_samples", "votes"),
     )
 } | {"lbd": "detection_lambda"}
 # What changes the figures and not the attacked images.
@@ -57,14 +58,14 @@ def define_flags() -> None:
     flags.DEFINE_bool("label_only", False, "follow log p(y|.) alone, not the joint density")
     flags.DEFINE_string("substitute", None, "classifier whose gradients are followed instead")
     flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
-    flags.DEFINE_integer("seed", 0, "of the classifier's noise and the random start")
+    flags.DEFINE_integer("seed", 0, "of the classifier's noise and the attack's draws")
     flags.DEFINE_enum("loss", None, list(LOSSES), "loss that the attack climbs")
     flags.DEFINE_enum("norm", None, ["inf", "2"], "norm of the ball")
     flags.DEFINE_integer("nb_iter", None, "number of steps")
     flags.DEFINE_float("eps_iter", None, "size of a step")
     flags.DEFINE_bool("rand_init", None, "start from a random point of the ball")
     flags.DEFINE_integer("eot", None, "gradients averaged per step")
-    flags.DEFINE_float("learning_rate", None, "of cw, whose c is --eps")
+    flags.DEFINE_float("learning_rate", None, "of cw, whose c is --eps, and spsa")
     flags.DEFINE_float("confidence", None, "of cw, in nats")
     flags.DEFINE_integer("binary_search_steps", None, "of cw")
     flags.DEFINE_bool("snapshot", None, "of superwhite: fool every sample")
@@ -76,6 +77,13 @@ def define_flags() -> None:
     flags.DEFINE_string("thresholds", None, "fitted detectors (default: fit on --num_train images)")
     flags.DEFINE_integer("num_train", 2000, "training images to fit a detector on")
     flags.DEFINE_integer("pool_size", 1000, "of matching: training images to choose from")
+    flags.DEFINE_float("delta", None, "of spsa: distance of the points probed")
+    flags.DEFINE_integer("spsa_samples", None, "of spsa: points probed per step")
+    flags.DEFINE_float("p_init", None, "of square: share of the pixels in the first patches")
+    flags.DEFINE_integer("rescore", None, "of square, noise: draws that confirm a better image")
+    flags.DEFINE_bool("corners", None, "of noise: every value changes by eps")
+    flags.DEFINE_integer("initial_samples", None, "of boundary: points for the first normal")
+    flags.DEFINE_integer("votes", None, "of boundary: draws per decision")
     flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
     flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
 

@@ -52,7 +52,9 @@ def define_flags() -> None:
     flags.DEFINE_integer("num_images", 100, "attack the first N test images")
     flags.DEFINE_integer("check_images", 50, "images of the attacks that only the checks need")
     flags.DEFINE_integer("eot", 2, "gradients averaged per step, where the classifier samples")
-    flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise that the worst case is scored on")
+    flags.DEFINE_integer(
+        "eval_draws", EVAL_DRAWS, "draws of noise that the worst case is scored on"
+    )
     flags.DEFINE_string("substitute", None, "classifier for a transfer attack")
     flags.DEFINE_string("thresholds", None, "fitted detectors for attacks that slip past them")
     flags.DEFINE_string("name", None, "of the result (default: eps<eps>_<budget>)")

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests.small import classifier, convnet, images, labels_of
 from tf_deepbayes import attacks, metrics
-from tf_deepbayes.attacks import FGSM, MIM, PGD, Attack
+from tf_deepbayes.attacks import FGSM, MIM, PGD, SPSA, Attack, Boundary, RandomNoise, Square
 from tf_deepbayes.attacks.gradient import _iterate
 from tf_deepbayes.attacks.losses import LOSSES
 from tf_deepbayes.attacks.runner import run
@@ -27,6 +27,13 @@ ATTACKS: list[Attack] = [
     PGD(nb_iter=10, eps_iter=0.1, rand_init=False, loss="margin"),
     MIM(nb_iter=10, eps_iter=0.1),
     MIM(nb_iter=10, eps_iter=0.3, norm=2, rand_init=True),
+    SPSA(nb_iter=10, learning_rate=0.05, spsa_samples=32, batch_size=7),
+    Square(nb_iter=100),
+    Square(nb_iter=100, norm=2, rescore=0),
+    Boundary(nb_iter=3, initial_samples=20, votes=1),
+    Boundary(nb_iter=3, initial_samples=20, votes=1, norm=2, batch_size=7),
+    RandomNoise(nb_iter=20, corners=True),
+    RandomNoise(nb_iter=50, norm=2),
 ]
 NET = convnet()
 X = images(20, shape=(8, 8, 1))

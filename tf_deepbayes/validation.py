@@ -16,6 +16,12 @@ def check_count(name: str, value: int, minimum: int = 1) -> int:
     return int(value)
 
 
+def check_positive(name: str, value: float) -> None:
+    """A finite number above 0."""
+    if not (np.isfinite(value) and value > 0):
+        raise InputError(f"{name} must be a finite number above 0, got {value}")
+
+
 def check_eps(eps: float) -> float:
     """A perturbation size: finite and not negative."""
     if not np.isfinite(eps) or eps < 0:

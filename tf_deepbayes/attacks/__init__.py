@@ -4,10 +4,14 @@ import dataclasses
 from typing import Any
 
 from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.boundary import Boundary
 from tf_deepbayes.attacks.carlini import CarliniWagnerL2
 from tf_deepbayes.attacks.fgsm import FGSM
 from tf_deepbayes.attacks.gradient import MIM, PGD
 from tf_deepbayes.attacks.matching import FeatureMatching, Matching, Pool
+from tf_deepbayes.attacks.noise import RandomNoise
+from tf_deepbayes.attacks.spsa import SPSA
+from tf_deepbayes.attacks.square import Square
 from tf_deepbayes.attacks.superwhite import Superwhite
 from tf_deepbayes.errors import InputError
 
@@ -20,6 +24,10 @@ ATTACKS: dict[str, type[Attack]] = {
     "superwhite": Superwhite,
     "matching": Matching,
     "feature_matching": FeatureMatching,
+    "spsa": SPSA,
+    "square": Square,
+    "boundary": Boundary,
+    "noise": RandomNoise,
 }
 
 
@@ -47,11 +55,15 @@ __all__ = [
     "FGSM",
     "MIM",
     "PGD",
+    "SPSA",
     "Attack",
+    "Boundary",
     "CarliniWagnerL2",
     "FeatureMatching",
     "Matching",
     "Pool",
+    "RandomNoise",
+    "Square",
     "Superwhite",
     "build",
     "fields",

@@ -2,9 +2,10 @@
 
 import dataclasses
 
-import tensorflow as tf
+import numpy as np
 
-from tf_deepbayes.attacks.base import PIXEL_MAX, PIXEL_MIN, Attack
+from tf_deepbayes.attacks.ball import project
+from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.carlini import CarliniWagnerL2
 from tf_deepbayes.axes import LogitsFn, Tensor
 from tf_deepbayes.errors import InputError
@@ -28,5 +29,4 @@ class Bounded(Attack):
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
         moved = self.attack.perturb(logits_fn, x, y, self.size)
-        inside = tf.clip_by_value(moved, x - eps, x + eps)
-        return tf.clip_by_value(inside, PIXEL_MIN, PIXEL_MAX)
+        return project(x, moved, eps, np.inf)

@@ -5,18 +5,16 @@ cleverhans 4 has it too, with faults that make it return its input; this is the 
 
 import dataclasses
 
-import numpy as np
 import tensorflow as tf
 
+from tf_deepbayes.attacks.adam import adam
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.losses import margin
 from tf_deepbayes.axes import LogitsFn, Tensor
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.validation import check_count
+from tf_deepbayes.validation import check_count, check_positive
 
 # Keeps arctanh finite: saturated pixels sit at ±7.25 and hardly move, as published.
 INTERIOR = 0.999999
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 FOUND_NONE, UNBOUNDED = 1e10, 1e10
 
 
@@ -44,10 +42,7 @@ class CarliniWagnerL2(Attack):
     def __post_init__(self) -> None:
         check_count("nb_iter", self.nb_iter)
         check_count("binary_search_steps", self.binary_search_steps)
-        if not (np.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise InputError(
-                f"learning_rate must be a finite number above 0, got {self.learning_rate}"
-            )
+        check_positive("learning_rate", self.learning_rate)
 
     def size_name(self, eps: float) -> str:
         """See `Attack.size_name`."""
@@ -102,11 +97,8 @@ def _minimise(  # type: ignore[no-untyped-def]
         better = (lead > confidence) & (size < best_size)
         best = tf.where(better[:, None, None, None], image, best)
         best_size = tf.where(better, size, best_size)
-        count = tf.cast(i + 1, tf.float32)
-        m = BETA_1 * m + (1.0 - BETA_1) * slope
-        v = BETA_2 * v + (1.0 - BETA_2) * tf.square(slope)
-        rate = learning_rate * tf.sqrt(1.0 - BETA_2**count) / (1.0 - BETA_1**count)
-        return i + 1, w - rate * m / (tf.sqrt(v) + EPSILON), m, v, best, best_size
+        change, m, v = adam(i, slope, m, v, learning_rate)
+        return i + 1, w + change, m, v, best, best_size
 
     zero = tf.zeros_like(x)
     start = (0, zero, zero, zero, x, tf.fill([tf.shape(x)[0]], FOUND_NONE))

@@ -8,14 +8,14 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
-from cleverhans.tf2.utils import clip_eta, optimize_linear
+from cleverhans.tf2.utils import optimize_linear
 
 from tf_deepbayes.attacks import losses
-from tf_deepbayes.attacks.base import PIXEL_MAX, PIXEL_MIN, Attack
+from tf_deepbayes.attacks.ball import check_norm, image_seeds, project, uniform_in_ball
+from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.losses import Loss
 from tf_deepbayes.axes import LogitsFn, Tensor
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.validation import check_count
+from tf_deepbayes.validation import check_count, check_positive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +44,8 @@ class IterativeAttack(Attack):
 
     def __post_init__(self) -> None:
         losses.get(self.loss)
-        if self.norm not in (np.inf, 2):
-            raise InputError(f"norm must be inf or 2, got {self.norm}")
-        if not (np.isfinite(self.eps_iter) and self.eps_iter > 0):
-            raise InputError(f"eps_iter must be a finite number above 0, got {self.eps_iter}")
+        check_norm(self.norm)
+        check_positive("eps_iter", self.eps_iter)
         check_count("nb_iter", self.nb_iter)
         check_count("eot", self.eot)
 
@@ -66,7 +64,9 @@ class IterativeAttack(Attack):
         self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float, descend: bool = False
     ) -> Tensor:
         """The steps of one batch, up or down the loss against `y` (labels, or what it takes)."""
-        start = x + _random_start(x, eps, self.norm, self.seed) if self.rand_init else x
+        start = x
+        if self.rand_init:
+            start += uniform_in_ball(image_seeds(x, self.seed), x.shape[1:], eps, self.norm)
         return _iterate(
             logits_fn,
             self.loss_fn(),
@@ -103,24 +103,6 @@ class MIM(IterativeAttack):
     def decay(self) -> float:
         """See `IterativeAttack.decay`."""
         return self.decay_factor
-
-
-def _random_start(x: Tensor, eps: float, norm: float, seed: int) -> Tensor:
-    """A uniform draw from the ball for each image, from a seed made of the image's own pixels."""
-    levels = tf.cast(tf.round(x * 65535.0), tf.int64)
-    flat = tf.reshape(levels, [tf.shape(x)[0], -1])
-    digests = tf.reduce_sum(flat * tf.range(1, tf.shape(flat, tf.int64)[1] + 1), axis=1)
-
-    def draw(digest: Tensor) -> Tensor:
-        seeds = tf.stack([tf.constant(seed, tf.int64), digest])
-        shape = x.shape[1:]
-        if norm == np.inf:
-            return tf.random.stateless_uniform(shape, seeds, -eps, eps)
-        direction = tf.random.stateless_normal(shape, seeds)
-        share = tf.random.stateless_uniform([], seeds + 1) ** (1.0 / shape.num_elements())
-        return eps * share * direction / tf.norm(direction)
-
-    return tf.map_fn(draw, digests, fn_output_signature=tf.TensorSpec(x.shape[1:]))
 
 
 @tf.function
@@ -163,9 +145,7 @@ def _iterate(  # type: ignore[no-untyped-def]
             size = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
             gradient = velocity = decay * velocity + gradient / tf.maximum(size, 1e-12)
         moved = adversarial + optimize_linear(gradient, eps_iter, norm)
-        moved = tf.clip_by_value(moved, PIXEL_MIN, PIXEL_MAX)
-        projected = x + clip_eta(moved - x, norm, eps)
-        return i + 1, tf.clip_by_value(projected, PIXEL_MIN, PIXEL_MAX), velocity
+        return i + 1, project(x, moved, eps, norm), velocity
 
     _, adversarial, _ = tf.while_loop(
         lambda i, *_: i < nb_iter, step, (0, start, tf.zeros_like(x)), parallel_iterations=1
