@@ -2,7 +2,7 @@
 
 Runs a set of attacks, takes the worst of them for each image, and checks whether the attacks are
 to be believed. Writes <run>/evaluation/<name>.json, and the worst images as
-<run>/attacks/worst_case_eps<eps>.npz, which detect/detect.py scores. Finished batches are kept
+<run>/attacks/worst_case_<name>.npz, which detect/detect.py scores. Finished batches are kept
 while it runs; --resume goes on from them.
 """
 
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import tensorflow as tf
 from absl import flags
 
 from tf_deepbayes import cli, data, detection_runner, guards, results
@@ -152,7 +153,7 @@ def figures_of(plan: Plan, victim: Victim, substitute: Victim | None) -> dict[st
     """
     name = FLAGS.name or f"eps{plan.eps:.2f}_{FLAGS.budget}"
     path = victim.folder / "evaluation" / f"{name}.json"
-    settings, images = settings_of(plan, victim), f"worst_case_eps{plan.eps:.2f}.npz"
+    settings, images = settings_of(plan, victim), f"worst_case_{name}.npz"
     finished = results.finished(path, "evaluation", settings)
     if FLAGS.resume and finished:
         return finished
@@ -171,6 +172,8 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
     plan = make_plan()
     check_count("num_images", FLAGS.num_images)
+    # Each loss and view is one graph; TensorFlow would warn that these are many for so few calls.
+    tf.get_logger().setLevel("ERROR")
     victim = load(FLAGS.victim)
     substitute = load(FLAGS.substitute) if FLAGS.substitute else None
     print(f"{victim.config.model} on {victim.config.data}: eps {plan.eps:g}, {plan.budget}")

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import ROOT
-from tests.small import convnet, images, labels_of
+from tests.small import classifier, convnet, images, labels_of
 from tf_deepbayes import results
 from tf_deepbayes.attacks import CarliniWagnerL2, Pool
 from tf_deepbayes.attacks.bounded import Bounded
@@ -38,6 +38,7 @@ from tf_deepbayes.attacks.worst_case import Candidate, choose, worst_case
 from tf_deepbayes.axes import LogitsFn, Tensor
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.evaluation_table import table
+from tf_deepbayes.guards import fit_all
 
 NET = convnet()
 SCALED = convnet(scale=300.0)
@@ -189,6 +190,38 @@ def test_attacks_that_do_not_apply_are_named_with_the_reason() -> None:
     components, left_out = plan.standard_set(subject)
     assert not left_out
     assert {"superwhite", "label_only", "matching", "transfer"} <= {c.name for c in components}
+
+
+def test_every_adaptive_attack_runs_on_a_deep_bayes_classifier() -> None:
+    """With detectors: each of them follows other functions of the model."""
+    model = classifier("GBZ")
+    x, partial = images(4), functools.partial
+    logits_fn = partial(model.logits, num_samples=2)
+    y = np.asarray(logits_fn(x)).argmax(1)
+    log_weights = partial(model.log_weights, num_samples=2)
+    sources = {
+        VICTIM: Views(logits_fn, log_weights),
+        LABEL_ONLY: Views(partial(model.logits, num_samples=2, factor=model.label_factor)),
+    }
+    few = Budget(2, 1, 2, 2, 2, 2, True, 6, 2)
+    plan = Plan(few, eps=0.1, batch_size=4, check_images=4, eval_draws=2)
+    train = images(30, seed=1)
+    scores = np.asarray(logits_fn(train))
+    fitted = fit_all(scores, np.arange(30) % 3, has_p_x=True)
+    detectors = {name: fitted[name] for name in ("marginal", "kl")}
+    pool = Pool(train[:6], np.arange(6) % 3)
+    subject = Subject.of(plan, logits_fn, sources, x, y)
+    subject = dataclasses.replace(subject, pool=pool, detectors=detectors)
+    figures, worst = evaluate(plan, subject)
+    names = {row["name"] for row in figures["components"]}
+    detected = {f"superwhite_{name}" for name in detectors}
+    assert detected | {"superwhite", "label_only", "matching"} <= names
+    assert set(figures["left_out"]) == {"transfer"}
+    assert worst.draws.shape == (2, 4, 3)
+    by_name = {check["name"]: check["verdict"] for check in figures["checks"]}
+    assert by_name["EOT is no weaker"] != NOT_APPLICABLE
+    # What is written down must not depend on the process: --resume compares it.
+    assert not any("object at 0x" in row["attack"] for row in figures["components"])
 
 
 def test_noise_is_not_flagged_and_a_difference_is() -> None:

@@ -156,10 +156,10 @@ class Checks:
 
     def _black_box(self, name: str, finding: str) -> Check:
         """The strongest attack that follows the victim's gradients, and one that does not."""
-        title, compared = f"white-box beats {name}", ("strongest white-box", name)
+        title = f"white-box beats {name}"
         rates = {c.name: self.runs.success_rate(c) for c in self.components}
         if name not in rates:
-            return not_applicable(title, compared, "not among the attacks")
+            return not_applicable(title, ("strongest white-box", name), "no such attack was run")
         blind = {c.name for c in self.components if c.name == SQUARE or c.source == SUBSTITUTE}
         strongest = max((n for n in rates if n not in blind), key=lambda n: rates[n] or 0.0)
         right = int(self.runs.subject.target.counted.sum())
