@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import flags
 
-from tf_deepbayes import attacks, cli, data, detection_runner, guards, metrics, results, thresholds
+from tf_deepbayes import attacks, cli, data, detection_runner, guards, results, thresholds
 from tf_deepbayes.attacks.losses import LOSSES
 from tf_deepbayes.attacks.runner import Outcome, run
 from tf_deepbayes.attacks.scoring import EVAL_DRAWS, Target, zero_gradient_share
@@ -143,9 +143,8 @@ def equip(attack: attacks.Attack, victim: Victim, train: data.Split) -> attacks.
         return dataclasses.replace(attack, detector=detector)  # type: ignore[call-arg]
     if isinstance(attack, attacks.Matching):
         few = train.first(min(FLAGS.pool_size, len(train)))
-        predicted = metrics.predict(victim.logits_fn, few.pixels, FLAGS.batch_size).argmax(1)
-        right = predicted == few.labels
-        return dataclasses.replace(attack, pool=attacks.Pool(few.pixels[right], few.labels[right]))
+        pool = attacks.Pool.of_right(victim.logits_fn, few.pixels, few.labels, FLAGS.batch_size)
+        return dataclasses.replace(attack, pool=pool)
     return attack
 
 
@@ -178,7 +177,7 @@ def attack_at(
     stem = FLAGS.name or "_".join(filter(None, [FLAGS.attack, FLAGS.detector]))
     name = results.attack_name(stem, attack, eps)
     settings = settings_of(attack, eps, victim)
-    finished = results.finished_attack(victim.folder / "attacks" / f"{name}.json", settings)
+    finished = results.finished(victim.folder / "attacks" / f"{name}.json", "attack", settings)
     if FLAGS.resume and finished:
         return finished
     lasting = {n: value for n, value in settings.items() if n not in SCORING_ONLY}

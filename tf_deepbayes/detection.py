@@ -111,6 +111,14 @@ class Detector(abc.ABC):
         self.stds: Array | None = None
         self.training_rates: Array | None = None
 
+    def __repr__(self) -> str:
+        """What it is and what it was fitted to: the same in every process."""
+        fitted = None if self.thresholds is None else self.thresholds.tolist()
+        return (
+            f"{type(self).__name__}({self.name!r}, {self.threshold!r}, "
+            f"false_positive_rate={self.false_positive_rate}, thresholds={fitted})"
+        )
+
     @property
     @abc.abstractmethod
     def name(self) -> str:

@@ -58,11 +58,11 @@ def read_result(path: pathlib.Path, kind: str) -> dict[str, Any]:
     return content
 
 
-def finished_attack(path: pathlib.Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The figures of an attack that is on disk with these settings; None when it is not."""
+def finished(path: pathlib.Path, kind: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The figures of a result that is on disk with these settings; None when it is not."""
     if not path.is_file():
         return None
-    content = read_result(path, "attack")
+    content = read_result(path, kind)
     same = all(content["settings"].get(name) == value for name, value in settings.items())
     return content["figures"] if same else None
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from scipy.spatial.distance import cdist
 
 from tf_deepbayes.attacks.gradient import PGD
-from tf_deepbayes.axes import Array, FeaturesFn, Tensor
+from tf_deepbayes.axes import Array, FeaturesFn, LogitsFn, Tensor
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.metrics import predict
 from tf_deepbayes.validation import check_labels, check_pixels
@@ -33,6 +33,14 @@ class Pool:
     def __post_init__(self) -> None:
         check_pixels(self.images)
         check_labels(self.labels, count=len(self.images))
+
+    @classmethod
+    def of_right(
+        cls, logits_fn: LogitsFn, x: Array, labels: Array, batch_size: int = 100
+    ) -> "Pool":
+        """Those of the images that the classifier gets right."""
+        right = predict(logits_fn, x, batch_size).argmax(1) == labels
+        return cls(x[right], labels[right])
 
     def __repr__(self) -> str:
         return f"Pool({len(self.images)} images)"

@@ -20,11 +20,22 @@ SCORING = 2**31 - 1  # the number of the noise that scores, which no batch has
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Adversarial images, the victim's logits on them in a fresh draw, and the figures."""
+    """Adversarial images, the victim's logits on them in fresh draws, and the figures.
+
+    Attributes:
+        adversarial: `[N, H, W, channels]`.
+        draws: `[R, N, C]`.
+        figures: those of `run`.
+    """
 
     adversarial: Array
-    logits: Array
+    draws: Array
     figures: dict[str, Any]
+
+    @property
+    def logits(self) -> Array:
+        """Those of the first draw, `[N, C]`."""
+        return self.draws[0]
 
 
 def run(
@@ -53,15 +64,15 @@ def run(
     """
     adversarial, seconds = _attack(attack, views, target, eps, store, reseed)
     reseed(SCORING)
-    logits = draw_logits(target.logits_fn, adversarial, target.draws, attack.batch_size)
+    draws = draw_logits(target.logits_fn, adversarial, target.draws, attack.batch_size)
     if zero_gradients is None:
         zero_gradients = zero_gradient_share(views.logits, target, attack)
     figures = {
-        **score(target, adversarial, logits),
+        **score(target, adversarial, draws),
         "zero_gradients": zero_gradients,
         "seconds": round(seconds, 1),
     }
-    return Outcome(adversarial, logits[0], figures)
+    return Outcome(adversarial, draws, figures)
 
 
 def _attack(

@@ -75,6 +75,18 @@ class Target:
             x[rows], labels[rows], goals, targeted, clean[0, rows], changes, draws, logits_fn
         )
 
+    def first(self, count: int) -> "Target":
+        """The first `count` rows of it."""
+        names = ("images", "labels", "attack_labels", "clean_logits")
+        return dataclasses.replace(self, **{name: getattr(self, name)[:count] for name in names})
+
+    @property
+    def counted(self) -> Array:
+        """Whether each row counts in a success rate, bool `[N]`: it was right before the attack."""
+        if self.targeted:
+            return np.ones(len(self.labels), bool)
+        return self.clean_logits.argmax(1) == self.labels
+
 
 def zero_gradient_share(logits_fn: LogitsFn, target: Target, attack: Attack) -> float:
     """Share of images whose gradient of the attack's loss is exactly zero; warns above 1%.
@@ -112,8 +124,7 @@ def score(target: Target, adversarial: Array, logits: Array) -> dict[str, Any]:
     p(y|x) in nats.
     """
     clean = target.clean_logits.argmax(1)
-    counted = np.ones(len(clean), bool) if target.targeted else clean == target.labels
-    wins = success(target, logits)[:, counted]
+    wins = success(target, logits)[:, target.counted]
     rate = float(wins.mean()) if wins.size else None
     wrong = logits.argmax(-1) != target.labels
     norms = metrics.perturbation_norms(target.images, adversarial)

@@ -1,0 +1,189 @@
+"""Evaluate robustness: python attack/evaluate.py --victim GFZ --data mnist --eps 0.1.
+
+Runs a set of attacks, takes the worst of them for each image, and checks whether the attacks are
+to be believed. Writes <run>/evaluation/<name>.json, and the worst images as
+<run>/attacks/worst_case_<name>.npz, which detect/detect.py scores. Finished batches are kept
+while it runs; --resume goes on from them.
+"""
+
+import dataclasses
+import pathlib
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import flags
+
+from tf_deepbayes import cli, data, detection_runner, guards, results
+from tf_deepbayes.attacks import Pool
+from tf_deepbayes.attacks.evaluation import evaluate
+from tf_deepbayes.attacks.evaluation_runs import Finished
+from tf_deepbayes.attacks.runner import Outcome
+from tf_deepbayes.attacks.scoring import EVAL_DRAWS
+from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
+from tf_deepbayes.attacks.suite import (
+    BUDGETS,
+    LABEL_ONLY,
+    SUBSTITUTE,
+    VICTIM,
+    Component,
+    Plan,
+    Subject,
+)
+from tf_deepbayes.attacks.views import Views
+from tf_deepbayes.classifier import MODES
+from tf_deepbayes.detection import Detector
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.evaluation_table import attack_line, table
+from tf_deepbayes.thresholds import weights_digest
+from tf_deepbayes.validation import check_count
+from tf_deepbayes.victims import Victim
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """The flags; those of attack/attack.py mean the same."""
+    flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
+    flags.DEFINE_string("data", "mnist", "data set of the victim: " + ", ".join(data.TASKS))
+    flags.DEFINE_float("eps", 0.1, "radius of the l∞ ball, pixels in [0, 1]")
+    flags.DEFINE_enum("budget", "standard", list(BUDGETS), "how much work")
+    flags.DEFINE_integer("num_images", 100, "attack the first N test images")
+    flags.DEFINE_integer("check_images", 50, "images of the attacks that only the checks need")
+    flags.DEFINE_integer("eot", 2, "gradients averaged per step, where the classifier samples")
+    flags.DEFINE_integer(
+        "eval_draws", EVAL_DRAWS, "draws of noise that the worst case is scored on"
+    )
+    flags.DEFINE_string("substitute", None, "classifier for a transfer attack")
+    flags.DEFINE_string("thresholds", None, "fitted detectors for attacks that slip past them")
+    flags.DEFINE_string("name", None, "of the result (default: eps<eps>_<budget>)")
+    flags.DEFINE_bool("resume", False, "go on from the finished batches on disk")
+    flags.DEFINE_integer("batch_size", 50, "images at a time")
+    flags.DEFINE_integer("block_size", None, "decodes held in memory at a time")
+    flags.DEFINE_integer("num_samples", None, "K (default: of the victim's name, or 10)")
+    flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
+    flags.DEFINE_integer("seed", 0, "of the classifier's noise and the attacks' draws")
+    flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
+    flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
+
+
+def make_plan() -> Plan:
+    """The evaluation as the flags describe it."""
+    names = ("eps", "eot", "batch_size", "check_images", "eval_draws", "seed")
+    return Plan(BUDGETS[FLAGS.budget], **{name: FLAGS[name].value for name in names})
+
+
+def load(name: str) -> Victim:
+    """A classifier as the flags name it."""
+    runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
+    victim = Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, FLAGS.mode, FLAGS.seed)
+    if FLAGS.block_size is not None:
+        victim.model.block_size = check_count("block_size", FLAGS.block_size)
+    return victim
+
+
+def sources_of(victim: Victim, substitute: Victim | None) -> dict[str, Views]:
+    """Whose gradients there are to follow."""
+    sources = {VICTIM: victim.views()}
+    factor = getattr(victim.model, "label_factor", None)
+    if factor is not None:
+        sources[LABEL_ONLY] = victim.views(factor=factor)
+    if substitute is not None:
+        sources[SUBSTITUTE] = substitute.views()
+    return sources
+
+
+def detectors_of(victim: Victim) -> dict[str, Detector]:
+    """The fitted detectors of --thresholds that mean something on the victim."""
+    if not FLAGS.thresholds:
+        return {}
+    fitted, _ = detection_runner.read(victim, pathlib.Path(FLAGS.thresholds))
+    names = guards.detector_names(None, detection_runner.has_p_x(victim))
+    return {name: fitted[name] for name in names if name in fitted}
+
+
+def subject_of(plan: Plan, victim: Victim, substitute: Victim | None) -> Subject:
+    """All that the attacks see, with the images to imitate."""
+    sources, detectors = sources_of(victim, substitute), detectors_of(victim)
+    dataset = victim.load_data(FLAGS.data_dir)
+    test, size = dataset.test.first(FLAGS.num_images), plan.budget.pool_size
+    pool = None
+    if size:
+        few = dataset.train.first(min(size, len(dataset.train)))
+        pool = Pool.of_right(victim.logits_fn, few.pixels, few.labels, plan.batch_size)
+    subject = Subject.of(plan, victim.logits_fn, sources, test.pixels, test.labels)
+    return dataclasses.replace(subject, pool=pool, detectors=detectors, reseed=victim.reseed)
+
+
+def settings_of(plan: Plan, victim: Victim) -> dict[str, Any]:
+    """All that the result depends on."""
+    names = ("num_images", "substitute", "thresholds", "mode")
+    return {
+        **dataclasses.asdict(plan),
+        **{name: FLAGS[name].value for name in names},
+        "num_samples": victim.num_samples,
+        "weights": weights_digest(victim.model),
+    }
+
+
+def attack_all(
+    plan: Plan, subject: Subject, partial: pathlib.Path, settings: dict
+) -> tuple[dict[str, Any], Outcome]:
+    """Run the evaluation; finished batches are kept in the folder `partial`."""
+    fixed = {name: settings[name] for name in ("num_samples", "weights", "mode", "substitute")}
+
+    def open_store(component: Component) -> BatchStore:
+        own = {"attack": repr(component.attack), "eps": component.eps, "source": component.source}
+        own["seed"] = plan.seed
+        return BatchStore(partial / component.name, own | fixed, FLAGS.resume)
+
+    def show(finished: Finished) -> None:
+        name, figures = finished.component.name, finished.outcome.figures
+        print(attack_line(name, figures), flush=True)
+
+    return evaluate(plan, subject, open_store, show)
+
+
+def figures_of(plan: Plan, victim: Victim, substitute: Victim | None) -> dict[str, Any]:
+    """Those on disk when the same evaluation is finished and resumed, else those of a new one.
+
+    The images are written first, then the JSON that speaks of them.
+    """
+    name = FLAGS.name or f"eps{plan.eps:.2f}_{FLAGS.budget}"
+    path = victim.folder / "evaluation" / f"{name}.json"
+    settings, images = settings_of(plan, victim), f"worst_case_{name}.npz"
+    finished = results.finished(path, "evaluation", settings)
+    if FLAGS.resume and finished:
+        return finished
+    subject, partial = subject_of(plan, victim, substitute), path.with_name(f"{name}.partial")
+    figures, worst = attack_all(plan, subject, partial, settings)
+    results.write_attack_arrays(victim.folder / "attacks" / images, subject.target, worst)
+    settings = settings | {"images": images}
+    results.write_result(path, "evaluation", victim.config, settings, figures)
+    shutil.rmtree(partial, ignore_errors=True)
+    return figures
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Evaluate and print the table."""
+    if arguments or not FLAGS.victim:
+        raise InputError(f"expected --victim and flags only, got {list(arguments)}")
+    plan = make_plan()
+    check_count("num_images", FLAGS.num_images)
+    # Each loss and view is one graph; TensorFlow would warn that these are many for so few calls.
+    tf.get_logger().setLevel("ERROR")
+    victim = load(FLAGS.victim)
+    substitute = load(FLAGS.substitute) if FLAGS.substitute else None
+    print(f"{victim.config.model} on {victim.config.data}: eps {plan.eps:g}, {plan.budget}")
+    try:
+        figures = figures_of(plan, victim, substitute)
+    except AttackStoppedError as error:
+        print(f"stopped: {error}", file=sys.stderr)
+        sys.exit(1)
+    print("\n" + table(figures))
+
+
+if __name__ == "__main__":
+    cli.run(main, define_flags)
