@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 GOLDEN_FOLDERS = (ROOT / "tests" / "golden", ROOT.parent / "shared" / "golden")
@@ -52,6 +53,8 @@ def app(
         command = [sys.executable, str(ROOT / script), *map(str, arguments)]
         environment = {**os.environ, "KERAS_HOME": cache}
         environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+        if not tf.config.list_physical_devices("GPU"):
+            environment["CUDA_VISIBLE_DEVICES"] = "-1"  # with CUDA: no note that a GPU is missing
         return subprocess.run(
             command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=600
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags
 
+from tf_deepbayes import devices
 from tf_deepbayes.errors import InputError, TrainingDivergedError
 
 
@@ -24,10 +25,13 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 
 def _guarded(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None:
+    devices.prepare_gpus()
     try:
         main(arguments)
     except InputError as error:
         fail(str(error))
+    except PermissionError as error:
+        fail(f"cannot use {error.filename}: {error.strerror}; give a folder that you may write to")
     except TrainingDivergedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         sys.exit(1)
