@@ -21,6 +21,7 @@ from tf_deepbayes.attacks.superwhite import GATHERS
 from tf_deepbayes.attacks.views import Views
 from tf_deepbayes.classifier import MODES
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.indices import digest, test_indices
 from tf_deepbayes.validation import check_count, check_eps
 from tf_deepbayes.victims import Victim
 
@@ -36,7 +37,8 @@ OPTIONS = {
     )
 } | {"lbd": "detection_lambda"}
 # What changes the figures and not the attacked images.
-SCORING_ONLY = ("num_images", "eval_draws", "images")
+SCORING_ONLY = ("num_images", "indices", "eval_draws", "images")
+PUBLISHED_DETECTOR = "logit"  # the one that the published superwhite attack slips past
 
 
 def define_flags() -> None:
@@ -52,6 +54,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("batch_size", 100, "images at a time")
     flags.DEFINE_integer("block_size", None, "decodes held in memory at a time")
     flags.DEFINE_integer("num_images", None, "attack the first N test images only")
+    flags.DEFINE_list("indices", None, "attack the images in all of these files of extract_index")
     flags.DEFINE_integer("num_samples", None, "K (default: of the victim's name, or 10)")
     flags.DEFINE_integer("attack_samples", None, "K that the attack uses (default: num_samples)")
     flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise that the result is scored on")
@@ -71,7 +74,7 @@ def define_flags() -> None:
     flags.DEFINE_float("confidence", None, "of cw, in nats")
     flags.DEFINE_integer("binary_search_steps", None, "of cw")
     flags.DEFINE_bool("snapshot", None, "of superwhite: fool every sample")
-    flags.DEFINE_float("lbd", None, "of superwhite: weight of the detector")
+    flags.DEFINE_float("lbd", None, "of superwhite: weight of --detector (alone: of logit)")
     flags.DEFINE_enum(
         "gather", None, GATHERS, "of superwhite: whose thresholds an image is held to"
     )
@@ -130,10 +133,15 @@ def views_of(source: Victim) -> Views:
     return source.views(FLAGS.attack_samples, factor, FLAGS.common_random_numbers)
 
 
+def detector_name() -> str | None:
+    """The detector to slip past; with --lbd and no --detector the published one."""
+    return PUBLISHED_DETECTOR if FLAGS.lbd is not None and not FLAGS.detector else FLAGS.detector
+
+
 def equip(attack: attacks.Attack, victim: Victim, train: data.Split) -> attacks.Attack:
     """The attack with the detector or the images that it needs."""
-    if FLAGS.detector:
-        names = guards.detector_names([FLAGS.detector], detection_runner.has_p_x(victim))
+    if name := detector_name():
+        names = guards.detector_names([name], detection_runner.has_p_x(victim))
         if FLAGS.thresholds:
             fitted = thresholds.read_detectors(pathlib.Path(FLAGS.thresholds))
         else:
@@ -148,7 +156,9 @@ def equip(attack: attacks.Attack, victim: Victim, train: data.Split) -> attacks.
     return attack
 
 
-def settings_of(attack: attacks.Attack, eps: float, victim: Victim) -> dict[str, Any]:
+def settings_of(
+    attack: attacks.Attack, eps: float, victim: Victim, target: Target
+) -> dict[str, Any]:
     """All that the result depends on."""
     names = ("attack_samples", "common_random_numbers", "label_only", "substitute", "mode", "seed")
     return {
@@ -157,6 +167,7 @@ def settings_of(attack: attacks.Attack, eps: float, victim: Victim) -> dict[str,
         "num_samples": victim.num_samples,
         **{name: FLAGS[name].value for name in names},
         "num_images": FLAGS.num_images,
+        "indices": digest(target.indices) if FLAGS.indices else None,
         "eval_draws": FLAGS.eval_draws,
     }
 
@@ -176,7 +187,7 @@ def attack_at(
     """The figures at one ε: those on disk when the same attack is finished and resumed."""
     stem = FLAGS.name or "_".join(filter(None, [FLAGS.attack, FLAGS.detector]))
     name = results.attack_name(stem, attack, eps)
-    settings = settings_of(attack, eps, victim)
+    settings = settings_of(attack, eps, victim, target)
     finished = results.finished(victim.folder / "attacks" / f"{name}.json", "attack", settings)
     if FLAGS.resume and finished:
         return finished
@@ -196,10 +207,11 @@ def main(arguments: Sequence[str]) -> None:
     victim = load(FLAGS.victim)
     source = load(FLAGS.substitute) if FLAGS.substitute else victim
     views, dataset = views_of(source), victim.load_data(FLAGS.data_dir)
-    test = dataset.test.first(FLAGS.num_images)
+    indices = test_indices(dataset, FLAGS.indices)
+    test = dataset.test.take(indices).first(FLAGS.num_images)
     attack = equip(attack, victim, dataset.train)
     common = (test.pixels, test.labels, attack.targeted, attack.batch_size, FLAGS.eval_draws)
-    target = Target.of(victim.logits_fn, *common)
+    target = Target.of(victim.logits_fn, *common, indices=indices[: len(test)])
     zero = zero_gradient_share(views.logits, target, attack)
     print(f"{victim.config.model} on {victim.config.data}: {attack}, {len(test)} images")
     try:

@@ -14,8 +14,11 @@ from typing import Any
 from absl import flags
 
 from tf_deepbayes import cli, data, detection, detection_runner, guards, results, thresholds
+from tf_deepbayes.axes import Array
 from tf_deepbayes.detection_runner import Scored
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.indices import test_indices
+from tf_deepbayes.legacy import saved_attack_name
 from tf_deepbayes.roc_figure import write_roc_figure
 from tf_deepbayes.thresholds import FitSettings
 from tf_deepbayes.validation import check_count
@@ -29,7 +32,10 @@ def define_flags() -> None:
     """The flags; those of the published script keep their meaning."""
     flags.DEFINE_string("victim", None, "the attacked classifier, as for attack/attack.py")
     flags.DEFINE_string("guard", None, "the classifier that detects (default: the victim)")
-    flags.DEFINE_string("attack", "fgsm_eps0.10", "name of the saved attack")
+    flags.DEFINE_string("attack", "fgsm_eps0.10", "name of the saved attack, ours or published")
+    flags.DEFINE_bool("targeted", False, "the attack was targeted: its name ends in _targeted")
+    flags.DEFINE_list("indices", None, "keep to images in all of these files of extract_index")
+    flags.DEFINE_bool("save", True, "write the result and the fitted detectors")
     flags.DEFINE_string("data", "mnist", "data set of both: " + ", ".join(data.TASKS))
     names = ", ".join(guards.DETECTORS)
     flags.DEFINE_list("detectors", None, f"of {names} (default: all that the guard's p(x) allows)")
@@ -52,6 +58,8 @@ def check_flags(arguments: Sequence[str]) -> None:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
     check_count("batch_size", FLAGS.batch_size)
     check_count("num_clean", FLAGS.num_clean)
+    if FLAGS.plot and not FLAGS.save:
+        raise InputError("--plot is drawn beside the result, which --nosave leaves out; drop one")
     given = [f"--{name}" for name in FIT_FLAGS if FLAGS[name].present]
     if FLAGS.thresholds and given:
         raise InputError(f"{', '.join(given)} and --thresholds, whose file says so; leave one out")
@@ -66,6 +74,18 @@ def load(name: str) -> Victim:
     return Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, seed=FLAGS.seed)
 
 
+def attack_name() -> str:
+    """Name of the saved attack's files."""
+    name = saved_attack_name(FLAGS.attack, FLAGS.data)
+    return name + ("_targeted" if FLAGS.targeted and not name.endswith("_targeted") else "")
+
+
+def saved_attack(victim: Victim, indices: Array) -> dict[str, Array]:
+    """The saved attack's arrays, with --indices on those images alone."""
+    saved = results.read_attack_arrays(victim.folder / "attacks" / f"{attack_name()}.npz")
+    return results.keep_attacked(saved, indices) if FLAGS.indices else saved
+
+
 def fit(train: data.Split) -> tuple[dict[str, detection.Detector], FitSettings]:
     """Fit the guard's detectors and write them to its run.
 
@@ -78,9 +98,10 @@ def fit(train: data.Split) -> tuple[dict[str, detection.Detector], FitSettings]:
     detectors, settings = detection_runner.fit(
         guard, train, FLAGS.seed, rate, FLAGS.threshold, FLAGS.batch_size
     )
-    path = guard.folder / "detection" / settings.file_name
-    thresholds.write_detectors(path, guard.config, settings, detectors)
-    print(f"fitted detectors in {path}")
+    if FLAGS.save:
+        path = guard.folder / "detection" / settings.file_name
+        thresholds.write_detectors(path, guard.config, settings, detectors)
+        print(f"fitted detectors in {path}")
     return detectors, settings
 
 
@@ -88,10 +109,11 @@ def detect(
     victim: Victim, guard: Victim, names: Sequence[str]
 ) -> tuple[list[dict[str, Any]], FitSettings]:
     """The figures of each detector, and what the detectors were fitted with."""
-    saved = results.read_attack_arrays(victim.folder / "attacks" / f"{FLAGS.attack}.npz")
     dataset = guard.load_data(FLAGS.data_dir)
+    indices = test_indices(dataset, FLAGS.indices)
+    saved = saved_attack(victim, indices)
     train = dataset.train.first(FLAGS.num_train)
-    clean = dataset.test.first(min(FLAGS.num_clean, len(dataset.test)))
+    clean = dataset.test.take(indices[: FLAGS.num_clean])
     read = None
     if FLAGS.thresholds:
         read = detection_runner.read(guard, pathlib.Path(FLAGS.thresholds))
@@ -119,16 +141,20 @@ def main(arguments: Sequence[str]) -> None:
     if FLAGS.detectors is None and not has_p_x:
         print(f"{guard.config.model} has no p(x): the marginal and logit detectors are left out")
     figures, settings = detect(victim, guard, names)
-    report(victim, guard, settings, figures)
+    if FLAGS.save:
+        write(victim, guard, settings, figures)
+    report(figures)
 
 
-def report(
+def write(
     victim: Victim, guard: Victim, fitted: FitSettings, figures: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Write the result and print a line for each detector."""
-    name = FLAGS.attack + (f"_guard_{guard.folder.name}" if FLAGS.guard else "")
+    """Write the result, with --plot the ROC curves beside it."""
+    attack = attack_name()
+    name = attack + (f"_guard_{guard.folder.name}" if FLAGS.guard else "")
     settings = {
-        "attack": FLAGS.attack,
+        "attack": attack,
+        "indices": FLAGS.indices,
         "guard": guard.config.model,
         "num_clean": FLAGS.num_clean,
         "num_samples": guard.num_samples,
@@ -140,8 +166,12 @@ def report(
     path = victim.folder / "detection" / f"{name}.json"
     results.write_result(path, "detection", victim.config, settings, figures)
     if FLAGS.plot:
-        title = f"{FLAGS.attack} on {victim.config.model}, detected by {guard.config.model}"
+        title = f"{attack} on {victim.config.model}, detected by {guard.config.model}"
         write_roc_figure(path.with_suffix(".png"), figures, title)
+
+
+def report(figures: Sequence[Mapping[str, Any]]) -> None:
+    """Print a line for each detector."""
     for row in figures:
         print(
             f"{row['detector']:9} detects {cli.share(row['detection_rate'])} of "

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import golden
-from tf_deepbayes.legacy import model_from_params, published_names
+from tf_deepbayes.legacy import model_from_params, published_variables
 from tf_deepbayes.optimizer import PublishedAdam
 from tf_deepbayes.trainers import BoundTrainer
 
@@ -24,14 +24,8 @@ FILES = [
 @pytest.mark.parametrize("name", FILES)
 def test_training_steps_equal_the_published_ones(name: str) -> None:
     data = golden(name)
-    params = data.group("param")
-    model = model_from_params(params, data.meta["type"], data.meta["ll"])
-    names = published_names(params, type(model).__name__)
-    weights = {
-        published: weight
-        for conditional in model.conditionals()
-        for published, weight in zip(names[conditional.name], conditional.weights, strict=True)
-    }
+    model = model_from_params(data.group("param"), data.meta["type"], data.meta["ll"])
+    weights = published_variables(model)
     trainer = BoundTrainer(model, data.meta["K"], data.meta["beta"])
     trainer.compile(PublishedAdam(data.meta["lr"]))
     x, y = tf.constant(data["x"]), tf.constant(data["y_onehot"])

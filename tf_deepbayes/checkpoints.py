@@ -17,9 +17,16 @@ import tensorflow as tf
 from tf_deepbayes import models
 from tf_deepbayes.architecture import Architecture
 from tf_deepbayes.errors import InputError
-from tf_deepbayes.files import read_arrays, read_json, write_atomically, write_json
+from tf_deepbayes.files import (
+    make_folder_atomically,
+    read_arrays,
+    read_json,
+    write_atomically,
+    write_json,
+)
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
+IMPORTED = "imported_from"  # in `RunConfig.training`: a checkpoint without optimizer state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +105,11 @@ def claim_folder(
     if not resume:
         raise InputError(f"{folder} holds a run; pass --resume to continue it or another --out")
     found, wanted = load_config(folder).settings(), config.settings()
+    if IMPORTED in found:
+        raise InputError(
+            f"{folder} was imported from a published checkpoint, which holds no optimizer state: "
+            "it cannot be resumed; train a new run with another --out"
+        )
     differences = [
         f"{name} is {found.get(name)} in the run and {value} in the flags"
         for name, value in wanted.items()
@@ -109,6 +121,25 @@ def claim_folder(
             "or pass another --out"
         )
     return save_config(folder, config)
+
+
+def create(folder: pathlib.Path, config: RunConfig, model: models.Classifier) -> None:
+    """Make a whole run folder at once, which is there with all it holds or not at all.
+
+    Raises:
+        InputError: there is something in the folder already.
+    """
+    if (folder / CONFIG).exists():
+        raise InputError(f"{folder} holds a run; give another --out, or move it away")
+
+    def write(temporary: pathlib.Path) -> None:
+        save(temporary, model)
+        save_config(temporary, config)
+
+    try:
+        make_folder_atomically(folder, write)
+    except OSError as error:
+        raise InputError(f"cannot write {folder} ({error.strerror}); give another --out") from None
 
 
 def save(

@@ -36,6 +36,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, rows: Array) -> "Split":
+        """The images of these numbers, in this order."""
+        return Split(self.images[rows], self.labels[rows])
+
     def first(self, count: int | None) -> "Split":
         """The first `count` images (all when None)."""
         if count is None:
@@ -63,8 +67,7 @@ class Dataset:
     @property
     def architecture(self) -> Architecture:
         """The published sizes for this task."""
-        sizes = CIFAR if self.train.images.shape[-1] == 3 else MNIST
-        return sizes.replace(num_classes=TASKS[self.name].num_classes)
+        return architecture(self.name)
 
 
 def to_pixels(images: Array) -> Array:
@@ -84,9 +87,18 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     Raises:
         InputError: no such name, not found anywhere (every place is listed), or damaged.
     """
+    return _task(name).load(name, pathlib.Path(data_dir) if data_dir else None)
+
+
+def architecture(name: str) -> Architecture:
+    """The published sizes for a data set, which need not be there."""
+    return _task(name).architecture
+
+
+def _task(name: str) -> "_Task":
     if name not in TASKS:
         raise InputError(f"unknown data set {name!r}; choose one of {', '.join(TASKS)}")
-    return TASKS[name].load(name, pathlib.Path(data_dir) if data_dir else None)
+    return TASKS[name]
 
 
 def keras_cache() -> pathlib.Path:
@@ -192,13 +204,13 @@ def _load_mnist_5k(name: str, data_dir: pathlib.Path | None) -> Dataset:
 @dataclasses.dataclass(frozen=True)
 class _Task:
     load: Callable[[str, pathlib.Path | None], Dataset]
-    num_classes: int
+    architecture: Architecture
 
 
 TASKS = {
-    "mnist": _Task(_load_idx, 10),
-    "fashion_mnist": _Task(_load_idx, 10),
-    "cifar10": _Task(_load_cifar10, 10),
-    "plane_frog": _Task(_load_plane_frog, 2),
-    "mnist_5k": _Task(_load_mnist_5k, 10),
+    "mnist": _Task(_load_idx, MNIST),
+    "fashion_mnist": _Task(_load_idx, MNIST),
+    "cifar10": _Task(_load_cifar10, CIFAR.replace(num_classes=10)),
+    "plane_frog": _Task(_load_plane_frog, CIFAR),
+    "mnist_5k": _Task(_load_mnist_5k, MNIST),
 }

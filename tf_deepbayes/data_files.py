@@ -4,15 +4,13 @@ Each refuses by name a file that is short, has another magic number or another c
 """
 
 import gzip
-import io
 import pathlib
-import pickle
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
 
+from tf_deepbayes.array_pickle import read_array_pickle
 from tf_deepbayes.axes import Array
 from tf_deepbayes.errors import InputError
 
@@ -77,31 +75,6 @@ def _read_idx_file(folder: pathlib.Path, split: str, kind: str, magic: int) -> A
             f"{len(content) - header} follow"
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Opens pickles of arrays, strings, numbers, lists and dictionaries; runs nothing else."""
-
-    _ALLOWED = {
-        (module, name)
-        for module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
-        for name in ("ndarray", "dtype", "_reconstruct", "scalar")
-    } | {("_codecs", "encode")}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in self._ALLOWED:
-            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array")
-
-
-def read_array_pickle(path: pathlib.Path) -> Any:
-    """The content of a pickle of arrays (Python 2 or 3); InputError for anything else."""
-    try:
-        return ArrayUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-    except Exception as error:  # a damaged pickle can raise any type
-        raise InputError(f"{path} is damaged or no pickle of arrays: {error}") from None
 
 
 def read_cifar10(folder: pathlib.Path, split: str) -> tuple[Array, Array]:

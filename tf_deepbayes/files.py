@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -28,6 +29,25 @@ def write_atomically(path: pathlib.Path, write: Callable[[IO[bytes]], Any]) -> N
         temporary.replace(path)
     except BaseException:
         temporary.unlink()
+        raise
+
+
+def make_folder_atomically(folder: pathlib.Path, write: Callable[[pathlib.Path], None]) -> None:
+    """Call write(temporary folder) beside `folder`, then rename it to `folder`.
+
+    Raises:
+        InputError: there is something at `folder` already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} exists and is not an empty folder; give another one")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        write(temporary)
+        temporary.chmod(0o755)  # mkdtemp makes folders that only their owner can enter
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary)
         raise
 
 

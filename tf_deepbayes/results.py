@@ -68,13 +68,14 @@ def finished(path: pathlib.Path, kind: str, settings: Mapping[str, Any]) -> dict
 
 
 def write_attack_arrays(path: pathlib.Path, target: Target, outcome: Outcome) -> None:
-    """Write a saved attack's arrays (`ATTACK_ARRAYS`)."""
+    """Write a saved attack's arrays: `ATTACK_ARRAYS`, and `indices`, numbers in the test set."""
     arrays: dict[str, Any] = {
         "adversarial": outcome.adversarial,
         "labels": target.labels,
         "attack_labels": target.attack_labels,
         "clean_logits": target.clean_logits,
         "adversarial_logits": outcome.logits,
+        "indices": target.indices,
     }
     write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
 
@@ -88,3 +89,17 @@ def read_attack_arrays(path: pathlib.Path) -> dict[str, Array]:
     if missing:
         raise InputError(f"{path} is no saved attack: expected arrays {sorted(missing)} in it")
     return arrays
+
+
+def keep_attacked(arrays: Mapping[str, Array], indices: Array) -> dict[str, Array]:
+    """A saved attack's arrays on those test images alone that have these numbers.
+
+    Raises:
+        InputError: the attack does not say which images it is of, or is of none of them.
+    """
+    if "indices" not in arrays:
+        raise InputError("the saved attack does not say which test images it is of; run it again")
+    kept = np.isin(arrays["indices"], indices)
+    if not kept.any():
+        raise InputError("the saved attack is of none of the images of --indices; attack them")
+    return {name: array[kept] for name, array in arrays.items()}

@@ -116,6 +116,9 @@ def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Pat
     if published is not None:
         model, num_samples, dim_z = published
         return runs / data_name / run_name(model, dim_z), num_samples
+    if fusion := legacy.parse_fusion_victim(name):
+        model, num_samples, layer = fusion
+        return _fusion_run(runs / data_name / run_name(model, None, layer), layer), num_samples
     if (pathlib.Path(name) / checkpoints.CONFIG).is_file():
         return pathlib.Path(name), DEFAULT_NUM_SAMPLES
     try:
@@ -127,6 +130,17 @@ def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Pat
         ) from None
 
 
-def run_name(model: str, dim_z: int | None) -> str:
-    """Folder name of a run: the model, and z's size where it is not the published one."""
-    return model if dim_z is None else f"{model}_Z{dim_z}"
+def _fusion_run(folder: pathlib.Path, layer: str) -> pathlib.Path:
+    """A run on features of a VGG network, which has to be there."""
+    if not (folder / checkpoints.CONFIG).is_file():
+        raise InputError(
+            f"no fusion model on the VGG features {layer!r}: expected its run folder {folder}; "
+            "give a model of images, such as bayes_K10_A"
+        )
+    return folder
+
+
+def run_name(model: str, dim_z: int | None, layer: str | None = None) -> str:
+    """Folder name of a run: the model, z's size where it is not the published one, VGG layer."""
+    parts = [model, f"Z{dim_z}" if dim_z is not None else None, layer]
+    return "_".join(part for part in parts if part)

@@ -43,6 +43,7 @@ class Target:
         clean_prediction_changes: share of predictions that another draw changes.
         draws: draws of noise that an attack is scored on.
         logits_fn: the classifier that is to be fooled.
+        indices: the number of each image in the test set, `[N]`.
     """
 
     images: Array
@@ -53,6 +54,7 @@ class Target:
     clean_prediction_changes: float
     draws: int
     logits_fn: LogitsFn
+    indices: Array
 
     @classmethod
     def of(
@@ -63,16 +65,23 @@ class Target:
         targeted: bool = False,
         batch_size: int = 100,
         draws: int = EVAL_DRAWS,
+        indices: Array | None = None,
     ) -> "Target":
-        """The images, away from their class or (targeted, published layout) towards each other."""
+        """The images, away from their class or (targeted, published layout) towards each other.
+
+        Args:
+            indices: their numbers in the test set; 0 … N − 1 when None.
+        """
         clean = draw_logits(logits_fn, x, 1 + check_count("draws", draws), batch_size)
         predicted = clean.argmax(-1)
         rows, goals = np.arange(len(x)), labels
         if targeted:
             rows, goals = np.nonzero(np.arange(clean.shape[-1])[None] != labels[:, None])
         changes = float(np.mean(predicted[1:] != predicted[:1]))
+        numbers = rows if indices is None else indices[rows]
         return cls(
-            x[rows], labels[rows], goals, targeted, clean[0, rows], changes, draws, logits_fn
+            *(x[rows], labels[rows], goals, targeted, clean[0, rows], changes, draws, logits_fn),
+            indices=numbers,
         )
 
     def first(self, count: int) -> "Target":
