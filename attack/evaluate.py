@@ -7,13 +7,13 @@ while it runs; --resume goes on from them.
 """
 
 import dataclasses
+import logging
 import pathlib
 import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
 from absl import flags
 
 from tf_deepbayes import cli, data, detection_runner, guards, results
@@ -173,7 +173,7 @@ def main(arguments: Sequence[str]) -> None:
     plan = make_plan()
     check_count("num_images", FLAGS.num_images)
     # Each loss and view is one graph; TensorFlow would warn that these are many for so few calls.
-    tf.get_logger().setLevel("ERROR")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     victim = load(FLAGS.victim)
     substitute = load(FLAGS.substitute) if FLAGS.substitute else None
     print(f"{victim.config.model} on {victim.config.data}: eps {plan.eps:g}, {plan.budget}")
