@@ -58,7 +58,7 @@ class Published:
         where = ["--data_dir", str(self.data)]
         where += [] if script == TRAIN else ["--runs", str(self.runs)]
         return subprocess.run(
-            [sys.executable, str(ROOT / script), *arguments, *SHORT[script].split(), *where],
+            [sys.executable, str(ROOT / script), *SHORT[script].split(), *where, *arguments],
             capture_output=True,
             text=True,
             cwd=self.folder,
