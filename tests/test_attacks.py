@@ -9,7 +9,17 @@ import tensorflow as tf
 
 from tests.small import classifier, convnet, images, labels_of
 from tf_deepbayes import attacks, metrics
-from tf_deepbayes.attacks import FGSM, MIM, PGD, SPSA, Attack, Boundary, RandomNoise, Square
+from tf_deepbayes.attacks import (
+    FGSM,
+    MIM,
+    PGD,
+    SPSA,
+    Attack,
+    Boundary,
+    CarliniWagnerL2,
+    RandomNoise,
+    Square,
+)
 from tf_deepbayes.attacks.gradient import _iterate
 from tf_deepbayes.attacks.losses import LOSSES
 from tf_deepbayes.attacks.runner import run
@@ -200,6 +210,16 @@ def test_masked_gradients_are_reported() -> None:
         warnings.simplefilter("error")
         figures = run(FGSM(), Views(NET), Target.of(NET, X, Y), 0.1).figures
     assert figures["zero_gradients"] == 0.0
+
+
+def test_a_classifier_without_any_gradient_is_reported_not_broken() -> None:
+    rounded = lambda x: NET(tf.round(4.0 * x) / 4.0)  # noqa: E731
+    with pytest.warns(UserWarning, match="100.0% of the images have a gradient of exactly zero"):
+        outcome = run(
+            PGD(nb_iter=2, rand_init=False), Views(rounded), Target.of(rounded, X, Y), 0.1
+        )
+    np.testing.assert_array_equal(outcome.adversarial, X)
+    CarliniWagnerL2(nb_iter=2)(rounded, X, Y, 1.0)
 
 
 def test_noise_of_a_sampling_classifier_is_fresh_at_each_call_and_traced_once() -> None:

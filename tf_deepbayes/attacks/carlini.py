@@ -99,7 +99,13 @@ def _minimise(  # type: ignore[no-untyped-def]
             lead = margin(y, logits)  # above 0: another class wins
             lead = -lead if targeted else lead
             loss = size + c * tf.nn.relu(confidence - lead)
-        return tape.gradient(loss, w), image, size, lead, logits if lazy_classes else known
+        return (
+            tape.gradient(loss, w, unconnected_gradients="zero"),
+            image,
+            size,
+            lead,
+            logits if lazy_classes else known,
+        )
 
     def step(  # type: ignore[no-untyped-def]
         i, w, m, v, best, best_size, known

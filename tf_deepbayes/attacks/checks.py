@@ -2,7 +2,6 @@
 
 import numpy as np
 import tensorflow as tf
-from cleverhans.tf2.utils import compute_gradient
 
 from tf_deepbayes.attacks.losses import Loss, cross_entropy
 from tf_deepbayes.axes import Array, LogitsFn
@@ -16,7 +15,6 @@ def zero_gradients(
     logits_fn: LogitsFn,
     x: Array,
     labels: Array,
-    targeted: bool = False,
     batch_size: int = 100,
     loss_fn: Loss = cross_entropy,
 ) -> Array:
@@ -28,7 +26,16 @@ def zero_gradients(
     found = []
     pairs = zip(padded(x, batch_size), padded(labels, batch_size), strict=True)
     for (images, count), (label, _) in pairs:
-        gradient = compute_gradient(logits_fn, loss_fn, images, label, targeted)
+        gradient = _gradient(logits_fn, loss_fn, images, label)
         axes = list(range(1, gradient.shape.rank))
         found.append(tf.reduce_all(gradient == 0.0, axes).numpy()[:count])
     return np.concatenate(found)
+
+
+@tf.function
+def _gradient(logits_fn, loss_fn, x, labels):  # type: ignore[no-untyped-def]
+    """Of the loss of each image; zero where the classifier is not differentiable at all."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = loss_fn(labels, logits_fn(x))
+    return tape.gradient(loss, x, unconnected_gradients="zero")

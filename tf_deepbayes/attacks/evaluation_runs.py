@@ -71,7 +71,7 @@ class Runs:
         if key not in self._zero_shares:
             target, logits_fn = self.subject.target, self.subject.sources[source].logits
             size, loss_fn = self.subject.batch_size, losses.get(loss)
-            zero = zero_gradients(logits_fn, target.images, target.labels, False, size, loss_fn)
+            zero = zero_gradients(logits_fn, target.images, target.labels, size, loss_fn)
             self._zero_shares[key] = float(np.mean(zero))
         return self._zero_shares[key]
 

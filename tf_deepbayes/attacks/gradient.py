@@ -136,7 +136,7 @@ def _iterate(  # type: ignore[no-untyped-def]
             tape.watch(adversarial)
             logits = evaluate(adversarial, y, i, known)
             loss = loss_fn(y, logits)
-        gradient = tape.gradient(loss, adversarial)
+        gradient = tape.gradient(loss, adversarial, unconnected_gradients="zero")
         return -gradient if descend else gradient, logits if lazy_classes else known
 
     def mean_gradient(i: Tensor, adversarial: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:

@@ -104,7 +104,7 @@ def zero_gradient_share(logits_fn: LogitsFn, target: Target, attack: Attack) -> 
     """
     loss_fn = losses.get(getattr(attack, "loss", "cross_entropy"), target.targeted)
     images, labels = target.images, target.attack_labels
-    zero = zero_gradients(logits_fn, images, labels, target.targeted, attack.batch_size, loss_fn)
+    zero = zero_gradients(logits_fn, images, labels, attack.batch_size, loss_fn)
     share = float(zero.mean())
     if share > ZERO_GRADIENT_WARNING:
         warnings.warn(
