@@ -92,7 +92,8 @@ class Detector(abc.ABC):
         false_positive_rate: the rate asked for; None, as all below, before `fit`.
         thresholds: `[C]`.
         alphas: `[C]`, (threshold − mean)/std, or 0 where std is 0.
-        means, stds: `[C]`, of the training scores of each class.
+        means: `[C]`, of the training scores of each class.
+        stds: `[C]`, their standard deviations.
         training_rates: `[C]`, the share of those scores that exceeds the threshold.
     """
 
