@@ -42,6 +42,15 @@ def golden(name: str) -> Golden:
     return pytest.skip(f"golden file {name}.npz is in neither tests/golden nor ../shared/golden")
 
 
+def app_environment(keras_cache: str) -> dict[str, str]:
+    """The environment of a user who starts an app: nothing that importing TensorFlow has set."""
+    environment = {**os.environ, "KERAS_HOME": keras_cache}
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
+    if not tf.config.list_physical_devices("GPU"):
+        environment["CUDA_VISIBLE_DEVICES"] = "-1"  # with CUDA: no note that a GPU is missing
+    return environment
+
+
 @pytest.fixture
 def app(
     tmp_path: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
@@ -51,10 +60,7 @@ def app(
 
     def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / script), *map(str, arguments)]
-        environment = {**os.environ, "KERAS_HOME": cache}
-        environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
-        if not tf.config.list_physical_devices("GPU"):
-            environment["CUDA_VISIBLE_DEVICES"] = "-1"  # with CUDA: no note that a GPU is missing
+        environment = app_environment(cache)
         return subprocess.run(
             command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=600
         )

@@ -1,7 +1,6 @@
 """Every command of the published code has one here, which is run on few images."""
 
 import json
-import os
 import pathlib
 import pickle
 import subprocess
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import small
-from tests.conftest import ROOT
+from tests.conftest import ROOT, app_environment
 from tests.test_data import idx
 from tf_deepbayes import checkpoints, data, data_files, legacy
 from tf_deepbayes.architecture import Architecture
@@ -62,7 +61,7 @@ class Published:
             capture_output=True,
             text=True,
             cwd=self.folder,
-            env={**os.environ, "KERAS_HOME": str(self.folder)},
+            env=app_environment(str(self.folder)),
             timeout=600,
         )
 
@@ -171,7 +170,7 @@ def test_superwhite(published: Published) -> None:
     published(f"{ATTACK} --attack superwhite {flags} --nb_iter 2")
     result = json.loads((folder / "attacks" / "superwhite_eps0.20_lambda0.1.json").read_text())
     # The published attack slips past the logit detector.
-    assert "detector=Logit(" in result["settings"]["attack"]
+    assert "detector=Logit('logit'" in result["settings"]["attack"]
     assert "snapshot=True" in result["settings"]["attack"]
     detect = "--victim bayes_K10_F_cnn --guard bayes_K10_F --data mnist"
     published(f"{DETECT} {detect} --attack superwhite_eps0.20_lambda0.1")
