@@ -95,7 +95,7 @@ def architecture(name: str) -> Architecture:
     return _task(name).architecture
 
 
-def _task(name: str) -> "_Task":
+def _task(name: str) -> "Task":
     if name not in TASKS:
         raise InputError(f"unknown data set {name!r}; choose one of {', '.join(TASKS)}")
     return TASKS[name]
@@ -202,15 +202,22 @@ def _load_mnist_5k(name: str, data_dir: pathlib.Path | None) -> Dataset:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Task:
+class Task:
+    """A data set by name.
+
+    Attributes:
+        load: (name, folder to look in first or None) → the data set.
+        architecture: the published sizes for it.
+    """
+
     load: Callable[[str, pathlib.Path | None], Dataset]
     architecture: Architecture
 
 
 TASKS = {
-    "mnist": _Task(_load_idx, MNIST),
-    "fashion_mnist": _Task(_load_idx, MNIST),
-    "cifar10": _Task(_load_cifar10, CIFAR.replace(num_classes=10)),
-    "plane_frog": _Task(_load_plane_frog, CIFAR),
-    "mnist_5k": _Task(_load_mnist_5k, MNIST),
+    "mnist": Task(_load_idx, MNIST),
+    "fashion_mnist": Task(_load_idx, MNIST),
+    "cifar10": Task(_load_cifar10, CIFAR.replace(num_classes=10)),
+    "plane_frog": Task(_load_plane_frog, CIFAR),
+    "mnist_5k": Task(_load_mnist_5k, MNIST),
 }

@@ -16,7 +16,7 @@ from tf_deepbayes.factorisations import FACTORISATIONS, get
 
 _CHECK = "check letter and likelihood"
 
-LETTERS = dict(zip("ABCDEFG", FACTORISATIONS, strict=True))
+LETTERS = dict(zip("ABCDEFG", FACTORISATIONS, strict=False))
 
 # Conditional of ours → published stem of its dense layers, per model, in the order in which the
 # published code makes them. p(y|z) of A is called "pzy" there, like p(z|y) of B and G.
