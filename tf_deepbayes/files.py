@@ -1,8 +1,10 @@
 """Files that are either whole or absent."""
 
+import ctypes
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -29,6 +31,64 @@ def write_atomically(path: pathlib.Path, write: Callable[[IO[bytes]], Any]) -> N
     except BaseException:
         temporary.unlink()
         raise
+
+
+def write_folder_atomically(
+    folder: pathlib.Path, write: Callable[[pathlib.Path], Any], overwrite: bool = False
+) -> None:
+    """Call write(temporary folder beside `folder`), then rename it to `folder`.
+
+    A folder that is overwritten is exchanged for the new one in a single step where the system can
+    (Linux), so that at every moment one of the two is there.
+
+    Raises:
+        InputError: the folder is there and is not to be overwritten.
+    """
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        write(temporary)
+        for path in [*temporary.rglob("*"), temporary]:
+            _flush(path)
+        temporary.chmod(0o755)  # mkdtemp makes folders that only their owner can open
+        if overwrite and folder.exists():
+            _exchange(temporary, folder)
+        elif folder.exists():
+            raise InputError(f"{folder} exists already; choose another")
+        else:
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # holds what was overwritten
+
+
+def _flush(path: pathlib.Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _exchange(one: pathlib.Path, other: pathlib.Path) -> None:
+    """Swap two folders of one file system."""
+    if _exchange_at_once(one, other):
+        return
+    aside = one.with_name(one.name + ".old")
+    other.rename(aside)
+    try:
+        one.rename(other)
+    except BaseException:
+        aside.rename(other)
+        raise
+    aside.rename(one)
+
+
+def _exchange_at_once(one: pathlib.Path, other: pathlib.Path) -> bool:
+    """Swap two paths by renameat2; False where the system or the file system lacks it."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of <linux/fs.h>
+    return rename is not None and rename(here, bytes(one), here, bytes(other), exchange) == 0
 
 
 def read_arrays(path: pathlib.Path, advice: str) -> dict[str, Array]:
