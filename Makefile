@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CODE := tf_deepbayes train attack detect reproduce benchmark tests
 
+# One process a core, at most four: each holds up to 4 GB. The tests of a file share its runs.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+
 .PHONY: venv demo test lint format bench docs clean
 
 venv: $(VENV)/.installed
@@ -17,7 +20,7 @@ demo: venv
 	$(BIN)/python reproduce/demo.py
 
 test: venv
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 lint: venv
 	$(BIN)/ruff format --check $(CODE)

@@ -46,6 +46,12 @@ def log_mean_exp(log_values: Tensor, axis: int) -> Tensor:
     return tf.reduce_logsumexp(log_values, axis=axis) - tf.math.log(count)
 
 
+def effective_sample_size(log_weights: Tensor) -> Tensor:
+    """(Σ_k w)² / Σ_k w² of `[K, C, B]` → `[B, C]`, from 1 (one sample has all weight) to K."""
+    log_ess = 2.0 * tf.reduce_logsumexp(log_weights, 0) - tf.reduce_logsumexp(2.0 * log_weights, 0)
+    return tf.transpose(tf.exp(log_ess))
+
+
 def over_leading_axes(network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     """Apply a network that takes `[N, d]` to `[..., d]`; its result keeps the leading axes."""
     if inputs.shape.rank == 2:

@@ -5,13 +5,15 @@ the deep Bayes networks of the same `Architecture`: its convolutions and hidden 
 """
 
 import abc
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes.architecture import Architecture
-from tf_deepbayes.axes import ArrayLike, Tensor, log_mean_exp
+from tf_deepbayes.axes import Array, ArrayLike, Tensor, log_mean_exp
 from tf_deepbayes.conditionals import seeds_from
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.networks import DenseStack, Seeds, convolutions
@@ -36,6 +38,19 @@ class DropoutStack(keras.layers.Layer):
                 seeds, own = tf.unstack(tf.random.experimental.stateless_split(seeds, 2))
                 hidden = tf.nn.experimental.stateless_dropout(hidden, self.rate, own)
             hidden = layer(hidden)
+        return hidden
+
+    def fixed_masks(self, num_samples: int, seed: int) -> list[Array]:
+        """The masks of K passes for every image, `[K, inputs]` of each dense layer."""
+        random, keep = np.random.default_rng(seed), 1.0 - self.rate
+        shapes = [(num_samples, layer.kernel.shape[0]) for layer in self.stack.dense]
+        return [((random.random(shape) < keep) / keep).astype(np.float32) for shape in shapes]
+
+    def masked(self, features: Tensor, masks: Sequence[Tensor]) -> Tensor:
+        """`[B, size]` → `[B, C]` with one given mask `[inputs]` for each dense layer."""
+        hidden = features
+        for layer, mask in zip(self.stack.dense, masks, strict=True):
+            hidden = layer(hidden * mask)
         return hidden
 
 
@@ -117,6 +132,19 @@ class Baseline(keras.Model, abc.ABC):
             return tf.transpose(self._mean(x))[None]
         return self._samples(x, self._seeds(seed), tf.constant(num_samples))
 
+    def fixed_log_weights(self, x: ArrayLike, num_samples: int = 10, seed: int = 0) -> Tensor:
+        """`log_weights` with the same masks for every image and call: K fixed networks."""
+        if not self.dropout_rate:
+            return self.log_weights(x)
+        features = self.features(check_inputs(x, self.architecture.input_shape))
+
+        def one(masks: Sequence[Tensor]) -> Tensor:
+            return tf.transpose(tf.nn.log_softmax(self.head.masked(features, masks)))
+
+        masks = self.head.fixed_masks(check_count("num_samples", num_samples), seed)
+        spec = tf.TensorSpec([self.architecture.num_classes, features.shape[0]])
+        return tf.map_fn(one, masks, fn_output_signature=spec, parallel_iterations=1)
+
     def logits(self, x: ArrayLike, **options: Any) -> Tensor:
         """Logits `[B, C]`; with dropout log mean_k softmax of K passes, as `log_weights`."""
         return tf.transpose(log_mean_exp(self.log_weights(x, **options), axis=0))
@@ -141,7 +169,8 @@ class Baseline(keras.Model, abc.ABC):
     def _seeds(self, seed: int | None) -> Tensor:
         if seed is None:
             return self.generator.make_seeds(1)[:, 0]
-        return tf.constant([seed, self.seed], tf.int64)
+        # The seed may be a tensor: an exported model has it as an input.
+        return tf.stack([tf.convert_to_tensor(seed, tf.int64), tf.constant(self.seed, tf.int64)])
 
 
 class MLP(Baseline):

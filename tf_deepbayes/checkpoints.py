@@ -18,10 +18,10 @@ from tf_deepbayes import models
 from tf_deepbayes.architecture import Architecture
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import (
-    make_folder_atomically,
     read_arrays,
     read_json,
     write_atomically,
+    write_folder_atomically,
     write_json,
 )
 
@@ -137,7 +137,7 @@ def create(folder: pathlib.Path, config: RunConfig, model: models.Classifier) ->
         save_config(temporary, config)
 
     try:
-        make_folder_atomically(folder, write)
+        write_folder_atomically(folder, write)
     except OSError as error:
         raise InputError(f"cannot write {folder} ({error.strerror}); give another --out") from None
 

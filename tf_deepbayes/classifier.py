@@ -14,7 +14,14 @@ import tensorflow as tf
 
 from tf_deepbayes import likelihoods
 from tf_deepbayes.architecture import Architecture
-from tf_deepbayes.axes import ArrayLike, Distribution, Tensor, Terms, log_mean_exp
+from tf_deepbayes.axes import (
+    ArrayLike,
+    Distribution,
+    Tensor,
+    Terms,
+    effective_sample_size,
+    log_mean_exp,
+)
 from tf_deepbayes.conditionals import Conditionals, Observed, diagonal_normal
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.inference import InferenceGraphs
@@ -26,7 +33,7 @@ MODES = ("sample", "mean", "fixed", "zero")
 
 
 def fixed_noise(num_samples: int, dim_z: int, seed: int = 0) -> Tensor:
-    """The published `fix_samples` noise, one set of K draws for every image and class."""
+    """The published `fix_samples` noise (seed 0), `[K, 1, 1, dim_z]` for every image and class."""
     draws = np.random.RandomState(seed * 100).randn(num_samples, dim_z)
     return tf.constant(draws[:, None, None, :], tf.float32)
 
@@ -54,7 +61,6 @@ class LatentClassifier(keras.Model, abc.ABC):
         make = Conditionals(architecture, self.likelihood, seed)
         self.build_factors(make)
         self.q_z_xy = make.q_z_xy()
-        self.p_z = diagonal_normal(tf.zeros(architecture.dim_z), tf.ones(architecture.dim_z))
         self.has_p_x = hasattr(self, "p_x_z") or hasattr(self, "p_x_zy")
         self.block_size = BLOCK_SIZE_DECODER if self.has_p_x else BLOCK_SIZE_DENSE
         self.generator = tf.random.Generator.from_seed(seed)
@@ -69,6 +75,11 @@ class LatentClassifier(keras.Model, abc.ABC):
     @abc.abstractmethod
     def log_joint(self, x: Observed, y: Tensor, z: Tensor) -> Terms:
         """{factor: log density}, broadcastable to `[K, C, B]`; y one-hot `[C or 1, B or 1, C]`."""
+
+    @property
+    def p_z(self) -> Distribution:
+        """N(0, I), made anew: its constants belong to the graph that uses it, and leave with it."""
+        return diagonal_normal(tf.zeros(self.architecture.dim_z), tf.ones(self.architecture.dim_z))
 
     def latent_prior(self, y: Tensor) -> Distribution:
         """p(z) or p(z|y): where z comes from when an image is generated."""
@@ -141,6 +152,10 @@ class LatentClassifier(keras.Model, abc.ABC):
         seeds = self._seeds(seed)
         return graphs.from_seed(x, seeds, tf.constant(num_samples), block, beta)
 
+    def fixed_log_weights(self, x: ArrayLike, num_samples: int = 10, seed: int = 0) -> Tensor:
+        """`log_weights` with the K draws of `fixed_noise` of the seed: mode "fixed" has seed 0."""
+        return self.log_weights(x, fixed_noise(num_samples, self.architecture.dim_z, seed))
+
     def logits(
         self, x: ArrayLike, noise: ArrayLike | None = None, num_samples: int = 10, **options: Any
     ) -> Tensor:
@@ -180,9 +195,7 @@ class LatentClassifier(keras.Model, abc.ABC):
         self, x: ArrayLike, noise: ArrayLike | None = None, num_samples: int = 10, **options: Any
     ) -> Tensor:
         """(Σ_k w)² / Σ_k w² → `[B, C]`, between 1 (one sample carries all weight) and K."""
-        log_w = self.log_weights(x, noise, num_samples, **options)
-        log_ess = 2.0 * tf.reduce_logsumexp(log_w, 0) - tf.reduce_logsumexp(2.0 * log_w, 0)
-        return tf.transpose(tf.exp(log_ess))
+        return effective_sample_size(self.log_weights(x, noise, num_samples, **options))
 
     def bound(
         self,
@@ -263,4 +276,5 @@ class LatentClassifier(keras.Model, abc.ABC):
     def _seeds(self, seed: int | None) -> Tensor:
         if seed is None:
             return self.generator.make_seeds(1)[:, 0]
-        return tf.constant([seed, self.seed], tf.int64)
+        # The seed may be a tensor: an exported model has it as an input.
+        return tf.stack([tf.convert_to_tensor(seed, tf.int64), tf.constant(self.seed, tf.int64)])

@@ -1,5 +1,6 @@
 """Files that are either whole or absent."""
 
+import ctypes
 import json
 import os
 import pathlib
@@ -32,23 +33,62 @@ def write_atomically(path: pathlib.Path, write: Callable[[IO[bytes]], Any]) -> N
         raise
 
 
-def make_folder_atomically(folder: pathlib.Path, write: Callable[[pathlib.Path], None]) -> None:
-    """Call write(temporary folder) beside `folder`, then rename it to `folder`.
+def write_folder_atomically(
+    folder: pathlib.Path, write: Callable[[pathlib.Path], Any], overwrite: bool = False
+) -> None:
+    """Call write(temporary folder beside `folder`), then rename it to `folder`.
+
+    A folder that is overwritten is exchanged for the new one in a single step where the system can
+    (Linux), so that at every moment one of the two is there.
 
     Raises:
-        InputError: there is something at `folder` already.
+        InputError: something is there and is not to be overwritten; an empty folder is nothing.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    folder = folder.resolve()
+    if not overwrite and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder; give another one")
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         write(temporary)
-        temporary.chmod(0o755)  # mkdtemp makes folders that only their owner can enter
-        temporary.rename(folder)
+        for path in [*temporary.rglob("*"), temporary]:
+            _flush(path)
+        temporary.chmod(0o755)  # mkdtemp makes folders that only their owner can open
+        if overwrite and folder.exists():
+            _exchange(temporary, folder)
+        else:
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # holds what was overwritten
+
+
+def _flush(path: pathlib.Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _exchange(one: pathlib.Path, other: pathlib.Path) -> None:
+    """Swap two folders of one file system."""
+    if _exchange_at_once(one, other):
+        return
+    aside = one.with_name(one.name + ".old")
+    other.rename(aside)
+    try:
+        one.rename(other)
     except BaseException:
-        shutil.rmtree(temporary)
+        aside.rename(other)
         raise
+    aside.rename(one)
+
+
+def _exchange_at_once(one: pathlib.Path, other: pathlib.Path) -> bool:
+    """Swap two paths by renameat2; False where the system or the file system lacks it."""
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of <linux/fs.h>
+    return rename is not None and rename(here, bytes(one), here, bytes(other), exchange) == 0
 
 
 def read_arrays(path: pathlib.Path, advice: str) -> dict[str, Array]:

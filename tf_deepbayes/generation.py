@@ -26,9 +26,13 @@ def reconstruct(model: LatentClassifier, x: ArrayLike, y: ArrayLike) -> Array:
     _check_generative(model)
     x = check_inputs(x, model.architecture.input_shape)
     labels = check_labels(y, model.architecture.num_classes, x.shape[0])
-    one_hot = tf.one_hot(labels, model.architecture.num_classes)
-    q = model.q_z_xy(model.observe(x), one_hot)
-    return _pictures(model, q.mean(), one_hot).numpy()
+    return reconstructions(model, x, tf.one_hot(labels, model.architecture.num_classes)).numpy()
+
+
+def reconstructions(model: LatentClassifier, x: Tensor, y: Tensor) -> Tensor:
+    """`reconstruct` as a graph: x `[B, H, W, channels]`, one-hot y `[B, C]`."""
+    q = model.q_z_xy(model.observe(x), y)
+    return _pictures(model, q.mean(), y)
 
 
 def sample(model: LatentClassifier, y: ArrayLike, seed: int = 0, candidates: int = 200) -> Array:
@@ -40,21 +44,38 @@ def sample(model: LatentClassifier, y: ArrayLike, seed: int = 0, candidates: int
     _check_generative(model)
     labels = check_labels(y, model.architecture.num_classes)
     one_hot = tf.one_hot(labels, model.architecture.num_classes)
-    shape = [candidates, len(labels)]
-    prior = model.latent_prior(one_hot)
-    noise = tf.random.stateless_normal([*shape, model.architecture.dim_z], [seed, 0])
-    z = prior.distribution.loc + prior.distribution.scale * noise
-    log_w = _log_p_y(model, z, one_hot)
-    chosen = tf.random.stateless_categorical(tf.transpose(log_w), 1, [seed, 1])[:, 0]
-    z = tf.gather(tf.transpose(z, [1, 0, 2]), chosen, batch_dims=1)
-    return _pictures(model, z, one_hot).numpy()
+    return samples(model, one_hot, tf.constant(seed, tf.int64), candidates).numpy()
+
+
+def samples(model: LatentClassifier, y: Tensor, seed: Tensor, candidates: int = 200) -> Tensor:
+    """`sample` as a graph: one-hot y `[B, C]`, int64 seed.
+
+    Image i depends on label i, the seed and i. The images are made one after another: the memory
+    is that of one image's candidates.
+    """
+
+    def one(index: Tensor) -> Tensor:
+        seeds = tf.random.experimental.stateless_fold_in(tf.stack([seed, 0]), index)
+        return _sample(model, y[index][None], seeds, candidates)[0]
+
+    spec = tf.TensorSpec(model.architecture.input_shape)
+    indices = tf.range(tf.shape(y)[0])
+    return tf.map_fn(one, indices, fn_output_signature=spec, parallel_iterations=1)
+
+
+def _sample(model: LatentClassifier, y: Tensor, seeds: Tensor, candidates: int) -> Tensor:
+    """One image of one-hot y `[1, C]`."""
+    for_z, for_choice = tf.unstack(tf.random.experimental.stateless_split(seeds, 2))
+    prior = model.latent_prior(y).distribution
+    noise = tf.random.stateless_normal([candidates, model.architecture.dim_z], for_z)
+    z = prior.loc + prior.scale * noise
+    log_w = _log_p_y(model, z, tf.repeat(y, candidates, 0))
+    chosen = tf.random.stateless_categorical(log_w[None], 1, for_choice)[0]
+    return _pictures(model, tf.gather(z, chosen), y)
 
 
 def _log_p_y(model: LatentClassifier, z: Tensor, y: Tensor) -> Tensor:
-    """Sum of the factors of y at z `[S, B, dim_z]` and the mean image there, `[S, B]`, nats."""
-    flat_z = tf.reshape(z, [-1, z.shape[-1]])
-    flat_y = tf.tile(y, [z.shape[0], 1])
-    observed = model.observe(_pictures(model, flat_z, flat_y))
-    terms = model.log_joint(observed, flat_y, flat_z)
-    of_label = [term for name, term in terms.items() if name.startswith("p(y")]
-    return tf.reshape(tf.add_n(of_label), z.shape[:2])
+    """Sum of the factors of y `[S, C]` at z `[S, dim_z]` and the mean image there, `[S]`, nats."""
+    observed = model.observe(_pictures(model, z, y))
+    terms = model.log_joint(observed, y, z)
+    return tf.add_n([term for name, term in terms.items() if name.startswith("p(y")])

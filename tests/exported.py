@@ -1,0 +1,61 @@
+"""Small runs to export, and what is compared of them."""
+
+import functools
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from tests.small import IMAGES, classifier, images
+from tf_deepbayes import checkpoints, guards, thresholds
+from tf_deepbayes.baselines import BASELINES
+from tf_deepbayes.models import Classifier
+from tf_deepbayes.thresholds import FitSettings
+from tf_deepbayes.victims import Victim
+
+K, SEED = 5, 3
+BYTES = np.random.default_rng(1).integers(0, 256, (7, 28, 28, 1)).astype(np.uint8)
+X = BYTES.astype(np.float32) / np.float32(255.0)
+
+
+@functools.cache
+def build(name: str) -> Classifier:
+    """One classifier of each name for all tests, traced once; they do not change it."""
+    return BASELINES[name](IMAGES, seed=1) if name in BASELINES else classifier(name)
+
+
+def write_thresholds(path: pathlib.Path, victim: Victim) -> None:
+    """Detectors fitted on random images."""
+    logits = victim.logits_fn(images(60)).numpy()
+    fitted = guards.fit_all(logits, np.arange(60) % 3, victim.model.has_p_x, 0.3)
+    settings = FitSettings(
+        victim.folder.name,
+        thresholds.weights_digest(victim.model),
+        num_samples=victim.num_samples,
+        seed=0,
+        num_train=60,
+        false_positive_rate=0.3,
+        threshold="published",
+    )
+    thresholds.write_detectors(path, victim.config, settings, fitted)
+
+
+def write_run(folder: pathlib.Path) -> None:
+    """A run of the model of that name, untrained, with thresholds fitted at K."""
+    name = folder.name
+    likelihood = None if name in BASELINES else "l2"
+    config = checkpoints.RunConfig(name, "mnist_5k", IMAGES, likelihood, 1, {})
+    checkpoints.save_config(folder, config)
+    checkpoints.save(folder, build(name))
+    write_thresholds(folder / "thresholds.json", load(folder))
+
+
+def load(folder: pathlib.Path) -> Victim:
+    """The run as an export takes it."""
+    return Victim.load(str(folder), "mnist_5k", folder, K, seed=SEED)
+
+
+def close(found: np.ndarray, expected: Any) -> None:
+    """Equal within 1e-5 of the largest value: the rounding of sums in another order."""
+    expected = np.asarray(expected)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
