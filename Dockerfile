@@ -21,7 +21,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=igno
 
 # Dependencies of a package that is still empty: this layer outlives changes of the code.
 # tf-keras asks for the distribution `tensorflow`, which carries the CUDA kernels; it works as well
-# with tensorflow-cpu, which is several times smaller.
+# with tensorflow-cpu, which does not.
 WORKDIR /tmp/dependencies
 COPY pyproject.toml setup.cfg ./
 RUN case "$TENSORFLOW" in cpu|cuda) ;; *) echo "TENSORFLOW must be cpu or cuda" >&2; exit 2 ;; esac \
@@ -40,10 +40,12 @@ RUN pip install --no-deps --no-build-isolation --editable . \
  && mkdir runs /data \
  && chown bayes:bayes . runs /data
 
-# Keras keeps downloads in KERAS_HOME; GPUs need the driver's libraries and nvidia-smi.
+# Keras keeps downloads in KERAS_HOME; GPUs need the driver's libraries and nvidia-smi; with --user
+# the working folder belongs to somebody else and holds no cache of pytest.
 ENV KERAS_HOME=/data \
     MPLCONFIGDIR=/tmp/matplotlib \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    PYTEST_ADDOPTS="-p no:cacheprovider" \
     PYTHONUNBUFFERED=1
 USER 1000:1000
 VOLUME ["/study/runs", "/data"]

@@ -126,7 +126,7 @@ def test_the_module_says_what_tensorflow_sees() -> None:
     lines = done.stdout.splitlines()
     assert lines[0].startswith(f"TensorFlow {tf.__version__}, built for")
     assert lines[1].startswith("CPU:0") and lines[1].endswith("a convolution and its gradient ran")
-    assert lines[2].startswith("no GPU: ")
+    assert lines[2].startswith("GPU: ")
 
 
 APP = """
@@ -157,6 +157,5 @@ def test_apps_say_that_the_gpu_and_permission_are_missing(tmp_path: pathlib.Path
     note, error = done.stderr.splitlines()
     assert done.returncode == 2 and note.startswith("note: computing on the CPU")
     assert error == (
-        "error: cannot use /study/runs/mnist: Permission denied; "
-        "give a folder that you may write to"
+        "error: cannot use /study/runs/mnist: Permission denied; change its owner or give another"
     )

@@ -31,7 +31,7 @@ def _guarded(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) ->
     except InputError as error:
         fail(str(error))
     except PermissionError as error:
-        fail(f"cannot use {error.filename}: {error.strerror}; give a folder that you may write to")
+        fail(f"cannot use {error.filename}: {error.strerror}; change its owner or give another")
     except TrainingDivergedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         sys.exit(1)

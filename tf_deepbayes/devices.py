@@ -13,7 +13,13 @@ import tensorflow as tf
 
 
 def prepare_gpus() -> None:
-    """Let GPU memory grow with use, and print one line when a GPU is expected and none is seen.
+    """Let GPU memory grow with use, and print one line when a GPU is expected and none is seen."""
+    if not gpus_with_growth() and gpu_expected():
+        print(f"note: computing on the CPU: {why_no_gpu()}", file=sys.stderr)
+
+
+def gpus_with_growth() -> list[tf.config.PhysicalDevice]:
+    """The GPUs that TensorFlow sees, told to take memory as it is needed.
 
     Comes before anything is computed: TensorFlow fixes its use of memory then, and would take all
     of every GPU. The environment variable TF_FORCE_GPU_ALLOW_GROWTH=false still has the last word.
@@ -21,8 +27,7 @@ def prepare_gpus() -> None:
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    if not gpus and gpu_expected():
-        print(f"note: computing on the CPU: {why_no_gpu()}", file=sys.stderr)
+    return gpus
 
 
 def gpu_expected() -> bool:
@@ -77,12 +82,10 @@ def main() -> int:
     """Print the build and each device; 1 when a device fails or an expected GPU is not seen."""
     cuda = tf.sysconfig.get_build_info().get("cuda_version")
     print(f"TensorFlow {tf.__version__}, built for {f'CUDA {cuda}' if cuda else 'the CPU'}")
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)
+    gpus = gpus_with_growth()
     ran = [_report(device) for device in [*gpus, *tf.config.list_physical_devices("CPU")]]
     if not gpus:
-        print(f"no GPU: {why_no_gpu()}")
+        print(f"GPU: {why_no_gpu()}")
     return 0 if all(ran) and (gpus or not gpu_expected()) else 1
 
 
