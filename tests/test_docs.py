@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from tf_deepbayes import attacks, data, guards, legacy, likelihoods
-from tf_deepbayes.attacks import losses, superwhite
+from tf_deepbayes import attacks, data, detection_graph, guards, legacy, likelihoods
+from tf_deepbayes.attacks import losses
 from tf_deepbayes.factorisations import FACTORISATIONS
 
 DOCS = ROOT / "docs"
@@ -26,7 +26,7 @@ def untouched_registries() -> Iterator[None]:
         mock.patch.dict(attacks.ATTACKS),
         mock.patch.dict(guards.DETECTORS),
         mock.patch.dict(data.TASKS),
-        mock.patch.dict(superwhite.SCORES),
+        mock.patch.dict(detection_graph.CLASS_SCORES),
     ):
         yield
 

@@ -33,6 +33,8 @@ def _total_variation(detector: Divergence, logits: Tensor) -> Tensor:
     return 0.5 * tf.reduce_sum(tf.abs(difference), axis=-1)
 
 
+# Detector's name → (detector, float64 logits `[B, C]`) → the score of each image against each class
+# `[B, C]`, as `Detector.class_scores` has it, for attacks to differentiate and models to serve.
 CLASS_SCORES: dict[str, Callable[..., Tensor]] = {
     "marginal": _marginal,
     "logit": _logit,

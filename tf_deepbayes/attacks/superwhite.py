@@ -4,15 +4,15 @@ The published code calls them "superwhite".
 """
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import tensorflow as tf
 
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.gradient import PGD
 from tf_deepbayes.axes import Tensor, log_mean_exp
-from tf_deepbayes.detection import Detector, Divergence
+from tf_deepbayes.detection import Detector
+from tf_deepbayes.detection_graph import CLASS_SCORES
 from tf_deepbayes.errors import InputError
 
 GATHERS = ("own", "published")
@@ -88,48 +88,19 @@ class SuperwhiteLoss:
 
 def violation(detector: Detector, logits: Tensor, gather: str = "own") -> Tensor:
     """relu(score − threshold) of each image of logits `[B, C]`, `[B]`, nats."""
-    thresholds = tf.constant(detector.thresholds, tf.float32)
-    above = tf.nn.relu(SCORES[detector.name](detector, logits) - thresholds)
+    class_scores = CLASS_SCORES[detector.name](detector, tf.cast(logits, tf.float64))
+    above = tf.cast(tf.nn.relu(class_scores - detector.thresholds), tf.float32)
     predicted = tf.argmax(logits, axis=1)
     if gather == "published":
         return tf.reduce_mean(tf.gather(above, predicted, axis=1), 1)
     return tf.gather(above, predicted, axis=1, batch_dims=1)
 
 
-def _marginal(detector: Detector, logits: Tensor) -> Tensor:
-    return -tf.reduce_logsumexp(logits, axis=1, keepdims=True)
-
-
-def _logit(detector: Detector, logits: Tensor) -> Tensor:
-    return -logits
-
-
-def _kl(detector: Divergence, logits: Tensor) -> Tensor:
-    p = tf.constant(detector.class_probabilities, tf.float32)
-    negative_entropy = tf.reduce_sum(tf.math.xlogy(p, p), 1)
-    return negative_entropy - tf.matmul(tf.nn.log_softmax(logits), p, transpose_b=True)
-
-
-def _total_variation(detector: Divergence, logits: Tensor) -> Tensor:
-    p = tf.constant(detector.class_probabilities, tf.float32)
-    return 0.5 * tf.reduce_sum(tf.abs(p[None] - tf.nn.softmax(logits)[:, None]), -1)
-
-
-# Detector's name → the score of each image against each class, `[B, C]`, as `Detector` has it,
-# in TensorFlow because the attack differentiates it.
-SCORES: dict[str, Callable[[Any, Tensor], Tensor]] = {
-    "marginal": _marginal,
-    "logit": _logit,
-    "kl": _kl,
-    "tv": _total_variation,
-}
-
-
 def _check_detector(detector: Detector) -> None:
-    if detector.name not in SCORES:
+    if detector.name not in CLASS_SCORES:
         raise InputError(
-            f"the attack knows the detectors {', '.join(SCORES)}, got {detector.name!r}; add its "
-            "score to SCORES"
+            f"the attack knows the detectors {', '.join(CLASS_SCORES)}, got {detector.name!r}; add its "
+            "score to CLASS_SCORES"
         )
     if detector.thresholds is None:
         raise InputError("the detector has no thresholds yet; call fit(logits, labels) first")
