@@ -99,8 +99,8 @@ def violation(detector: Detector, logits: Tensor, gather: str = "own") -> Tensor
 def _check_detector(detector: Detector) -> None:
     if detector.name not in CLASS_SCORES:
         raise InputError(
-            f"the attack knows the detectors {', '.join(CLASS_SCORES)}, got {detector.name!r}; add its "
-            "score to CLASS_SCORES"
+            f"the attack knows the detectors {', '.join(CLASS_SCORES)}, got {detector.name!r}; "
+            "add its score to CLASS_SCORES"
         )
     if detector.thresholds is None:
         raise InputError("the detector has no thresholds yet; call fit(logits, labels) first")
