@@ -44,7 +44,8 @@ def sample(model: LatentClassifier, y: ArrayLike, seed: int = 0, candidates: int
     _check_generative(model)
     labels = check_labels(y, model.architecture.num_classes)
     one_hot = tf.one_hot(labels, model.architecture.num_classes)
-    return samples(model, one_hot, tf.constant(seed, tf.int64), candidates).numpy()
+    graph = tf.function(lambda y, seed: samples(model, y, seed, candidates), autograph=False)
+    return graph(one_hot, tf.constant(seed, tf.int64)).numpy()
 
 
 def samples(model: LatentClassifier, y: Tensor, seed: Tensor, candidates: int = 200) -> Tensor:
