@@ -45,6 +45,12 @@ class Runs:
             for path in sorted((folder / "attacks").glob(f"{pattern}.json")):
                 yield model, path.stem, results.read_result(path, "attack")
 
+    def evaluations(self) -> Iterator[tuple[str, str, Row]]:
+        """(model, name of the evaluation, its figures)."""
+        for model, folder in self.folders.items():
+            for path in sorted((folder / "evaluation").glob("*.json")):
+                yield model, path.stem, results.read_result(path, "evaluation")["figures"]
+
     def detection(self, model: str, name: str) -> dict[str, Row]:
         """{detector: figures} of a saved attack; empty when it was not looked at."""
         path = self.folders[model] / "detection" / f"{name}.json"
@@ -117,6 +123,36 @@ ATTACK_HEAD = (
 )
 
 
+def evaluation_rows(runs: Runs) -> list[list[str]]:
+    """The worst case of each image, the strongest single attack, and the checks that failed."""
+    rows = []
+    for model, name, figures in runs.evaluations():
+        worst, noise = figures["worst_case"], figures["unperturbed"]
+        strongest = min(figures["components"], key=lambda row: row["robust_accuracy"])
+        failed = [check["name"] for check in figures["checks"] if check["verdict"] == "FAIL"]
+        interval = worst["robust_accuracy_interval"]
+        rows.append(
+            [
+                model,
+                name,
+                str(worst["num_images"]),
+                cli.share(worst["clean_accuracy"]),
+                cli.share(noise["robust_accuracy"]),
+                with_interval(worst["robust_accuracy"], interval),
+                f"{strongest['name']} {strongest['robust_accuracy']:.2f}",
+                "; ".join(failed) or "none",
+                f"{sum(row['seconds'] for row in figures['components']):.0f}",
+            ]
+        )
+    return rows
+
+
+EVALUATION_HEAD = (
+    *("model", "evaluation", "images", "accuracy", "noise alone", "robust accuracy (95%)"),
+    *("strongest attack", "failed checks", "seconds"),
+)
+
+
 def draw(runs: Runs, path: pathlib.Path) -> None:
     """Success against ε, one panel per model, FGSM and PGD, and what no detector catches."""
     models = list(runs.folders)
@@ -162,6 +198,9 @@ def main(arguments: Sequence[str]) -> None:
         rows = attack_rows(runs, f"{name}_*")
         if rows:
             print(f"\n{table(ATTACK_HEAD, rows)}")
+    rows = evaluation_rows(runs)
+    if rows:
+        print(f"\n{table(EVALUATION_HEAD, rows)}")
     if FLAGS.figure:
         draw(runs, pathlib.Path(FLAGS.figure))
 
