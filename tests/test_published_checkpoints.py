@@ -255,7 +255,7 @@ def test_an_import_that_is_killed_leaves_no_run(
             run_folder(folder, "DBX")
     assert not list(tmp_path.iterdir())
     with monkeypatch.context() as patch:  # as SIGKILL: nobody cleans up
-        patch.setattr("shutil.rmtree", lambda folder: None)
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)
         patch.setattr(pathlib.Path, "rename", kill)
         with pytest.raises(KeyboardInterrupt):
             run_folder(folder, "DBX")
