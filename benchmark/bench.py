@@ -31,7 +31,7 @@ FLAGS = flags.FLAGS
 ARCHITECTURES = {"mnist": MNIST, "cifar": CIFAR}
 # Largest difference of logits allowed, relative to the largest logit: float32 sums of 784 terms.
 AGREEMENT = 1e-4
-PGD_STEPS = 4
+PGD_STEPS = 2
 Timed = Callable[[], Any]
 
 
