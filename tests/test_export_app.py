@@ -14,10 +14,11 @@ import tensorflow as tf
 from tests.exported import SEED, K, X, build, close, load, write_run
 from tests.small import classifier
 from tf_deepbayes import onnx_export
+from tf_deepbayes.axes import logits_of
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.export import METADATA, export
 from tf_deepbayes.factorisations import FACTORISATIONS
-from tf_deepbayes.serving import MAX_SEED, Server, logits_of
+from tf_deepbayes.serving import MAX_SEED, Server
 
 App = Callable[..., "subprocess.CompletedProcess[str]"]
 

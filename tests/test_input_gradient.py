@@ -7,9 +7,10 @@ import tensorflow as tf
 from tests.small import VECTORS, classifier, images, noise_for
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.axes import Tensor, log_mean_exp
-from tf_deepbayes.classifier import LatentClassifier, fixed_noise
+from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.factorisations import FACTORISATIONS
 from tf_deepbayes.input_gradient import counting
+from tf_deepbayes.noise import fixed_noise
 
 LABELS = tf.constant([0, 1, 2, 1, 0])
 

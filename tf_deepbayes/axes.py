@@ -46,6 +46,11 @@ def log_mean_exp(log_values: Tensor, axis: int) -> Tensor:
     return tf.reduce_logsumexp(log_values, axis=axis) - tf.math.log(count)
 
 
+def logits_of(log_weights: Tensor) -> Tensor:
+    """log p̂(x, y_c) = logmeanexp_k of log weights `[K, C, B]` → `[B, C]`."""
+    return tf.transpose(log_mean_exp(log_weights, axis=0))
+
+
 def effective_sample_size(log_weights: Tensor) -> Tensor:
     """(Σ_k w)² / Σ_k w² of `[K, C, B]` → `[B, C]`, from 1 (one sample has all weight) to K."""
     log_ess = 2.0 * tf.reduce_logsumexp(log_weights, 0) - tf.reduce_logsumexp(2.0 * log_weights, 0)

@@ -13,10 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes.architecture import Architecture
-from tf_deepbayes.axes import Array, ArrayLike, Tensor, log_mean_exp
+from tf_deepbayes.axes import Array, ArrayLike, Tensor, logits_of
 from tf_deepbayes.conditionals import seeds_from
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.networks import DenseStack, Seeds, convolutions
+from tf_deepbayes.noise import next_seeds
 from tf_deepbayes.validation import check_count, check_inputs
 
 MODES = ("sample", "mean")
@@ -147,7 +148,7 @@ class Baseline(keras.Model, abc.ABC):
 
     def logits(self, x: ArrayLike, **options: Any) -> Tensor:
         """Logits `[B, C]`; with dropout log mean_k softmax of K passes, as `log_weights`."""
-        return tf.transpose(log_mean_exp(self.log_weights(x, **options), axis=0))
+        return logits_of(self.log_weights(x, **options))
 
     def call(self, x: Tensor) -> Tensor:
         """`logits(x)`; with dropout of K = 10 fresh passes."""
@@ -167,10 +168,7 @@ class Baseline(keras.Model, abc.ABC):
         )
 
     def _seeds(self, seed: int | None) -> Tensor:
-        if seed is None:
-            return self.generator.make_seeds(1)[:, 0]
-        # The seed may be a tensor: an exported model has it as an input.
-        return tf.stack([tf.convert_to_tensor(seed, tf.int64), tf.constant(self.seed, tf.int64)])
+        return next_seeds(self.generator, seed, self.seed)
 
 
 class MLP(Baseline):

@@ -9,7 +9,6 @@ import math
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes import likelihoods
@@ -21,21 +20,17 @@ from tf_deepbayes.axes import (
     Terms,
     effective_sample_size,
     log_mean_exp,
+    logits_of,
 )
 from tf_deepbayes.conditionals import Conditionals, Observed, diagonal_normal
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.inference import InferenceGraphs
+from tf_deepbayes.noise import fixed_noise, next_seeds
 from tf_deepbayes.validation import check_count, check_inputs, check_labels, check_noise
 
 # Terms per block: the activations of a decode (62 kB at MNIST sizes) should stay near the cache.
 BLOCK_SIZE_DECODER, BLOCK_SIZE_DENSE = 500, 20_000
 MODES = ("sample", "mean", "fixed", "zero")
-
-
-def fixed_noise(num_samples: int, dim_z: int, seed: int = 0) -> Tensor:
-    """The published `fix_samples` noise (seed 0), `[K, 1, 1, dim_z]` for every image and class."""
-    draws = np.random.RandomState(seed * 100).randn(num_samples, dim_z)
-    return tf.constant(draws[:, None, None, :], tf.float32)
 
 
 class LatentClassifier(keras.Model, abc.ABC):
@@ -161,7 +156,7 @@ class LatentClassifier(keras.Model, abc.ABC):
     ) -> Tensor:
         """log p̂(x, y_c) = logmeanexp_k of `log_weights` (same arguments) → `[B, C]`, nats."""
         log_w = self.log_weights(x, noise, num_samples, **options)
-        return tf.transpose(log_mean_exp(log_w, axis=0))
+        return logits_of(log_w)
 
     def features(self, x: Tensor) -> Tensor:
         """The features of x that q(z|x,y) sees, `[B, size]`."""
@@ -189,7 +184,7 @@ class LatentClassifier(keras.Model, abc.ABC):
         sizes = tf.constant(num_samples), tf.constant(self.block_size)
         pairs = tf.transpose(tf.cast(wanted, tf.float32)) > 0.0  # no kernel transposes bools
         log_w = graph(x, seeds, *sizes, beta, pairs)
-        return tf.transpose(log_mean_exp(log_w, axis=0))
+        return logits_of(log_w)
 
     def effective_sample_size(
         self, x: ArrayLike, noise: ArrayLike | None = None, num_samples: int = 10, **options: Any
@@ -274,7 +269,4 @@ class LatentClassifier(keras.Model, abc.ABC):
         return next((factor for name, factor in names.items() if hasattr(self, name)), None)
 
     def _seeds(self, seed: int | None) -> Tensor:
-        if seed is None:
-            return self.generator.make_seeds(1)[:, 0]
-        # The seed may be a tensor: an exported model has it as an input.
-        return tf.stack([tf.convert_to_tensor(seed, tf.int64), tf.constant(self.seed, tf.int64)])
+        return next_seeds(self.generator, seed, self.seed)

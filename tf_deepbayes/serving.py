@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from tf_deepbayes import generation
-from tf_deepbayes.axes import Tensor, effective_sample_size, log_mean_exp
+from tf_deepbayes.axes import Tensor, effective_sample_size, logits_of
 from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.detection import Detector
 from tf_deepbayes.detection_graph import detect
@@ -27,11 +27,6 @@ Outputs: TypeAlias = dict[str, Tensor]
 Answer: TypeAlias = Callable[[Tensor, Tensor], Outputs]
 # The published noise takes 100 · seed as the 32-bit seed of numpy's generator.
 MAX_SEED = (2**32 - 1) // 100
-
-
-def logits_of(log_w: Tensor) -> Tensor:
-    """log p̂(x, y_c) = logmeanexp_k of log weights `[K, C, B]` → `[B, C]`."""
-    return tf.transpose(log_mean_exp(log_w, axis=0))
 
 
 class Server:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_deepbayes import noise
 from tf_deepbayes.attacks.base import PIXEL_MAX, PIXEL_MIN
 from tf_deepbayes.axes import Array, LogitsFn
 from tf_deepbayes.baselines import Baseline
@@ -70,8 +71,7 @@ class Oracle:
 
     def _answer(self, images: Array, first: int) -> Array:
         if self.generator is not None:
-            state = np.random.SeedSequence([self.seed, first]).generate_state(1)[0]
-            self.generator.reset_from_seed(int(state))
+            noise.reseed(self.generator, self.seed, first)
         logits = predict(self.logits_fn, to_pixels(images), self.batch_size)
         return tf.nn.softmax(logits).numpy()
 

@@ -5,9 +5,7 @@ import functools
 import pathlib
 from typing import Any
 
-import numpy as np
-
-from tf_deepbayes import checkpoints, data, legacy
+from tf_deepbayes import checkpoints, data, legacy, noise
 from tf_deepbayes.attacks.lazy import LazyLogits
 from tf_deepbayes.attacks.views import Views
 from tf_deepbayes.axes import LogitsFn
@@ -102,8 +100,7 @@ class Victim:
 
     def reseed(self, number: int) -> None:
         """Put the noise into a state that the victim's seed and the number give."""
-        state = np.random.SeedSequence((self.seed, number)).generate_state(1)[0]
-        self.model.generator.reset_from_seed(int(state))
+        noise.reseed(self.model.generator, self.seed, number)
 
     def load_data(self, data_dir: str | None) -> data.Dataset:
         """The data set it was trained on."""

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.gradient import PGD
-from tf_deepbayes.axes import Tensor, log_mean_exp
+from tf_deepbayes.axes import Tensor, logits_of
 from tf_deepbayes.detection import Detector
 from tf_deepbayes.detection_graph import CLASS_SCORES
 from tf_deepbayes.errors import InputError
@@ -69,7 +69,7 @@ class SuperwhiteLoss:
 
     def __call__(self, labels: Tensor, log_w: Tensor) -> Tensor:
         """`[B]`, nats."""
-        attack, logits = self.attack, tf.transpose(log_mean_exp(log_w, 0))
+        attack, logits = self.attack, logits_of(log_w)
         loss_fn = losses.get(attack.loss, attack.targeted)
         loss = self._of_samples(loss_fn, labels, log_w) if attack.snapshot else None
         loss = loss_fn(labels, logits) if loss is None else loss
