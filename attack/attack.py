@@ -21,7 +21,8 @@ from tf_deepbayes.attacks.superwhite import GATHERS
 from tf_deepbayes.attacks.views import Views
 from tf_deepbayes.classifier import MODES
 from tf_deepbayes.errors import InputError
-from tf_deepbayes.indices import digest, test_indices
+from tf_deepbayes.files import digest
+from tf_deepbayes.indices import test_indices
 from tf_deepbayes.validation import check_count, check_eps
 from tf_deepbayes.victims import Victim
 

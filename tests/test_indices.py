@@ -9,7 +9,8 @@ import pytest
 from tests.small import convnet
 from tf_deepbayes import files, results
 from tf_deepbayes.attacks.scoring import Target
-from tf_deepbayes.indices import KIND, correct_indices, digest, read_indices
+from tf_deepbayes.files import digest
+from tf_deepbayes.indices import KIND, correct_indices, read_indices
 
 X = np.random.default_rng(0).uniform(size=(3, 8, 8, 1)).astype(np.float32)
 

@@ -3,7 +3,6 @@
 Published figures on plane_frog are of the images that all seven models classify correctly.
 """
 
-import hashlib
 import pathlib
 from collections.abc import Sequence
 
@@ -72,8 +71,3 @@ def _read_file(path: pathlib.Path, data_name: str, num_images: int) -> Array:
     ):
         raise InputError(f"{path} is damaged: expected numbers of images; write it again")
     return np.array(numbers, np.int64)
-
-
-def digest(indices: Array) -> str:
-    """A digest of the numbers, for the settings of a result."""
-    return hashlib.sha256(np.asarray(indices, np.int64).tobytes()).hexdigest()

@@ -5,7 +5,6 @@ The file is a result of kind "thresholds": `settings` say what the detectors wer
 """
 
 import dataclasses
-import hashlib
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -18,6 +17,7 @@ from tf_deepbayes.axes import Array
 from tf_deepbayes.checkpoints import RunConfig
 from tf_deepbayes.detection import NOT_FITTED, Detector, check_rate
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.files import digest
 
 KIND = "thresholds"
 ADVICE = "fit the detectors again with detect/detect.py"
@@ -56,10 +56,7 @@ class FitSettings:
 
 def weights_digest(model: keras.Model) -> str:
     """A digest of the weights: the same for the same weights in the same order."""
-    digest = hashlib.sha256()
-    for weight in model.get_weights():
-        digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()
+    return digest(*model.get_weights())
 
 
 def as_dict(detector: Detector) -> dict[str, Any]:

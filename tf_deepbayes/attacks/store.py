@@ -1,6 +1,5 @@
 """Finished batches of an attack on disk, so that one that was killed goes on."""
 
-import hashlib
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ import numpy as np
 
 from tf_deepbayes.axes import Array
 from tf_deepbayes.errors import InputError
-from tf_deepbayes.files import read_arrays, read_json, write_atomically, write_json
+from tf_deepbayes.files import digest, read_arrays, read_json, write_atomically, write_json
 
 SETTINGS = "settings.json"
 
@@ -58,7 +57,7 @@ class BatchStore:
         if not path.is_file():
             return None
         arrays = read_arrays(path, "delete it and resume")
-        if set(arrays) != {"adversarial", "digest"} or str(arrays["digest"]) != _digest(x):
+        if set(arrays) != {"adversarial", "digest"} or str(arrays["digest"]) != digest(x):
             return None
         return arrays["adversarial"]
 
@@ -71,7 +70,7 @@ class BatchStore:
         try:
             if not (self.folder / SETTINGS).is_file():
                 write_json(self.folder / SETTINGS, self.settings)
-            arrays: dict[str, Any] = {"adversarial": adversarial, "digest": _digest(x)}
+            arrays: dict[str, Any] = {"adversarial": adversarial, "digest": digest(x)}
             write_atomically(self._path(index), lambda file: np.savez(file, **arrays))
         except OSError as error:
             raise AttackStoppedError(
@@ -91,7 +90,3 @@ class BatchStore:
 
     def _path(self, index: int) -> pathlib.Path:
         return self.folder / f"batch_{index:05d}.npz"
-
-
-def _digest(x: Array) -> str:
-    return hashlib.sha256(np.ascontiguousarray(x).tobytes()).hexdigest()
