@@ -77,11 +77,9 @@ def make_plan() -> Plan:
 
 def load(name: str) -> Victim:
     """A classifier as the flags name it."""
-    runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
-    victim = Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, FLAGS.mode, FLAGS.seed)
-    if FLAGS.block_size is not None:
-        victim.model.block_size = check_count("block_size", FLAGS.block_size)
-    return victim
+    runs = cli.project_runs(__file__, FLAGS.runs)
+    sampling = (FLAGS.num_samples, FLAGS.mode, FLAGS.seed, FLAGS.block_size)
+    return Victim.load(name, FLAGS.data, runs, *sampling)
 
 
 def sources_of(victim: Victim, substitute: Victim | None) -> dict[str, Views]:

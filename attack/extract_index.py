@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> None:
     if arguments or not FLAGS.victim:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
     check_count("batch_size", FLAGS.batch_size)
-    runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
+    runs = cli.project_runs(__file__, FLAGS.runs)
     victim = Victim.load(FLAGS.victim, FLAGS.data, runs, FLAGS.num_samples, seed=FLAGS.seed)
     test = victim.load_data(FLAGS.data_dir).test
     logits = metrics.predict(victim.logits_fn, test.pixels, FLAGS.batch_size, "test images")

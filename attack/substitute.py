@@ -133,7 +133,7 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
     check_flags()
     settings = training_settings()
-    runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
+    runs = cli.project_runs(__file__, FLAGS.runs)
     victim = Victim.load(FLAGS.victim, FLAGS.data, runs, FLAGS.num_samples, FLAGS.mode, FLAGS.seed)
     dataset = victim.load_data(FLAGS.data_dir)
     images, test = choose_images(dataset)

@@ -70,7 +70,7 @@ def check_flags(arguments: Sequence[str]) -> None:
 
 def load(name: str) -> Victim:
     """A classifier as the flags name it."""
-    runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
+    runs = cli.project_runs(__file__, FLAGS.runs)
     return Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, seed=FLAGS.seed)
 
 

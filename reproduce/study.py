@@ -105,7 +105,7 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError(f"expected flags only, got {list(arguments)}")
     for model in FLAGS.models:
         factorisations.get(model)
-    study = Study(pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__))
+    study = Study(cli.project_runs(__file__, FLAGS.runs))
     for part in PARTS:
         for model in FLAGS.models if part in FLAGS.part else ():
             if part == "train":

@@ -187,7 +187,7 @@ def main(arguments: Sequence[str]) -> None:
     """Print the tables for which there are results."""
     if arguments:
         raise InputError(f"expected flags only, got {list(arguments)}")
-    root = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
+    root = cli.project_runs(__file__, FLAGS.runs)
     runs = Runs(root / FLAGS.data, [factorisations.get(m).__name__ for m in FLAGS.models])
     trained = training_rows(runs)
     if not trained:

@@ -52,9 +52,9 @@ def one_argument(arguments: Sequence[str], what: str) -> str:
     return arguments[0]
 
 
-def project_runs(app_file: str) -> pathlib.Path:
-    """The folder `runs` beside an app's folder, whatever the current folder is."""
-    return pathlib.Path(app_file).resolve().parents[1] / "runs"
+def project_runs(app_file: str, given: str | None = None) -> pathlib.Path:
+    """The folder given, or `runs` beside an app's folder, whatever the current folder is."""
+    return pathlib.Path(given) if given else pathlib.Path(app_file).resolve().parents[1] / "runs"
 
 
 def share(value: float | None) -> str:

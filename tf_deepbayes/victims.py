@@ -46,6 +46,7 @@ class Victim:
         num_samples: int | None = None,
         mode: str = "sample",
         seed: int = 0,
+        block_size: int | None = None,
     ) -> "Victim":
         """The classifier of a run folder, of a model's name or letter, or of a published name.
 
@@ -56,11 +57,14 @@ class Victim:
             num_samples: K; the published name's or 10 when None.
             mode: how z is sampled, see `LatentClassifier.log_weights`.
             seed: of the noise drawn.
+            block_size: decodes held in memory at a time, the model's own when None.
         """
         folder, published_samples = find_run(name, data_name, runs)
         wanted = published_samples if num_samples is None else num_samples
         count = check_count("num_samples", wanted)
         model, config = checkpoints.load_model(folder)
+        if block_size is not None:
+            model.block_size = check_count("block_size", block_size)
         model.generator.reset_from_seed(seed)
         logits_fn = functools.partial(model.logits, num_samples=count, mode=mode)
         return cls(folder, config, model, count, mode, seed, logits_fn)

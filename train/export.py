@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError("expected --out, the folder of the SavedModel")
     out = pathlib.Path(FLAGS.out)
     check_free(out, FLAGS.overwrite)
-    runs = pathlib.Path(FLAGS.runs) if FLAGS.runs else cli.project_runs(__file__)
+    runs = cli.project_runs(__file__, FLAGS.runs)
     victim = Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, seed=FLAGS.seed)
     logging.set_verbosity(logging.WARNING)  # saving a model logs a line for each signature
     metadata = export(
