@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.small import convnet, images, labels_of
+from tests.small import IMAGES, classifier, convnet, images, labels_of
 from tf_deepbayes import files
 from tf_deepbayes.attacks import FGSM, PGD, Superwhite
 from tf_deepbayes.attacks.runner import run
@@ -16,7 +16,9 @@ from tf_deepbayes.attacks.scoring import Target, score
 from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
 from tf_deepbayes.attacks.views import Views
 from tf_deepbayes.axes import Array, Tensor
+from tf_deepbayes.checkpoints import RunConfig
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.victims import Victim
 
 NET = convnet()
 X = images(12, shape=(8, 8, 1))
@@ -162,6 +164,13 @@ def test_gradients_may_come_from_a_substitute() -> None:
     assert other["success_rate"] == own["success_rate"]  # the same weights, another function
     blind = run(ATTACK, Views(lambda x: NET(tf.image.flip_up_down(x))), target, 0.2).figures
     assert blind["success_rate"] < own["success_rate"]
+
+
+def test_no_samples_are_refused_instead_of_taken_for_the_default() -> None:
+    config = RunConfig("GBY", "mnist", IMAGES, "l2", 0, {})
+    victim = Victim(pathlib.Path("run"), config, classifier("GBY"), 2, "sample", 0, NET)
+    with pytest.raises(InputError, match="attack_samples must be a whole number of at least 1"):
+        victim.views(0)
 
 
 def test_an_attack_that_sees_what_is_not_there_is_refused() -> None:

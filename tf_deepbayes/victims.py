@@ -82,7 +82,9 @@ class Victim:
             factor: only this factor of the joint density, such as "p(y|z)".
             common_random_numbers: the same noise at every step instead of fresh noise.
         """
-        count = check_count("num_samples", num_samples or self.num_samples)
+        count = self.num_samples
+        if num_samples is not None:
+            count = check_count("attack_samples", num_samples)
         options: dict[str, Any] = {"num_samples": count}
         if common_random_numbers:
             options["seed"] = self.seed
