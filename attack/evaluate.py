@@ -18,20 +18,13 @@ from absl import flags
 
 from tf_deepbayes import cli, data, detection_runner, guards, results
 from tf_deepbayes.attacks import Pool
+from tf_deepbayes.attacks.budgets import BUDGETS
 from tf_deepbayes.attacks.evaluation import evaluate
 from tf_deepbayes.attacks.evaluation_runs import Finished
 from tf_deepbayes.attacks.runner import Outcome
 from tf_deepbayes.attacks.scoring import EVAL_DRAWS
 from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
-from tf_deepbayes.attacks.suite import (
-    BUDGETS,
-    LABEL_ONLY,
-    SUBSTITUTE,
-    VICTIM,
-    Component,
-    Plan,
-    Subject,
-)
+from tf_deepbayes.attacks.suite import LABEL_ONLY, SUBSTITUTE, VICTIM, Component, Plan, Subject
 from tf_deepbayes.attacks.views import Views
 from tf_deepbayes.classifier import MODES
 from tf_deepbayes.detection import Detector
@@ -65,13 +58,14 @@ def define_flags() -> None:
     flags.DEFINE_integer("num_samples", None, "K (default: of the victim's name, or 10)")
     flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
     flags.DEFINE_integer("seed", 0, "of the classifier's noise and the attacks' draws")
+    flags.DEFINE_integer("lazy_classes", 0, "steps between looks at classes far from the top")
     flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
     flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
 
 
 def make_plan() -> Plan:
     """The evaluation as the flags describe it."""
-    names = ("eps", "eot", "batch_size", "check_images", "eval_draws", "seed")
+    names = ("eps", "eot", "batch_size", "check_images", "eval_draws", "seed", "lazy_classes")
     return Plan(BUDGETS[FLAGS.budget], **{name: FLAGS[name].value for name in names})
 
 

@@ -69,7 +69,7 @@ class Study:
         thresholds = self.runs / FLAGS.data / model / "detection" / THRESHOLDS
         self._run(
             f"attack/evaluate.py --victim {model} --eps {FLAGS.eps[0]} --resume "
-            f"--num_images {FLAGS.num_images_suite}",
+            f"--num_images {FLAGS.num_images_suite} --lazy_classes {FLAGS.lazy_classes}",
             *("--thresholds", thresholds, "--runs", self.runs),
         )
 

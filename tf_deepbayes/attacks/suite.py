@@ -13,8 +13,10 @@ import numpy as np
 
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.bounded import Bounded
+from tf_deepbayes.attacks.budgets import Budget
 from tf_deepbayes.attacks.carlini import CarliniWagnerL2
 from tf_deepbayes.attacks.gradient import MIM, PGD
+from tf_deepbayes.attacks.lazy import LazyLogits
 from tf_deepbayes.attacks.matching import Matching, Pool
 from tf_deepbayes.attacks.runner import Reseed
 from tf_deepbayes.attacks.scoring import EVAL_DRAWS, Target, draw_logits
@@ -35,42 +37,6 @@ REACH = 2.5
 CW_C, CW_LEARNING_RATE = 10.0, 0.05
 # Logits that differ by less than this share of their size are the same draw, rounded differently.
 ROUNDING = 1e-5
-
-
-@dataclasses.dataclass(frozen=True)
-class Budget:
-    """Sizes of the attacks; 0 leaves one out.
-
-    Attributes:
-        nb_iter: steps of PGD, Superwhite and Matching; the checks try a quarter and 2.5 times it.
-        restarts: random starts of PGD on log odds.
-        momentum_iter: steps of MIM.
-        cw_iter: steps of the Carlini-Wagner attack.
-        square_iter: queries of the Square attack.
-        noise_iter: draws of random noise that gradients have to beat.
-        snapshot: whether to attack every sample (WB+S).
-        pool_size: training images that Matching chooses from.
-        draws: of a sampling classifier's noise, on which each image's worst attack is chosen.
-    """
-
-    nb_iter: int
-    restarts: int
-    momentum_iter: int
-    cw_iter: int
-    square_iter: int
-    noise_iter: int
-    snapshot: bool
-    pool_size: int
-    draws: int
-
-
-# Calls and gradients per image of a classifier that samples, half of the images for the checks:
-# about 90, 400 and 7,000. A decoder model makes 40 to 60 of them a second on two cores.
-BUDGETS = {
-    "quick": Budget(6, 1, 0, 0, 6, 3, False, 0, 2),
-    "standard": Budget(20, 2, 20, 30, 40, 10, True, 200, 3),
-    "full": Budget(100, 5, 100, 1000, 2000, 100, True, 1000, 10),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +105,8 @@ class Plan:
         check_images: images of the extra attacks that only the checks need.
         eval_draws: draws of a sampling classifier's noise that the worst case is scored on.
         seed: of the first random start, and of what the other attacks draw.
+        lazy_classes: steps of PGD, MIM and Carlini-Wagner between looks at classes far from the
+            top, see `IterativeAttack`; 0: all classes at each step.
     """
 
     budget: Budget
@@ -148,18 +116,24 @@ class Plan:
     check_images: int = 50
     eval_draws: int = EVAL_DRAWS
     seed: int = 0
+    lazy_classes: int = 0
 
     def __post_init__(self) -> None:
         if not 0.0 < check_eps(self.eps) <= 1.0:
             raise InputError(f"eps must be above 0 and up to 1, got {self.eps}")
         for name in ("eot", "batch_size", "check_images", "eval_draws"):
             check_count(name, getattr(self, name))
+        check_count("lazy_classes", self.lazy_classes, minimum=0)
 
     def pgd(self, eps: float, nb_iter: int, kind: type[PGD] = PGD, **options: Any) -> PGD:
         """PGD on log odds from a random start, with steps that fit the ball."""
-        chosen: dict[str, Any] = {"loss": "log_odds", "seed": self.seed} | options
+        chosen: dict[str, Any] = {"loss": "log_odds", "seed": self.seed}
+        if kind is PGD:  # the others look at every sample or at distances, not at logits alone
+            chosen["lazy_classes"] = self.lazy_classes
         step = REACH * eps / nb_iter
-        return kind(nb_iter=nb_iter, eps_iter=step, batch_size=self.batch_size, **chosen)
+        return kind(
+            nb_iter=nb_iter, eps_iter=step, batch_size=self.batch_size, **(chosen | options)
+        )
 
     def restart(self, number: int, samples: bool) -> Component:
         """The main attack from its random start of this number."""
@@ -202,7 +176,13 @@ class Plan:
         if not size:
             return "not in this budget"
         step = REACH * self.eps / size
-        attack = MIM(nb_iter=size, eps_iter=step, loss="log_odds", batch_size=self.batch_size)
+        attack = MIM(
+            nb_iter=size,
+            eps_iter=step,
+            loss="log_odds",
+            batch_size=self.batch_size,
+            lazy_classes=self.lazy_classes,
+        )
         return Component("mim", attack, self.eps)
 
     def _cw(self) -> Component | str:
@@ -210,7 +190,10 @@ class Plan:
         if not size:
             return "not in this budget"
         inside = CarliniWagnerL2(
-            nb_iter=size, learning_rate=CW_LEARNING_RATE, batch_size=batch_size
+            nb_iter=size,
+            learning_rate=CW_LEARNING_RATE,
+            batch_size=batch_size,
+            lazy_classes=self.lazy_classes,
         )
         return Component("cw", Bounded(attack=inside, size=CW_C, batch_size=batch_size), self.eps)
 
@@ -246,5 +229,7 @@ class Plan:
     def _transfer(self, subject: Subject) -> Component | str:
         if SUBSTITUTE not in subject.sources:
             return "no substitute given"
-        attack = self.pgd(self.eps, self.budget.nb_iter)
+        lazy = isinstance(subject.sources[SUBSTITUTE].logits, LazyLogits)
+        options: dict[str, Any] = {} if lazy else {"lazy_classes": 0}
+        attack = self.pgd(self.eps, self.budget.nb_iter, **options)
         return Component("transfer", attack, self.eps, SUBSTITUTE)
