@@ -20,7 +20,7 @@ Y = labels_of(NET, X)
 
 def spread(x: Tensor) -> Tensor:
     """Logits with gaps like those of a deep Bayes classifier: two or three classes matter."""
-    return 6.0 * NET(x)
+    return 15.0 * NET(x)
 
 
 class Counting:
@@ -60,6 +60,23 @@ def test_success_is_that_of_all_classes_at_fewer_evaluations(attack: Attack, eps
     assert abs(hit.mean() - (labels_of(NET, expected) == labels).mean()) <= 1 / len(X)
     assert (hit == attack.targeted).mean() > 0.4
     assert lazy.pairs.numpy() < 0.8 * whole.pairs.numpy()
+
+
+@pytest.mark.parametrize("loss", ["log_odds", "margin"])  # cross-entropy vanishes there
+def test_what_all_classes_share_does_not_lead_astray(loss: str) -> None:
+    """As p(x) in a joint density: the label is far ahead, and the rest differ by little."""
+    pattern = np.random.default_rng(0).normal(size=[1, 8, 8, 1]).astype(np.float32)
+
+    def joint(x: Tensor) -> Tensor:
+        return spread(x) + 100.0 * tf.reduce_sum(pattern * x, [1, 2, 3])[:, None]
+
+    lazy = LazyLogits(joint, lambda x, wanted: tf.where(wanted, joint(x), -1e30))
+    logits = np.sort(joint(tf.constant(X)), 1)
+    ahead = logits[:, -1] - logits[:, -2]
+    assert ahead.max() > 8.0
+    attack = PGD(nb_iter=4, eps_iter=0.02, loss=loss, rand_init=False)
+    found = dataclasses.replace(attack, lazy_classes=5)(lazy, X, Y, 0.05)
+    np.testing.assert_allclose(found, attack(joint, X, Y, 0.05), atol=1e-6)
 
 
 def test_a_class_that_comes_near_is_taken_up() -> None:

@@ -12,7 +12,8 @@ import tensorflow as tf
 from tf_deepbayes.axes import LogitsFn, Tensor
 from tf_deepbayes.errors import InputError
 
-# A class this far below the top has e⁻⁸ of its posterior, and a step of 0.01 moves logits by less.
+# A class this far below the best other than the label has e⁻⁸ of its weight in the gradient, and a
+# step of 0.01 moves logits by less.
 REACH = 8.0
 
 
@@ -53,8 +54,10 @@ def evaluator(logits_fn: LogitsFn, every: int) -> Evaluate:
     """How a step gets its logits.
 
     With `every` 0 from logits_fn itself. Otherwise all classes are evaluated every so many steps,
-    and in between the label's and those within 8 nats of the top of the logits known so far; the
-    others keep the value known.
+    and in between the label and those within 8 nats of the best of the others, by the logits known
+    so far; the rest keep the value known. The best of the others is always among them, however far
+    ahead the label is: what two classes share cancels in the gradient of their difference, and
+    without one of them the gradient would point elsewhere.
     """
     if not every:
         return lambda x, labels, step, known: logits_fn(x)
@@ -62,8 +65,9 @@ def evaluator(logits_fn: LogitsFn, every: int) -> Evaluate:
     assert isinstance(logits_fn, LazyLogits)  # `check` has said so to the caller
 
     def evaluate(x: Tensor, labels: Tensor, step: Tensor, known: Tensor) -> Tensor:
-        near = known > tf.reduce_max(known, 1, keepdims=True) - REACH
         own = tf.one_hot(labels, tf.shape(known)[1], on_value=True, off_value=False)
+        others = tf.where(own, known.dtype.min, known)
+        near = others > tf.reduce_max(others, 1, keepdims=True) - REACH
         wanted = near | own | (step % every == 0)
         return tf.where(wanted, logits_fn.some(x, wanted), known)
 
