@@ -156,8 +156,10 @@ EVALUATION_HEAD = (
 def draw(runs: Runs, path: pathlib.Path) -> None:
     """Success against ε, one panel per model, FGSM and PGD, and what no detector catches."""
     models = list(runs.folders)
-    figure, axes = plt.subplots(1, len(models), figsize=(2.2 * len(models), 2.6), sharey=True)
-    for axis, model in zip(axes, models, strict=True):
+    figure, axes = plt.subplots(
+        1, len(models), figsize=(2.2 * len(models), 2.6), sharey=True, squeeze=False
+    )
+    for axis, model in zip(axes[0], models, strict=True):
         for attack, style in (("fgsm", "--"), ("pgd", "-")):
             found = sorted(
                 (result["settings"]["eps"], result["figures"], runs.detection(model, name))
@@ -173,8 +175,8 @@ def draw(runs: Runs, path: pathlib.Path) -> None:
             ]
             axis.plot(eps, missed, f"C3s{style}", label=f"{attack.upper()}, undetected", ms=3)
         axis.set(title=model, xlabel="ε (l∞)", ylim=(-0.03, 1.03))
-    axes[0].set_ylabel("share of images")
-    handles, labels = axes[0].get_legend_handles_labels()
+    axes[0, 0].set_ylabel("share of images")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False)
     figure.tight_layout(rect=(0, 0.1, 1, 1))
     picture = io.BytesIO()

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.validation import check_count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,16 +31,20 @@ class Architecture:
 
     def __post_init__(self) -> None:
         for field in ("num_classes", "dim_z", "dim_h", "hidden_layers"):
-            if getattr(self, field) < 1:
-                raise InputError(f"{field} must be at least 1, got {getattr(self, field)}")
-        if len(self.input_shape) not in (1, 3) or min(self.input_shape) < 1:
+            check_count(field, getattr(self, field))
+        for field in ("input_shape", "channels"):
+            if not isinstance(getattr(self, field), tuple):
+                raise InputError(f"{field} must be a tuple, got {getattr(self, field)!r}")
+            for size in getattr(self, field):
+                check_count(f"each of {field}", size)
+        if len(self.input_shape) not in (1, 3):
             raise InputError(
                 "input_shape must be (H, W, channels) for images or (size,) for feature vectors, "
                 f"got {self.input_shape}"
             )
-        if self.is_image != bool(self.channels):
+        if len(self.channels) != (3 if self.is_image else 0):
             raise InputError(
-                "an image architecture needs channels and a feature-vector one has none, got "
+                "an image architecture needs three channels and a feature-vector one has none, got "
                 f"input_shape {self.input_shape} with channels {self.channels}"
             )
 

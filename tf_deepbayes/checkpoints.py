@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tf_deepbayes import models
 from tf_deepbayes.architecture import Architecture
+from tf_deepbayes.axes import Array
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import (
     read_arrays,
@@ -24,6 +25,7 @@ from tf_deepbayes.files import (
     write_folder_atomically,
     write_json,
 )
+from tf_deepbayes.validation import check_count
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
 IMPORTED = "imported_from"  # in `RunConfig.training`: a checkpoint without optimizer state
@@ -46,6 +48,13 @@ class RunConfig:
     likelihood: str | None
     seed: int
     training: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        models.check_name(self.model)
+        check_count("seed", self.seed, minimum=0)
+        for name, kind in (("data", str), ("likelihood", str | None), ("training", dict)):
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(f"{name} cannot be {getattr(self, name)!r}")
 
     def settings(self) -> dict[str, Any]:
         """Every field by name, those of the architecture and the training among them."""
@@ -85,7 +94,7 @@ def load_config(folder: pathlib.Path) -> RunConfig:
         fields = {field.name: content[field.name] for field in dataclasses.fields(RunConfig)}
         fields["architecture"] = Architecture.from_dict(fields["architecture"])
         return RunConfig(**fields)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError, InputError) as error:
         raise InputError(f"{folder / CONFIG} is not a run's configuration: {error!r}") from None
 
 
@@ -167,20 +176,32 @@ def restore(
     arrays = read_arrays(path, "restore it or train again")
     targets = _variables(model, optimizer)
     for name, variable in targets.items():
-        if name not in arrays or arrays[name].shape != tuple(variable.shape):
-            found = list(arrays[name].shape) if name in arrays else "nothing"
-            raise InputError(
-                f"{path} is of another architecture: expected {name} of shape "
-                f"{list(variable.shape)}, got {found}; use the folder's own {CONFIG}"
-            )
-    if "epoch" not in arrays:
-        raise InputError(f"{path} is no checkpoint: expected an array 'epoch' in it")
+        _check_array(path, name, arrays.get(name), variable)
+    if "epoch" not in arrays or arrays["epoch"].dtype.kind != "i" or arrays["epoch"].ndim:
+        raise InputError(f"{path} is no checkpoint: expected a whole number 'epoch' in it")
     left_over = {n for n in arrays if n.startswith("weights/")} - set(targets)
     if left_over:
         raise InputError(f"{path} is of another architecture: {sorted(left_over)[:3]} is left over")
     for name, variable in targets.items():
         variable.assign(arrays[name])
     return int(arrays["epoch"])
+
+
+def _check_array(
+    path: pathlib.Path, name: str, found: Array | None, variable: keras.Variable
+) -> None:
+    shape = list(variable.shape)
+    if found is None or list(found.shape) != shape:
+        raise InputError(
+            f"{path} is of another architecture: expected {name} of shape {shape}, got "
+            f"{'nothing' if found is None else list(found.shape)}; use the folder's own {CONFIG}"
+        )
+    if found.dtype != variable.dtype or not np.isfinite(found).all():
+        raise InputError(
+            f"{path} is damaged: expected finite {variable.dtype} in {name}, got {found.dtype}"
+            f"{' with values that are not' if found.dtype == variable.dtype else ''}; "
+            "restore it or train again"
+        )
 
 
 def load_model(folder: pathlib.Path) -> tuple[models.Classifier, RunConfig]:

@@ -30,8 +30,9 @@ def _guarded(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) ->
         main(arguments)
     except InputError as error:
         fail(str(error))
-    except PermissionError as error:
-        fail(f"cannot use {error.filename}: {error.strerror}; change its owner or give another")
+    except OSError as error:
+        advice = "change its owner" if isinstance(error, PermissionError) else "repair it"
+        fail(f"cannot use {error.filename}: {error.strerror}; {advice} or give another")
     except TrainingDivergedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         sys.exit(1)

@@ -164,9 +164,17 @@ class _Journal(keras.callbacks.Callback):
 
 
 def read_history(folder: pathlib.Path) -> list[dict[str, str]]:
-    """The rows of `history.csv`; none when there is no such file."""
+    """The rows of `history.csv`; none when there is no such file. InputError when it is damaged."""
     path = folder / "history.csv"
-    return list(csv.DictReader(path.read_text().splitlines())) if path.is_file() else []
+    if not path.exists():
+        return []
+    try:
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        if all(int(row["epoch"]) > 0 and None not in row for row in rows):
+            return rows
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        pass
+    raise InputError(f"{path} is damaged; restore it, or delete it to go on without it")
 
 
 def trainer_of(classifier: Classifier, settings: TrainingSettings) -> Trainer:

@@ -8,11 +8,15 @@ import tensorflow as tf
 from tf_deepbayes.axes import Array, ArrayLike, Tensor
 from tf_deepbayes.errors import InputError
 
+MAX_COUNT = 2**31 - 1  # what TensorFlow's 32-bit numbers hold
+
 
 def check_count(name: str, value: int, minimum: int = 1) -> int:
-    """A whole number of at least `minimum`."""
-    if isinstance(value, bool) or int(value) != value or value < minimum:
-        raise InputError(f"{name} must be a whole number of at least {minimum}, got {value}")
+    """A whole number from `minimum` to `MAX_COUNT`."""
+    is_whole = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not (is_whole and minimum <= value <= MAX_COUNT and int(value) == value):
+        limit = f"of at least {minimum}" if not is_whole or value <= MAX_COUNT else "up to 2³¹ − 1"
+        raise InputError(f"{name} must be a whole number {limit}, got {value}")
     return int(value)
 
 
