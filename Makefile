@@ -7,7 +7,7 @@ CODE := tf_deepbayes train attack detect reproduce benchmark tests
 # One process a core, at most four: each holds up to 4 GB. The tests of a file share its runs.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: venv demo test lint format bench docs clean
+.PHONY: venv demo test kill lint format bench docs clean
 
 venv: $(VENV)/.installed
 
@@ -21,6 +21,10 @@ demo: venv
 
 test: venv
 	$(BIN)/python -m pytest $(PARALLEL)
+
+# Kills the apps at random moments, 36 times; some ten minutes.
+kill: venv
+	$(BIN)/python -m tests.kill_apps
 
 lint: venv
 	$(BIN)/ruff format --check $(CODE)

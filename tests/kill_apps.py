@@ -46,14 +46,12 @@ class Case:
         command: of the app, in the folder that is given.
         read: what is on disk there; empty when nothing has its final name yet. Raises at anything
             half-written.
-        goes_on: a killed command is continued where it was, instead of in an empty folder.
         replaces: a whole result lies where the command writes.
     """
 
     name: str
     command: Callable[[pathlib.Path], list[str]]
     read: Callable[[pathlib.Path], Content]
-    goes_on: bool
     replaces: bool = False
 
 
@@ -99,22 +97,18 @@ def read_pickle(folder: pathlib.Path) -> Content:
 def cases(run: pathlib.Path, published: pathlib.Path) -> Iterator[Case]:
     """The cases, given a trained run and a published checkpoint of it."""
     train = ["train/vae.py", "DBX", *SMALL, "--resume", "--out"]
-    yield Case("train", lambda at: [*train, str(at / "run")], lambda at: read_run(at / "run"), True)
+    yield Case("train", lambda at: [*train, str(at / "run")], lambda at: read_run(at / "run"))
     attack = ["attack/attack.py", "--resume", *ATTACK, "--victim"]
     # The victim is linked, so that each attack has a run folder, and with it results, of its own.
-    yield Case("attack", lambda at: [*attack, str(linked(run, at))], read_attack, True)
+    yield Case("attack", lambda at: [*attack, str(linked(run, at))], read_attack)
     take = ["train/import_checkpoint.py", str(published), "--letter", "E", "--data", DATA, "--out"]
-    yield Case(
-        "import", lambda at: [*take, str(at / "run")], lambda at: read_run(at / "run"), False
-    )
+    yield Case("import", lambda at: [*take, str(at / "run")], lambda at: read_run(at / "run"))
     give = ["train/export_checkpoint.py", str(run), "--out"]
-    yield Case(
-        "export_checkpoint", lambda at: [*give, str(at / "checkpoint_0.pkl")], read_pickle, False
-    )
+    yield Case("export_checkpoint", lambda at: [*give, str(at / "checkpoint_0.pkl")], read_pickle)
     export = ["train/export.py", str(run), "--num_samples", "2", "--out"]
-    yield Case("export", lambda at: [*export, str(at / "export")], read_export, False)
+    yield Case("export", lambda at: [*export, str(at / "export")], read_export)
     again = [*export[:-1], "--overwrite", "--out"]
-    yield Case("overwrite", lambda at: [*again, str(at / "export")], read_export, False, True)
+    yield Case("overwrite", lambda at: [*again, str(at / "export")], read_export, True)
 
 
 def linked(run: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:

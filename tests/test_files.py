@@ -1,13 +1,15 @@
 """Folders that are written whole or not at all, and exchanged for a new one in one step."""
 
+import os
 import pathlib
+import time
 from collections.abc import Callable
 
 import pytest
 
 from tf_deepbayes import files
 from tf_deepbayes.errors import InputError
-from tf_deepbayes.files import write_folder_atomically
+from tf_deepbayes.files import write_folder_atomically, write_text
 
 
 def writer(text: str, broken: bool = False) -> Callable[[pathlib.Path], None]:
@@ -81,3 +83,16 @@ def test_a_rename_that_fails_puts_the_old_folder_back(
     with pytest.raises(OSError, match="no"):
         write_folder_atomically(folder, writer("new"), overwrite=True)
     assert content(folder) == "old"
+
+
+def test_what_a_killed_process_left_is_cleared_after_a_day(tmp_path: pathlib.Path) -> None:
+    day = 24 * 3600
+    for name, age in ((".result.json.abcdefgh", 2 * day), (".result.json.ijklmnop", day // 2)):
+        (tmp_path / name).write_text("half")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    (tmp_path / ".folder.abcdefgh" / "sub").mkdir(parents=True)
+    os.utime(tmp_path / ".folder.abcdefgh", (time.time() - 2 * day,) * 2)
+    write_text(tmp_path / "result.json", "whole")
+    write_folder_atomically(tmp_path / "folder", writer("whole"))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"result.json", "folder", ".result.json.ijklmnop"}

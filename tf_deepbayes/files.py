@@ -1,12 +1,15 @@
 """Files that are either whole or absent."""
 
+import contextlib
 import ctypes
+import glob
 import hashlib
 import json
 import os
 import pathlib
 import shutil
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable
 from typing import IO, Any
@@ -16,10 +19,13 @@ import numpy as np
 from tf_deepbayes.axes import Array
 from tf_deepbayes.errors import InputError
 
+LEFT_OVER = 24 * 3600.0  # seconds after which a temporary name is that of a process that was killed
+
 
 def write_atomically(path: pathlib.Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Call write(file) on a temporary file beside `path`, then rename it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_over(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = pathlib.Path(name)
     try:
@@ -49,6 +55,7 @@ def write_folder_atomically(
     if not overwrite and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder; give another one")
     folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_left_over(folder)
     temporary = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         write(temporary)
@@ -61,6 +68,14 @@ def write_folder_atomically(
             temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)  # holds what was overwritten
+
+
+def _remove_left_over(path: pathlib.Path) -> None:
+    """What was to become `path` in a process that was killed, a day ago or more."""
+    for old in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+        with contextlib.suppress(OSError):  # another process was quicker, or it is not ours
+            if time.time() - old.stat().st_mtime > LEFT_OVER:
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
 
 
 def _flush(path: pathlib.Path) -> None:
