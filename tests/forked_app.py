@@ -5,87 +5,90 @@ An app starts in a tenth of a second instead of five, so that many command lines
 
 import json
 import multiprocessing
-import multiprocessing.process
 import os
 import pathlib
 import runpy
+import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-
-# The server reads this when it starts: no notes on the processor among an app's own lines.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+from collections.abc import Callable, Mapping, Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PRELOADED = (
-    "tests.forked_app",
-    "tf_deepbayes.attacks",
-    "tf_deepbayes.training",
-    "tf_deepbayes.export",
-)
-TIME_LIMIT = 120.0  # seconds; an app that takes longer took nonsense for a wish
 
+# What the server imports. The library comes first: it hides TensorFlow's notes on the machine.
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(list(PRELOADED))
+_context.set_forkserver_preload(
+    ["tf_deepbayes.attacks", "tf_deepbayes.training", "tf_deepbayes.export", "tests.forked_app"]
+)
 
 
-class Done:
-    """How an app ended: `status` and what it printed."""
+def run_app(
+    script: str,
+    arguments: Sequence[object],
+    folder: pathlib.Path,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = 120.0,
+) -> subprocess.CompletedProcess[str]:
+    """Run an app in `folder`, as `python <script> <arguments>` would.
 
-    def __init__(self, status: int, stdout: str, stderr: str) -> None:
-        self.status, self.stdout, self.stderr = status, stdout, stderr
-
-
-def run_app(script: str, arguments: Sequence[object], folder: pathlib.Path) -> Done:
-    """Run an app in `folder`, as `python <script> <arguments>` would."""
-    return _forked(_app, folder, script, [str(a) for a in arguments])
+    Raises:
+        TimeoutError: it still runs after so many seconds.
+    """
+    return _forked(_app, script, [str(a) for a in arguments], folder, environment or {}, timeout)
 
 
 def flag_types(script: str) -> dict[str, str]:
     """The flags that an app defines, and the names of their types."""
-    with tempfile.TemporaryDirectory() as name:
-        return json.loads(_forked(_describe, pathlib.Path(name), script, []).stdout)
+    return json.loads(_forked(_describe, script, [], ROOT, {}, 60.0).stdout)
 
 
 def _forked(
-    target: Callable[..., None], folder: pathlib.Path, script: str, argv: list[str]
-) -> Done:
+    target: Callable[[str, list[str]], None],
+    script: str,
+    arguments: list[str],
+    folder: pathlib.Path,
+    environment: Mapping[str, str],
+    timeout: float,
+) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as name:
         out, err = pathlib.Path(name) / "stdout", pathlib.Path(name) / "stderr"
-        process = _context.Process(target=_child, args=(target, folder, out, err, script, argv))
+        place = (folder, out, err, dict(environment))
+        process = _context.Process(target=_child, args=(target, script, arguments, *place))
         process.start()
-        process.join(TIME_LIMIT)
+        process.join(timeout)
         if process.exitcode is None:
             process.kill()
             process.join()
-            raise TimeoutError(f"{script} {argv} still ran after {TIME_LIMIT:.0f} s")
-        return Done(process.exitcode, out.read_text(), err.read_text())
+            raise TimeoutError(f"{script} {arguments} still ran after {timeout:.0f} s")
+        texts = (path.read_text() if path.exists() else "" for path in (out, err))
+        return subprocess.CompletedProcess([script, *arguments], process.exitcode, *texts)
 
 
 def _child(
-    target: Callable[..., None],
+    target: Callable[[str, list[str]], None],
+    script: str,
+    arguments: list[str],
     folder: pathlib.Path,
     out: pathlib.Path,
     err: pathlib.Path,
-    script: str,
-    argv: list[str],
+    environment: dict[str, str],
 ) -> None:
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY), descriptor)
+    os.environ.update(environment)
     os.chdir(folder)
-    target(script, argv)
+    target(script, arguments)
 
 
-def _app(script: str, argv: list[str]) -> None:
-    sys.argv = [str(ROOT / script), *argv]
+def _app(script: str, arguments: list[str]) -> None:
+    sys.argv = [str(ROOT / script), *arguments]
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 
-def _describe(script: str, argv: list[str]) -> None:
+def _describe(script: str, arguments: list[str]) -> None:
     from absl import flags
 
     before = set(flags.FLAGS)
     runpy.run_path(str(ROOT / script))["define_flags"]()
-    new = set(flags.FLAGS) - before
-    print(json.dumps({name: flags.FLAGS[name].flag_type() for name in sorted(new)}), flush=True)
+    new = sorted(set(flags.FLAGS) - before)
+    print(json.dumps({name: flags.FLAGS[name].flag_type() for name in new}), flush=True)

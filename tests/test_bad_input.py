@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.forked_app import Done, flag_types, run_app
+from tests.forked_app import flag_types, run_app
 
 EXAMPLES = int(os.environ.get("BAD_INPUT_EXAMPLES", "12"))
 DATA = ["--data", "mnist_5k"]
@@ -82,6 +83,7 @@ NONSENSE = st.one_of(
     st.sampled_from(["9" * 30, "-" + "9" * 30, "absent/file", "runs", "indices.txt", "a" * 300]),
     st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=12),
 )
+Done = subprocess.CompletedProcess[str]
 check = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -93,13 +95,13 @@ check = settings(
 
 def assert_in_order(done: Done, what: object) -> None:
     """Done, or stopped with one line: status 2 for what came in, 1 for what came out."""
-    shown = f"{what}: status {done.status}\n{done.stderr[-2000:]}"
+    shown = f"{what}: status {done.returncode}\n{done.stderr[-2000:]}"
     assert "Traceback" not in done.stdout + done.stderr, shown
-    if done.status:
-        assert done.status in (1, 2), shown
+    if done.returncode:
+        assert done.returncode in (1, 2), shown
         lines = done.stderr.splitlines()
         assert len(lines) == 1, shown
-        assert lines[0].startswith("error: " if done.status == 2 else "stopped: "), shown
+        assert lines[0].startswith("error: " if done.returncode == 2 else "stopped: "), shown
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
     def run(script: str, *arguments: str) -> None:
         done = run_app(script, arguments, folder)
-        assert done.status == 0, done.stderr
+        assert done.returncode == 0, done.stderr
 
     run("train/vae.py", *APPS["train/vae.py"], "--out", RUN)
     run("train/export_checkpoint.py", RUN, "--out", "checkpoint_0.pkl")
@@ -154,7 +156,7 @@ def test_any_argument(script: str, sound: pathlib.Path, folder: pathlib.Path) ->
     @given(st.lists(NONSENSE, min_size=1, max_size=2))
     def try_arguments(values: list[str]) -> None:
         done = run_app(script, [*APPS[script], "--", *values], fresh(sound, folder))
-        assert done.status == 2
+        assert done.returncode == 2
         assert_in_order(done, values)
 
     try_arguments()

@@ -51,9 +51,11 @@ def test_block_size_is_of_deep_bayes_models(runs: pathlib.Path, tmp_path: pathli
     assert not list(tmp_path.iterdir())
 
 
-def test_the_app_and_saved_model_cli(runs: pathlib.Path, app: App, tmp_path: pathlib.Path) -> None:
+def test_the_app_and_saved_model_cli(
+    runs: pathlib.Path, fresh_app: App, tmp_path: pathlib.Path
+) -> None:
     out, flags = tmp_path / "served", ["--num_samples", K, "--seed", SEED]
-    done = app("train/export.py", runs / "DBX", "--out", out, *flags)
+    done = fresh_app("train/export.py", runs / "DBX", "--out", out, *flags)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(out) and not done.stderr
     assert not [path for path in tmp_path.iterdir() if path != out]
@@ -67,7 +69,7 @@ def test_the_app_and_saved_model_cli(runs: pathlib.Path, app: App, tmp_path: pat
 
     before = (out / METADATA).read_bytes()
     wrong = ["--overwrite", *flags, "--thresholds", runs / "MLP" / "thresholds.json"]
-    done = app("train/export.py", runs / "DBX", "--out", out, *wrong)
+    done = fresh_app("train/export.py", runs / "DBX", "--out", out, *wrong)
     assert done.returncode == 2 and "was fitted with" in done.stderr
     assert len(done.stderr.splitlines()) == 1 and (out / METADATA).read_bytes() == before
 
