@@ -3,6 +3,7 @@
 Reads what reproduce/study.py left in the runs, and with --figure draws the curves as a PNG.
 """
 
+import contextlib
 import io
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ matplotlib.use("Agg")
 
 from absl import flags
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 from tf_deepbayes import cli, data, factorisations, results
 from tf_deepbayes.errors import InputError
@@ -49,14 +51,26 @@ class Runs:
         """(model, name of the evaluation, its figures)."""
         for model, folder in self.folders.items():
             for path in sorted((folder / "evaluation").glob("*.json")):
-                yield model, path.stem, results.read_result(path, "evaluation")["figures"]
+                yield model, path.stem, results.read_result(path, "evaluation").get("figures", {})
 
     def detection(self, model: str, name: str) -> dict[str, Row]:
         """{detector: figures} of a saved attack; empty when it was not looked at."""
         path = self.folders[model] / "detection" / f"{name}.json"
         if not path.is_file():
             return {}
-        return {row["detector"]: row for row in results.read_result(path, "detection")["figures"]}
+        with whole(path):
+            rows = results.read_result(path, "detection")["figures"]
+            return {row["detector"]: row for row in rows}
+
+
+@contextlib.contextmanager
+def whole(*parts: object) -> Iterator[None]:
+    """Reading a result; InputError when something in it is not what the apps write."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        name = "/".join(map(str, parts))
+        raise InputError(f"the result {name} is damaged ({error!r}); make it again") from None
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -79,12 +93,12 @@ def training_rows(runs: Runs) -> list[list[str]]:
         history = read_history(folder)
         if not history:
             continue
-        minutes = sum(float(row["seconds"]) for row in history) / 60
-        accuracy = [row["val_accuracy"] for row in history if row.get("val_accuracy")][-1]
-        bound = float(history[-1]["bound"])
-        rows.append(
-            [model, str(len(history)), f"{minutes:.0f}", f"{bound:.2f}", f"{float(accuracy):.3f}"]
-        )
+        with whole(folder / "history.csv"):
+            minutes = sum(float(row["seconds"]) for row in history) / 60
+            seen = [float(row["val_accuracy"]) for row in history if row.get("val_accuracy")]
+            bound = f"{float(history[-1]['bound']):.2f}"
+            accuracy = cli.share(seen[-1] if seen else None)
+            rows.append([model, str(len(history)), f"{minutes:.0f}", bound, accuracy])
     return rows
 
 
@@ -92,27 +106,29 @@ def attack_rows(runs: Runs, pattern: str) -> list[list[str]]:
     """What each attack of that name did, and what the detectors made of it."""
     rows = []
     for model, name, result in runs.attacks(pattern):
-        figures, seen = result["figures"], runs.detection(model, name)
-        detected = [cli.share(seen[d]["detection_rate"]) if d in seen else "–" for d in DETECTORS]
-        missed = [row["misclassified_undetected"] for row in seen.values()]
-        rows.append(
-            [
-                model,
-                name,
-                str(figures["num_images"]),
-                cli.share(figures["clean_accuracy"]),
-                cli.share(figures["accuracy"]),
-                with_interval(figures["success_rate"], figures["success_rate_interval"]),
-                cli.share(figures["success_in_every_draw"]),
-                f"{figures['perturbation']['l2']['mean']:.2f}",
-                cli.share(figures["zero_gradients"]),
-                cli.share(figures["clean_prediction_changes"]),
-                *detected,
-                cli.share(min(missed)) if missed else "–",
-                f"{figures['seconds']:.0f}",
-            ]
-        )
+        with whole(model, name):
+            row = attack_row(result["figures"], runs.detection(model, name))
+            rows.append([model, name, *row])
     return rows
+
+
+def attack_row(figures: Row, seen: Mapping[str, Row]) -> list[str]:
+    """The cells of one attack."""
+    detected = [cli.share(seen[d]["detection_rate"]) if d in seen else "–" for d in DETECTORS]
+    missed = [row["misclassified_undetected"] for row in seen.values()]
+    return [
+        str(figures["num_images"]),
+        cli.share(figures["clean_accuracy"]),
+        cli.share(figures["accuracy"]),
+        with_interval(figures["success_rate"], figures["success_rate_interval"]),
+        cli.share(figures["success_in_every_draw"]),
+        f"{figures['perturbation']['l2']['mean']:.2f}",
+        cli.share(figures["zero_gradients"]),
+        cli.share(figures["clean_prediction_changes"]),
+        *detected,
+        cli.share(min(missed)) if missed else "–",
+        f"{figures['seconds']:.0f}",
+    ]
 
 
 ATTACK_HEAD = (
@@ -127,24 +143,26 @@ def evaluation_rows(runs: Runs) -> list[list[str]]:
     """The worst case of each image, the strongest single attack, and the checks that failed."""
     rows = []
     for model, name, figures in runs.evaluations():
-        worst, noise = figures["worst_case"], figures["unperturbed"]
-        strongest = min(figures["components"], key=lambda row: row["robust_accuracy"])
-        failed = [check["name"] for check in figures["checks"] if check["verdict"] == "FAIL"]
-        interval = worst["robust_accuracy_interval"]
-        rows.append(
-            [
-                model,
-                name,
-                str(worst["num_images"]),
-                cli.share(worst["clean_accuracy"]),
-                cli.share(noise["robust_accuracy"]),
-                with_interval(worst["robust_accuracy"], interval),
-                f"{strongest['name']} {strongest['robust_accuracy']:.2f}",
-                "; ".join(failed) or "none",
-                f"{sum(row['seconds'] for row in figures['components']):.0f}",
-            ]
-        )
+        with whole(model, name):
+            rows.append([model, name, *evaluation_row(figures)])
     return rows
+
+
+def evaluation_row(figures: Row) -> list[str]:
+    """The cells of one evaluation."""
+    worst, noise = figures["worst_case"], figures["unperturbed"]
+    strongest = min(figures["components"], key=lambda row: row["robust_accuracy"])
+    failed = [check["name"] for check in figures["checks"] if check["verdict"] == "FAIL"]
+    interval = worst["robust_accuracy_interval"]
+    return [
+        str(worst["num_images"]),
+        cli.share(worst["clean_accuracy"]),
+        cli.share(noise["robust_accuracy"]),
+        with_interval(worst["robust_accuracy"], interval),
+        f"{strongest['name']} {strongest['robust_accuracy']:.2f}",
+        "; ".join(failed) or "none",
+        f"{sum(row['seconds'] for row in figures['components']):.0f}",
+    ]
 
 
 EVALUATION_HEAD = (
@@ -161,19 +179,8 @@ def draw(runs: Runs, path: pathlib.Path) -> None:
     )
     for axis, model in zip(axes[0], models, strict=True):
         for attack, style in (("fgsm", "--"), ("pgd", "-")):
-            found = sorted(
-                (result["settings"]["eps"], result["figures"], runs.detection(model, name))
-                for model_, name, result in runs.attacks(f"{attack}_eps*")
-                if model_ == model
-            )
-            eps = [size for size, *_ in found]
-            success = [row["success_rate"] for _, row, _ in found]
-            axis.plot(eps, success, f"C0o{style}", label=attack.upper(), markersize=3)
-            missed = [
-                min((row["misclassified_undetected"] for row in seen.values()), default=None)
-                for *_, seen in found
-            ]
-            axis.plot(eps, missed, f"C3s{style}", label=f"{attack.upper()}, undetected", ms=3)
+            with whole(model, attack):
+                draw_curves(axis, runs, model, attack, style)
         axis.set(title=model, xlabel="ε (l∞)", ylim=(-0.03, 1.03))
     axes[0, 0].set_ylabel("share of images")
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -183,6 +190,24 @@ def draw(runs: Runs, path: pathlib.Path) -> None:
     figure.savefig(picture, format="png", dpi=130)
     plt.close(figure)
     write_atomically(path, lambda file: file.write(picture.getvalue()))
+
+
+def draw_curves(axis: Axes, runs: Runs, model: str, attack: str, style: str) -> None:
+    """Success of one attack on one model, and what no detector catches."""
+    found = [
+        (result["settings"]["eps"], result["figures"], runs.detection(model, name))
+        for model_, name, result in runs.attacks(f"{attack}_eps?.??")
+        if model_ == model
+    ]
+    found.sort(key=lambda row: row[0])
+    eps = [size for size, *_ in found]
+    success = [row["success_rate"] for _, row, _ in found]
+    axis.plot(eps, success, f"C0o{style}", label=attack.upper(), markersize=3)
+    missed = [
+        min((row["misclassified_undetected"] for row in seen.values()), default=float("nan"))
+        for *_, seen in found
+    ]
+    axis.plot(eps, missed, f"C3s{style}", label=f"{attack.upper()}, undetected", ms=3)
 
 
 def main(arguments: Sequence[str]) -> None:
