@@ -140,8 +140,9 @@ def complete(command: list[str]) -> float:
     return time.monotonic() - started
 
 
-def kill(command: list[str], after: float) -> bool:
-    """Start and kill; whether it was still running."""
+def kill(command: list[str], after: float) -> float | None:
+    """Start and kill; the seconds it took where it ended before."""
+    started = time.monotonic()
     process = start(command)
     try:
         process.communicate(timeout=after)
@@ -150,7 +151,7 @@ def kill(command: list[str], after: float) -> bool:
         process.communicate()
     if process.returncode > 0:
         raise FaultError(f"status {process.returncode} after an earlier kill")
-    return process.returncode < 0
+    return None if process.returncode else time.monotonic() - started
 
 
 def same(found: Content, expected: Content) -> bool:
@@ -158,6 +159,17 @@ def same(found: Content, expected: Content) -> bool:
     return found.keys() == expected.keys() and all(
         np.allclose(found[name], expected[name], rtol=1e-6, atol=1e-5) for name in expected
     )
+
+
+def look(case: Case, folder: pathlib.Path, expected: Content) -> bool:
+    """Whether the result is there; FaultError when what is there is something else."""
+    found = case.read(folder)
+    finished = same(found, expected)
+    if case.replaces and not finished:
+        raise FaultError("the result that was to be replaced is gone")
+    if found and not finished and case.name != "train":  # whose weights are of an earlier epoch
+        raise FaultError("a result is there that is not that of a run left alone")
+    return finished
 
 
 def torment(case: Case, folder: pathlib.Path, kills: int, random_numbers: random.Random) -> None:
@@ -173,21 +185,14 @@ def torment(case: Case, folder: pathlib.Path, kills: int, random_numbers: random
     while done < kills:
         # The first third of the time goes into importing TensorFlow.
         after = random_numbers.uniform(0.3, 1.0) * seconds
-        killed = kill(case.command(cut), after)
-        found = case.read(cut)
-        finished = same(found, expected)
-        if case.replaces and not finished:
-            raise FaultError("the result that was to be replaced is gone")
-        if found and not finished and case.name != "train":
-            raise FaultError("a result is there that is not that of a run left alone")
-        done += killed
-        what = "whole" if finished else "begun" if any(cut.iterdir()) else "nothing"
-        print(
-            f"{case.name:18} killed after {after:5.1f} s: {what}"
-            if killed
-            else f"{case.name:18} ended",
-            flush=True,
-        )
+        ended = kill(case.command(cut), after)
+        finished = look(case, cut, expected)
+        if ended is None:
+            done += 1
+            what = "whole" if finished else "begun" if any(cut.iterdir()) else "nothing"
+            print(f"{case.name:18} killed after {after:5.1f} s: {what}", flush=True)
+        else:
+            seconds = ended  # the machine has more time for it than at first
         if finished and not case.replaces:
             shutil.rmtree(cut)
             cut.mkdir()
