@@ -5,9 +5,10 @@ batches are kept while the attack runs; --resume goes on from them.
 """
 
 import dataclasses
+import functools
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import flags
@@ -19,6 +20,7 @@ from tf_deepbayes.attacks.scoring import EVAL_DRAWS, Target, zero_gradient_share
 from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
 from tf_deepbayes.attacks.superwhite import GATHERS
 from tf_deepbayes.attacks.views import Views
+from tf_deepbayes.axes import Array
 from tf_deepbayes.classifier import MODES
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import digest
@@ -156,9 +158,9 @@ def equip(attack: attacks.Attack, victim: Victim, train: data.Split) -> attacks.
 
 
 def settings_of(
-    attack: attacks.Attack, eps: float, victim: Victim, target: Target
+    attack: attacks.Attack, eps: float, victim: Victim, indices: Array
 ) -> dict[str, Any]:
-    """All that the result depends on."""
+    """All that the result depends on; indices are those of the test images attacked."""
     names = ("attack_samples", "common_random_numbers", "label_only", "substitute", "mode", "seed")
     return {
         "attack": repr(attack),
@@ -166,7 +168,7 @@ def settings_of(
         "num_samples": victim.num_samples,
         **{name: FLAGS[name].value for name in names},
         "num_images": FLAGS.num_images,
-        "indices": digest(target.indices) if FLAGS.indices else None,
+        "indices": digest(indices) if FLAGS.indices else None,
         "eval_draws": FLAGS.eval_draws,
     }
 
@@ -181,17 +183,29 @@ def save(name: str, victim: Victim, settings: dict, target: Target, found: Outco
 
 
 def attack_at(
-    eps: float, attack: attacks.Attack, views: Views, victim: Victim, target: Target, zero: float
+    eps: float,
+    attack: attacks.Attack,
+    views: Views,
+    victim: Victim,
+    indices: Array,
+    prepared: Callable[[], tuple[Target, float]],
 ) -> dict[str, Any]:
-    """The figures at one ε: those on disk when the same attack is finished and resumed."""
+    """The figures at one ε: those on disk when the same attack is finished and resumed.
+
+    Args:
+        indices: numbers of the test images.
+        prepared: what is attacked, and the share of zero gradients: the time that they take is
+            for attacks that are not finished.
+    """
     stem = FLAGS.name or "_".join(filter(None, [FLAGS.attack, FLAGS.detector]))
     name = results.attack_name(stem, attack, eps)
-    settings = settings_of(attack, eps, victim, target)
+    settings = settings_of(attack, eps, victim, indices)
     finished = results.finished(victim.folder / "attacks" / f"{name}.json", "attack", settings)
     if FLAGS.resume and finished:
         return finished
     lasting = {n: value for n, value in settings.items() if n not in SCORING_ONLY}
     store = BatchStore(victim.folder / "attacks" / f"{name}.partial", lasting, FLAGS.resume)
+    target, zero = prepared()
     found = run(attack, views, target, eps, store, victim.reseed, zero)
     save(name, victim, settings, target, found)
     store.remove()
@@ -208,14 +222,18 @@ def main(arguments: Sequence[str]) -> None:
     views, dataset = views_of(source), victim.load_data(FLAGS.data_dir)
     indices = test_indices(dataset, FLAGS.indices)
     test = dataset.test.take(indices).first(FLAGS.num_images)
-    attack = equip(attack, victim, dataset.train)
-    common = (test.pixels, test.labels, attack.targeted, attack.batch_size, FLAGS.eval_draws)
-    target = Target.of(victim.logits_fn, *common, indices=indices[: len(test)])
-    zero = zero_gradient_share(views.logits, target, attack)
+    indices, attack = indices[: len(test)], equip(attack, victim, dataset.train)
+
+    @functools.cache
+    def prepared() -> tuple[Target, float]:
+        common = (test.pixels, test.labels, attack.targeted, attack.batch_size, FLAGS.eval_draws)
+        target = Target.of(victim.logits_fn, *common, indices=indices)
+        return target, zero_gradient_share(views.logits, target, attack)
+
     print(f"{victim.config.model} on {victim.config.data}: {attack}, {len(test)} images")
     try:
         for eps in grid:
-            report(eps, attack_at(eps, attack, views, victim, target, zero))
+            report(eps, attack_at(eps, attack, views, victim, indices, prepared))
     except AttackStoppedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         sys.exit(1)

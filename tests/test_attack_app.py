@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,6 +81,29 @@ def test_a_killed_attack_goes_on_to_the_same_images(runs: pathlib.Path, app: App
         np.load(folder / "killed_eps0.10.npz") as found,
     ):
         np.testing.assert_array_equal(found["adversarial"], expected["adversarial"])
+
+
+def test_a_finished_attack_asks_the_classifier_nothing(
+    runs: pathlib.Path, app: App, tmp_path: pathlib.Path
+) -> None:
+    own = shutil.copytree(runs, tmp_path / "own")
+    flags = ["--nb_iter", 2, "--loss", "margin"]
+    done = app("attack/attack.py", *common(own, "pgd", 4), *flags)
+    assert done.returncode == 0, done.stderr
+    folder = own / "mnist_5k" / "GBZ"
+    spoil(folder / "checkpoint.npz")
+    again = app("attack/attack.py", *common(own, "pgd", 4), *flags, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == done.stdout
+    other = app("attack/attack.py", *common(own, "pgd", 4), "--resume", "--nb_iter", 1)
+    assert other.returncode == 2 and "logits are not finite" in other.stderr
+
+
+def spoil(checkpoint: pathlib.Path) -> None:
+    """Weights whose logits are not finite."""
+    with np.load(checkpoint) as file:
+        arrays = {n: a * np.nan if a.dtype == np.float32 else a for n, a in file.items()}
+    np.savez(checkpoint, **arrays)
 
 
 @pytest.mark.parametrize(
