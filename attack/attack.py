@@ -36,7 +36,7 @@ OPTIONS = {
         *("targeted", "batch_size", "loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"),
         *("learning_rate", "confidence", "binary_search_steps", "snapshot", "gather"),
         *("delta", "spsa_samples", "p_init", "rescore", "corners", "initial_samples", "votes"),
-        "lazy_classes",
+        *("lazy_classes", "early_stop", "check_every"),
     )
 } | {"lbd": "detection_lambda"}
 # What changes the figures and not the attacked images.
@@ -73,6 +73,8 @@ def define_flags() -> None:
     flags.DEFINE_bool("rand_init", None, "start from a random point of the ball")
     flags.DEFINE_integer("eot", None, "gradients averaged per step")
     flags.DEFINE_integer("lazy_classes", None, "steps between looks at classes far from the top")
+    flags.DEFINE_bool("early_stop", None, "of pgd, mim: leave images that are broken for good")
+    flags.DEFINE_integer("check_every", None, "of --early_stop: steps between looks at which are")
     flags.DEFINE_float("learning_rate", None, "of cw, whose c is --eps, and spsa")
     flags.DEFINE_float("confidence", None, "of cw, in nats")
     flags.DEFINE_integer("binary_search_steps", None, "of cw")
@@ -105,6 +107,13 @@ def make_attack() -> attacks.Attack:
         options["seed"] = FLAGS.seed
     if FLAGS.detector and "detector" not in attacks.fields(FLAGS.attack):
         raise InputError(f"detector does not apply to {FLAGS.attack}; leave it out")
+    if FLAGS.early_stop and FLAGS.common_random_numbers:
+        raise InputError(
+            "an image's noise changes with the batch, which --early_stop makes smaller; leave it "
+            "or --common_random_numbers out"
+        )
+    if FLAGS.check_every is not None and not FLAGS.early_stop:
+        raise InputError("--check_every is of --early_stop; give both or neither")
     check_count("batch_size", FLAGS.batch_size)
     return attacks.build(FLAGS.attack, **options)
 
@@ -169,6 +178,7 @@ def settings_of(
         **{name: FLAGS[name].value for name in names},
         "num_images": FLAGS.num_images,
         "indices": digest(indices) if FLAGS.indices else None,
+        "early_stop": getattr(attack, "check_every", None) if FLAGS.early_stop else None,
         "eval_draws": FLAGS.eval_draws,
     }
 
@@ -197,7 +207,8 @@ def attack_at(
         prepared: what is attacked, and the share of zero gradients: the time that they take is
             for attacks that are not finished.
     """
-    stem = FLAGS.name or "_".join(filter(None, [FLAGS.attack, FLAGS.detector]))
+    early = "early_stop" if FLAGS.early_stop else None
+    stem = FLAGS.name or "_".join(filter(None, [FLAGS.attack, FLAGS.detector, early]))
     name = results.attack_name(stem, attack, eps)
     settings = settings_of(attack, eps, victim, indices)
     finished = results.finished(victim.folder / "attacks" / f"{name}.json", "attack", settings)
@@ -241,13 +252,14 @@ def main(arguments: Sequence[str]) -> None:
 
 def report(eps: float, figures: dict[str, Any]) -> None:
     """One line of the table."""
+    steps = f"  {figures['mean_steps']:.1f} steps" if "mean_steps" in figures else ""
     print(
         f"eps {eps:.2f}  success {cli.share(figures['success_rate'])}"
         f"  accuracy {figures['clean_accuracy']:.3f} -> {figures['accuracy']:.3f}"
         f"  l2 {figures['perturbation']['l2']['mean']:.2f}"
         f"  zero gradients {figures['zero_gradients']:.3f}"
         f"  clean predictions that change {figures['clean_prediction_changes']:.3f}"
-        f"  {figures['seconds']:.0f} s",
+        f"{steps}  {figures['seconds']:.0f} s",
         flush=True,
     )
 
