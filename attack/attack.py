@@ -5,9 +5,10 @@ batches are kept while the attack runs; --resume goes on from them.
 """
 
 import dataclasses
+import functools
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import flags
@@ -19,6 +20,7 @@ from tf_deepbayes.attacks.scoring import EVAL_DRAWS, Target, zero_gradient_share
 from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
 from tf_deepbayes.attacks.superwhite import GATHERS
 from tf_deepbayes.attacks.views import Views
+from tf_deepbayes.axes import Array
 from tf_deepbayes.classifier import MODES
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import digest
@@ -34,7 +36,7 @@ OPTIONS = {
         *("targeted", "batch_size", "loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"),
         *("learning_rate", "confidence", "binary_search_steps", "snapshot", "gather"),
         *("delta", "spsa_samples", "p_init", "rescore", "corners", "initial_samples", "votes"),
-        "lazy_classes",
+        *("lazy_classes", "early_stop", "check_every"),
     )
 } | {"lbd": "detection_lambda"}
 # What changes the figures and not the attacked images.
@@ -71,6 +73,8 @@ def define_flags() -> None:
     flags.DEFINE_bool("rand_init", None, "start from a random point of the ball")
     flags.DEFINE_integer("eot", None, "gradients averaged per step")
     flags.DEFINE_integer("lazy_classes", None, "steps between looks at classes far from the top")
+    flags.DEFINE_bool("early_stop", None, "of pgd, mim: leave images that are broken for good")
+    flags.DEFINE_integer("check_every", None, "of --early_stop: steps between looks at which are")
     flags.DEFINE_float("learning_rate", None, "of cw, whose c is --eps, and spsa")
     flags.DEFINE_float("confidence", None, "of cw, in nats")
     flags.DEFINE_integer("binary_search_steps", None, "of cw")
@@ -103,6 +107,13 @@ def make_attack() -> attacks.Attack:
         options["seed"] = FLAGS.seed
     if FLAGS.detector and "detector" not in attacks.fields(FLAGS.attack):
         raise InputError(f"detector does not apply to {FLAGS.attack}; leave it out")
+    if FLAGS.early_stop and FLAGS.common_random_numbers:
+        raise InputError(
+            "an image's noise changes with the batch, which --early_stop makes smaller; leave it "
+            "or --common_random_numbers out"
+        )
+    if FLAGS.check_every is not None and not FLAGS.early_stop:
+        raise InputError("--check_every is of --early_stop; give both or neither")
     check_count("batch_size", FLAGS.batch_size)
     return attacks.build(FLAGS.attack, **options)
 
@@ -156,9 +167,9 @@ def equip(attack: attacks.Attack, victim: Victim, train: data.Split) -> attacks.
 
 
 def settings_of(
-    attack: attacks.Attack, eps: float, victim: Victim, target: Target
+    attack: attacks.Attack, eps: float, victim: Victim, indices: Array
 ) -> dict[str, Any]:
-    """All that the result depends on."""
+    """All that the result depends on; indices are those of the test images attacked."""
     names = ("attack_samples", "common_random_numbers", "label_only", "substitute", "mode", "seed")
     return {
         "attack": repr(attack),
@@ -166,7 +177,8 @@ def settings_of(
         "num_samples": victim.num_samples,
         **{name: FLAGS[name].value for name in names},
         "num_images": FLAGS.num_images,
-        "indices": digest(target.indices) if FLAGS.indices else None,
+        "indices": digest(indices) if FLAGS.indices else None,
+        "early_stop": getattr(attack, "check_every", None) if FLAGS.early_stop else None,
         "eval_draws": FLAGS.eval_draws,
     }
 
@@ -181,17 +193,30 @@ def save(name: str, victim: Victim, settings: dict, target: Target, found: Outco
 
 
 def attack_at(
-    eps: float, attack: attacks.Attack, views: Views, victim: Victim, target: Target, zero: float
+    eps: float,
+    attack: attacks.Attack,
+    views: Views,
+    victim: Victim,
+    indices: Array,
+    prepared: Callable[[], tuple[Target, float]],
 ) -> dict[str, Any]:
-    """The figures at one ε: those on disk when the same attack is finished and resumed."""
-    stem = FLAGS.name or "_".join(filter(None, [FLAGS.attack, FLAGS.detector]))
+    """The figures at one ε: those on disk when the same attack is finished and resumed.
+
+    Args:
+        indices: numbers of the test images.
+        prepared: what is attacked, and the share of zero gradients: the time that they take is
+            for attacks that are not finished.
+    """
+    early = "early_stop" if FLAGS.early_stop else None
+    stem = FLAGS.name or "_".join(filter(None, [FLAGS.attack, FLAGS.detector, early]))
     name = results.attack_name(stem, attack, eps)
-    settings = settings_of(attack, eps, victim, target)
+    settings = settings_of(attack, eps, victim, indices)
     finished = results.finished(victim.folder / "attacks" / f"{name}.json", "attack", settings)
     if FLAGS.resume and finished:
         return finished
     lasting = {n: value for n, value in settings.items() if n not in SCORING_ONLY}
     store = BatchStore(victim.folder / "attacks" / f"{name}.partial", lasting, FLAGS.resume)
+    target, zero = prepared()
     found = run(attack, views, target, eps, store, victim.reseed, zero)
     save(name, victim, settings, target, found)
     store.remove()
@@ -208,14 +233,18 @@ def main(arguments: Sequence[str]) -> None:
     views, dataset = views_of(source), victim.load_data(FLAGS.data_dir)
     indices = test_indices(dataset, FLAGS.indices)
     test = dataset.test.take(indices).first(FLAGS.num_images)
-    attack = equip(attack, victim, dataset.train)
-    common = (test.pixels, test.labels, attack.targeted, attack.batch_size, FLAGS.eval_draws)
-    target = Target.of(victim.logits_fn, *common, indices=indices[: len(test)])
-    zero = zero_gradient_share(views.logits, target, attack)
+    indices, attack = indices[: len(test)], equip(attack, victim, dataset.train)
+
+    @functools.cache
+    def prepared() -> tuple[Target, float]:
+        common = (test.pixels, test.labels, attack.targeted, attack.batch_size, FLAGS.eval_draws)
+        target = Target.of(victim.logits_fn, *common, indices=indices)
+        return target, zero_gradient_share(views.logits, target, attack)
+
     print(f"{victim.config.model} on {victim.config.data}: {attack}, {len(test)} images")
     try:
         for eps in grid:
-            report(eps, attack_at(eps, attack, views, victim, target, zero))
+            report(eps, attack_at(eps, attack, views, victim, indices, prepared))
     except AttackStoppedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         sys.exit(1)
@@ -223,13 +252,14 @@ def main(arguments: Sequence[str]) -> None:
 
 def report(eps: float, figures: dict[str, Any]) -> None:
     """One line of the table."""
+    steps = f"  {figures['mean_steps']:.1f} steps" if "mean_steps" in figures else ""
     print(
         f"eps {eps:.2f}  success {cli.share(figures['success_rate'])}"
         f"  accuracy {figures['clean_accuracy']:.3f} -> {figures['accuracy']:.3f}"
         f"  l2 {figures['perturbation']['l2']['mean']:.2f}"
         f"  zero gradients {figures['zero_gradients']:.3f}"
         f"  clean predictions that change {figures['clean_prediction_changes']:.3f}"
-        f"  {figures['seconds']:.0f} s",
+        f"{steps}  {figures['seconds']:.0f} s",
         flush=True,
     )
 

@@ -3,7 +3,8 @@
 The guard (the victim unless given) scores the images; its detectors are fitted on its logits of
 training images, or read from a file of --thresholds. Writes
 <victim's run>/detection/<attack>[_guard_<model>].json, with --plot the ROC curves beside it, and
-after fitting <guard's run>/detection/thresholds_….json.
+after fitting <guard's run>/detection/thresholds_….json. Other thresholds than the published ones at
+5% are in the result's name too: <attack>_quantile_fpr1.json.
 """
 
 import dataclasses
@@ -152,6 +153,7 @@ def write(
     """Write the result, with --plot the ROC curves beside it."""
     attack = attack_name()
     name = attack + (f"_guard_{guard.folder.name}" if FLAGS.guard else "")
+    name += "" if fitted.kind == thresholds.PUBLISHED else f"_{fitted.kind}"
     settings = {
         "attack": attack,
         "indices": FLAGS.indices,

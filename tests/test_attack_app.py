@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -82,11 +83,38 @@ def test_a_killed_attack_goes_on_to_the_same_images(runs: pathlib.Path, app: App
         np.testing.assert_array_equal(found["adversarial"], expected["adversarial"])
 
 
+def test_early_stop_has_a_name_and_a_finished_attack_asks_the_classifier_nothing(
+    runs: pathlib.Path, app: App, tmp_path: pathlib.Path
+) -> None:
+    own = shutil.copytree(runs, tmp_path / "own")
+    flags = ["--early_stop", "--check_every", 1, "--nb_iter", 2, "--loss", "margin"]
+    done = app("attack/attack.py", *common(own, "pgd", 4), *flags)
+    assert done.returncode == 0, done.stderr
+    folder = own / "mnist_5k" / "GBZ"
+    result = json.loads((folder / "attacks" / "pgd_early_stop_eps0.10.json").read_text())
+    assert result["settings"]["early_stop"] == 1 and 1 <= result["figures"]["mean_steps"] <= 2
+    spoil(folder / "checkpoint.npz")
+    again = app("attack/attack.py", *common(own, "pgd", 4), *flags, "--resume")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == done.stdout
+    other = app("attack/attack.py", *common(own, "pgd", 4), "--resume", "--nb_iter", 1)
+    assert other.returncode == 2 and "logits are not finite" in other.stderr
+
+
+def spoil(checkpoint: pathlib.Path) -> None:
+    """Weights whose logits are not finite."""
+    with np.load(checkpoint) as file:
+        arrays = {n: a * np.nan if a.dtype == np.float32 else a for n, a in file.items()}
+    np.savez(checkpoint, **arrays)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--attack", "pgd", "--detector", "logit"], "detector does not apply to pgd"),
         (["--attack", "fgsm", "--lbd", 0.1], "detection_lambda does not apply to fgsm"),
+        (["--attack", "pgd", "--check_every", 3], "--check_every is of --early_stop"),
+        (["--attack", "mim", "--early_stop", "--common_random_numbers"], "noise changes with the"),
     ],
 )
 def test_flags_of_other_attacks_are_refused(flags: list, message: str, app: App) -> None:

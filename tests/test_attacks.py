@@ -212,12 +212,11 @@ def test_masked_gradients_are_reported() -> None:
     assert figures["zero_gradients"] == 0.0
 
 
-def test_a_classifier_without_any_gradient_is_reported_not_broken() -> None:
+@pytest.mark.parametrize("attack", [FGSM(), FGSM(norm=2), PGD(nb_iter=2, rand_init=False)])
+def test_a_classifier_without_any_gradient_is_reported_not_broken(attack: Attack) -> None:
     rounded = lambda x: NET(tf.round(4.0 * x) / 4.0)  # noqa: E731
     with pytest.warns(UserWarning, match="100.0% of the images have a gradient of exactly zero"):
-        outcome = run(
-            PGD(nb_iter=2, rand_init=False), Views(rounded), Target.of(rounded, X, Y), 0.1
-        )
+        outcome = run(attack, Views(rounded), Target.of(rounded, X, Y), 0.1)
     np.testing.assert_array_equal(outcome.adversarial, X)
     CarliniWagnerL2(nb_iter=2)(rounded, X, Y, 1.0)
 

@@ -67,6 +67,21 @@ def test_thresholds_are_fitted_once_and_read_again(runs: pathlib.Path, detect: A
     assert read["settings"]["fitted"] == result["settings"]["fitted"]
 
 
+def test_other_thresholds_leave_the_result_of_the_published_ones(
+    runs: pathlib.Path, detect: App
+) -> None:
+    folder = runs / "mnist_5k" / "GBY" / "detection"
+    folder.mkdir(exist_ok=True)
+    published = folder / "fgsm_eps0.10.json"
+    published.write_text("not touched")
+    done = detect(*FIT, "--threshold", "quantile", "--false_positive_rate", 10)
+    assert done.returncode == 0, done.stderr
+    assert published.read_text() == "not touched"
+    result = json.loads((folder / "fgsm_eps0.10_quantile_fpr10.json").read_text())
+    assert result["settings"]["fitted"]["threshold"] == "quantile"
+    assert result["settings"]["fitted"]["false_positive_rate"] == pytest.approx(0.1)
+
+
 def test_a_guard_without_p_x(runs: pathlib.Path, detect: App) -> None:
     done = detect(*FIT, "--guard", "DBX")
     assert done.returncode == 0, done.stderr

@@ -20,6 +20,7 @@ from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import digest
 
 KIND = "thresholds"
+PUBLISHED = "published_fpr5"  # the `FitSettings.kind` of the paper
 ADVICE = "fit the detectors again with detect/detect.py"
 
 
@@ -46,12 +47,15 @@ class FitSettings:
     threshold: str
 
     @property
+    def kind(self) -> str:
+        """Kind of threshold and rate in percent: published_fpr5."""
+        return f"{self.threshold}_fpr{100 * self.false_positive_rate:.6g}"
+
+    @property
     def file_name(self) -> str:
         """The file's name: different settings of one run have different names."""
-        return (
-            f"thresholds_{self.threshold}_fpr{100 * self.false_positive_rate:.6g}"
-            f"_K{self.num_samples}_n{self.num_train}_seed{self.seed}.json"
-        )
+        sizes = f"K{self.num_samples}_n{self.num_train}_seed{self.seed}"
+        return f"thresholds_{self.kind}_{sizes}.json"
 
 
 def weights_digest(model: keras.Model) -> str:

@@ -3,8 +3,8 @@
 import abc
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
-from typing import ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,25 @@ from tf_deepbayes.metrics import padded
 from tf_deepbayes.validation import check_eps, check_labels, check_pixels
 
 PIXEL_MIN, PIXEL_MAX = 0.0, 1.0
+
+
+class Part(NamedTuple):
+    """What became of the images of one batch.
+
+    Attributes:
+        images: `[n, H, W, channels]`.
+        steps: how many steps each took, `[n]`; None where they all take the same number.
+    """
+
+    images: Array
+    steps: Array | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence["Part"]) -> "Part":
+        """The images of all batches."""
+        steps = [part.steps for part in parts if part.steps is not None]
+        images = np.concatenate([part.images for part in parts])
+        return cls(images, np.concatenate(steps) if len(steps) == len(parts) else None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +79,39 @@ class Attack(abc.ABC):
         self, logits_fn: LogitsFn, x: Array, labels: Array, eps: float
     ) -> Iterator[Callable[[], Array]]:
         """The attack cut into calls, each of which returns the images of one batch."""
+        for part in self.parts(logits_fn, x, labels, eps):
+            yield lambda part=part: part().images  # type: ignore[misc]
+
+    def parts(
+        self,
+        logits_fn: LogitsFn,
+        x: Array,
+        labels: Array,
+        eps: float,
+        judge: LogitsFn | None = None,
+    ) -> Iterator[Callable[[], Part]]:
+        """The attack cut into calls, each of which attacks one batch.
+
+        Args:
+            judge: the classifier to be fooled, with fresh noise at each call, where it is another
+                function than `logits_fn`.
+        """
+        judge = logits_fn if judge is None else judge
         pairs = zip(padded(x, self.batch_size), padded(labels, self.batch_size), strict=True)
         for (images, count), (label, _) in pairs:
-            yield functools.partial(self._batch, logits_fn, images, label, eps, count)
+            yield functools.partial(self._part, logits_fn, judge, images, label, eps, count)
 
-    def _batch(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float, count: int) -> Array:
-        return self.perturb(logits_fn, x, y, eps).numpy()[:count]
+    def _part(
+        self, logits_fn: LogitsFn, judge: LogitsFn, x: Tensor, y: Tensor, eps: float, count: int
+    ) -> Part:
+        images, steps = self.judged(logits_fn, judge, x, y, eps)
+        return Part(images.numpy()[:count], None if steps is None else steps.numpy()[:count])
+
+    def judged(
+        self, logits_fn: LogitsFn, judge: LogitsFn, x: Tensor, y: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor | None]:
+        """`perturb`, which may ask `judge` when to end, and the steps that each image took."""
+        return self.perturb(logits_fn, x, y, eps), None
 
     @abc.abstractmethod
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:

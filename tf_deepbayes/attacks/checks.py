@@ -26,15 +26,15 @@ def zero_gradients(
     found = []
     pairs = zip(padded(x, batch_size), padded(labels, batch_size), strict=True)
     for (images, count), (label, _) in pairs:
-        gradient = _gradient(logits_fn, loss_fn, images, label)
+        gradient = loss_gradient(logits_fn, loss_fn, images, label)
         axes = list(range(1, gradient.shape.rank))
         found.append(tf.reduce_all(gradient == 0.0, axes).numpy()[:count])
     return np.concatenate(found)
 
 
 @tf.function
-def _gradient(logits_fn, loss_fn, x, labels):  # type: ignore[no-untyped-def]
-    """Of the loss of each image; zero where the classifier is not differentiable at all."""
+def loss_gradient(logits_fn, loss_fn, x, labels):  # type: ignore[no-untyped-def]
+    """∇ₓ of each image's loss, `[B, …]`; zero where the logits do not depend on x at all."""
     with tf.GradientTape() as tape:
         tape.watch(x)
         loss = loss_fn(labels, logits_fn(x))

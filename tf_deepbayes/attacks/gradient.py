@@ -5,6 +5,9 @@ step from Python and trace every new configuration again.
 """
 
 import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -13,8 +16,10 @@ from cleverhans.tf2.utils import optimize_linear
 from tf_deepbayes.attacks import lazy, losses
 from tf_deepbayes.attacks.ball import check_norm, image_seeds, project, uniform_in_ball
 from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.early_stop import State, broken, until_broken
 from tf_deepbayes.attacks.losses import Loss
 from tf_deepbayes.axes import LogitsFn, Tensor
+from tf_deepbayes.errors import InputError
 from tf_deepbayes.validation import check_count, check_positive
 
 
@@ -34,8 +39,12 @@ class IterativeAttack(Attack):
         seed: of the random start.
         lazy_classes: evaluate classes far below the top only every so many steps, where the
             classifier can (see `lazy`); 0: all of them in every step.
+        early_stop: images that are misclassified for good (see `early_stop`) are left as they
+            are. For success rates: they are less far beyond the boundary than they could be.
+        check_every: steps between looks at who is, with `early_stop`.
     """
 
+    misleads: ClassVar[bool] = True  # all it wants is another class (targeted: that class)
     norm: float = np.inf
     loss: str = "cross_entropy"
     nb_iter: int = 40
@@ -44,6 +53,9 @@ class IterativeAttack(Attack):
     eot: int = 1
     seed: int = 0
     lazy_classes: int = 0
+    # Results of attacks without it are told by their repr, which stays what it was.
+    early_stop: bool = dataclasses.field(default=False, repr=False)
+    check_every: int = dataclasses.field(default=10, repr=False)
 
     def __post_init__(self) -> None:
         losses.get(self.loss)
@@ -52,6 +64,12 @@ class IterativeAttack(Attack):
         check_count("nb_iter", self.nb_iter)
         check_count("eot", self.eot)
         check_count("lazy_classes", self.lazy_classes, minimum=0)
+        check_count("check_every", self.check_every)
+        if self.early_stop and not self.misleads:
+            raise InputError(
+                f"early_stop does not fit {type(self).__name__}, which is after more than another "
+                "class; leave it out"
+            )
 
     def decay(self) -> float | None:
         """Decay of the momentum; None for plain gradients."""
@@ -62,17 +80,33 @@ class IterativeAttack(Attack):
         return losses.get(self.loss, self.targeted)
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        return self.climb(logits_fn, x, y, eps, self.targeted)
+        return self.judged(logits_fn, logits_fn, x, y, eps)[0]
+
+    def judged(
+        self, logits_fn: LogitsFn, judge: LogitsFn, x: Tensor, y: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor | None]:
+        """See `Attack.judged`."""
+        if not self.early_stop:
+            return self.climb(logits_fn, x, y, eps, self.targeted), None
+        every = tf.constant(self.check_every)
+        settings = self._settings(logits_fn, x, y, eps, self.targeted)
+        return _iterate_until_broken(judge, every, *settings)
 
     def climb(
         self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float, descend: bool = False
     ) -> Tensor:
         """The steps of one batch, up or down the loss against `y` (labels, or what it takes)."""
+        return _iterate(*self._settings(logits_fn, x, y, eps, descend))
+
+    def _settings(
+        self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float, descend: bool
+    ) -> tuple[Any, ...]:
+        """The arguments of `_iterate`."""
         lazy.check(logits_fn, self.lazy_classes)
         start = x
         if self.rand_init:
             start += uniform_in_ball(image_seeds(x, self.seed), x.shape[1:], eps, self.norm)
-        return _iterate(
+        return (
             logits_fn,
             self.loss_fn(),
             self.norm,
@@ -111,6 +145,9 @@ class MIM(IterativeAttack):
         return self.decay_factor
 
 
+Steps = Callable[[Tensor, Tensor, Tensor, Tensor, State], State]
+
+
 @tf.function
 def _iterate(  # type: ignore[no-untyped-def]
     logits_fn,
@@ -129,9 +166,43 @@ def _iterate(  # type: ignore[no-untyped-def]
     eot,
 ):
     """The attack on one batch; numbers are tensors, so that other numbers need no new trace."""
+    size = eps, eps_iter, decay, eot
+    steps = _steps(logits_fn, loss_fn, norm, descend, momentum, lazy_classes, *size)
+    return steps(0, nb_iter, x, y, _first(logits_fn, lazy_classes, start))[0]
+
+
+@tf.function
+def _iterate_until_broken(judge, check_every, *settings):  # type: ignore[no-untyped-def]
+    """`_iterate`, and the steps that each image took: broken ones are left as they are."""
+    *kind, x, start, y, eps, eps_iter, nb_iter, decay, eot = settings
+    logits_fn, _, _, descend, _, lazy_classes = kind
+    steps, state = _steps(*kind, eps, eps_iter, decay, eot), _first(logits_fn, lazy_classes, start)
+    is_broken = functools.partial(broken, judge, targeted=descend)
+    return until_broken(steps, is_broken, x, y, state, nb_iter, check_every)
+
+
+def _first(logits_fn: LogitsFn, lazy_classes: int, start: Tensor) -> State:
+    """What a step changes: the images, the velocity, the logits known so far (if lazy)."""
+    known = logits_fn(start) if lazy_classes else tf.zeros([start.shape[0], 0])
+    return start, tf.zeros_like(start), known
+
+
+def _steps(
+    logits_fn: LogitsFn,
+    loss_fn: Loss,
+    norm: float,
+    descend: bool,
+    momentum: bool,
+    lazy_classes: int,
+    eps: Tensor,
+    eps_iter: Tensor,
+    decay: Tensor,
+    eot: Tensor,
+) -> Steps:
+    """(first step, last step, x, y, state) → state after them, for a batch of any size."""
     evaluate = lazy.evaluator(logits_fn, lazy_classes)
 
-    def one_gradient(i: Tensor, adversarial: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    def one_gradient(i: Tensor, y: Tensor, adversarial: Tensor, known: Tensor) -> tuple:
         with tf.GradientTape() as tape:
             tape.watch(adversarial)
             logits = evaluate(adversarial, y, i, known)
@@ -139,9 +210,9 @@ def _iterate(  # type: ignore[no-untyped-def]
         gradient = tape.gradient(loss, adversarial, unconnected_gradients="zero")
         return -gradient if descend else gradient, logits if lazy_classes else known
 
-    def mean_gradient(i: Tensor, adversarial: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    def mean_gradient(i: Tensor, y: Tensor, adversarial: Tensor, known: Tensor) -> tuple:
         def add(draw: Tensor, total: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            gradient, known = one_gradient(i, adversarial, known)
+            gradient, known = one_gradient(i, y, adversarial, known)
             return draw + 1, total + gradient, known
 
         _, total, known = tf.while_loop(
@@ -152,17 +223,19 @@ def _iterate(  # type: ignore[no-untyped-def]
         )
         return total / tf.cast(eot, tf.float32), known
 
-    def step(i: Tensor, adversarial: Tensor, velocity: Tensor, known: Tensor) -> tuple:
-        gradient, known = mean_gradient(i, adversarial, known)
-        if momentum:
-            axes = list(range(1, x.shape.rank))
-            size = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
-            gradient = velocity = decay * velocity + gradient / tf.maximum(size, 1e-12)
-        moved = adversarial + optimize_linear(gradient, eps_iter, norm)
-        return i + 1, project(x, moved, eps, norm), velocity, known
+    def steps(first: Tensor, last: Tensor, x: Tensor, y: Tensor, state: State) -> State:
+        def step(i: Tensor, adversarial: Tensor, velocity: Tensor, known: Tensor) -> tuple:
+            gradient, known = mean_gradient(i, y, adversarial, known)
+            if momentum:
+                axes = list(range(1, x.shape.rank))
+                size = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
+                gradient = velocity = decay * velocity + gradient / tf.maximum(size, 1e-12)
+            moved = adversarial + optimize_linear(gradient, eps_iter, norm)
+            return i + 1, project(x, moved, eps, norm), velocity, known
 
-    known = logits_fn(start) if lazy_classes else tf.zeros([0])
-    _, adversarial, *_ = tf.while_loop(
-        lambda i, *_: i < nb_iter, step, (0, start, tf.zeros_like(x), known), parallel_iterations=1
-    )
-    return adversarial
+        _, *state = tf.while_loop(
+            lambda i, *_: i < last, step, (first, *state), parallel_iterations=1
+        )
+        return tuple(state)
+
+    return steps

@@ -56,6 +56,7 @@ class Matching(PGD):
         pool: where g is taken from.
     """
 
+    misleads: ClassVar[bool] = False  # it imitates, so that detectors are misled too
     nb_iter: int = 100
     pool: Pool | None = None
 

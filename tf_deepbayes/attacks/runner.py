@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.base import Attack, Part
 from tf_deepbayes.attacks.scoring import Target, draw_logits, score, zero_gradient_share
 from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
 from tf_deepbayes.attacks.views import Views
@@ -57,12 +57,13 @@ def run(
 
     Returns:
         Figures: those of `score`; `zero_gradients`, the share of images whose gradient of the
-        attack's loss is exactly zero; `seconds` spent on the batches of this run.
+        attack's loss is exactly zero; `mean_steps` that an image took, of an attack that stops
+        early; `seconds` spent on the batches of this run.
 
     Raises:
         AttackStoppedError: an image is not finite, or the disk is full; finished batches are kept.
     """
-    adversarial, seconds = _attack(attack, views, target, eps, store, reseed)
+    (adversarial, steps), seconds = _attack(attack, views, target, eps, store, reseed)
     reseed(SCORING)
     draws = draw_logits(target.logits_fn, adversarial, target.draws, attack.batch_size)
     if zero_gradients is None:
@@ -70,6 +71,7 @@ def run(
     figures = {
         **score(target, adversarial, draws),
         "zero_gradients": zero_gradients,
+        **({} if steps is None else {"mean_steps": float(steps.mean())}),
         "seconds": round(seconds, 1),
     }
     return Outcome(adversarial, draws, figures)
@@ -82,26 +84,27 @@ def _attack(
     eps: float,
     store: BatchStore | None,
     reseed: Reseed,
-) -> tuple[Array, float]:
+) -> tuple[Part, float]:
     """All attacked images, and the seconds spent on those not found on disk."""
     x, size, seconds = target.images, attack.batch_size, 0.0
     if eps == 0.0:
-        return x.copy(), seconds
-    calls = list(attack.batches(views.seen_by(attack), x, target.attack_labels, eps))
+        return Part(x.copy()), seconds
+    seen = views.seen_by(attack)
+    calls = list(attack.parts(seen, x, target.attack_labels, eps, target.logits_fn))
     found = []
     for index, call in progress(enumerate(calls), len(calls), type(attack).__name__):
         images = x[index * size : (index + 1) * size]
-        part = store.get(index, images) if store is not None else None
+        part = store.get_part(index, images) if store is not None else None
         if part is None:
             reseed(index)
             started = time.monotonic()
             part = call()
             seconds += time.monotonic() - started
-            _check_finite(part, index, store)
+            _check_finite(part.images, index, store)
             if store is not None:
-                store.put(index, images, part)
+                store.put(index, images, part.images, part.steps)
         found.append(part)
-    return np.concatenate(found), seconds
+    return Part.joined(found), seconds
 
 
 def _check_finite(adversarial: Array, index: int, store: BatchStore | None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_deepbayes.attacks.base import Part
 from tf_deepbayes.axes import Array
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import digest, read_arrays, read_json, write_atomically, write_json
@@ -53,15 +54,20 @@ class BatchStore:
 
     def get(self, index: int, x: Array) -> Array | None:
         """The attacked images of a batch, if it was finished on these images."""
+        part = self.get_part(index, x)
+        return None if part is None else part.images
+
+    def get_part(self, index: int, x: Array) -> Part | None:
+        """The same with the steps that each image took."""
         path = self._path(index)
         if not path.is_file():
             return None
         arrays = read_arrays(path, "delete it and resume")
-        if set(arrays) != {"adversarial", "digest"} or str(arrays["digest"]) != digest(x):
+        if not {"adversarial", "digest"} <= set(arrays) or str(arrays["digest"]) != digest(x):
             return None
-        return arrays["adversarial"]
+        return Part(arrays["adversarial"], arrays.get("steps"))
 
-    def put(self, index: int, x: Array, adversarial: Array) -> None:
+    def put(self, index: int, x: Array, adversarial: Array, steps: Array | None = None) -> None:
         """Keep a finished batch.
 
         Raises:
@@ -71,6 +77,7 @@ class BatchStore:
             if not (self.folder / SETTINGS).is_file():
                 write_json(self.folder / SETTINGS, self.settings)
             arrays: dict[str, Any] = {"adversarial": adversarial, "digest": digest(x)}
+            arrays |= {} if steps is None else {"steps": steps}
             write_atomically(self._path(index), lambda file: np.savez(file, **arrays))
         except OSError as error:
             raise AttackStoppedError(

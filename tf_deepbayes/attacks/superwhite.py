@@ -38,6 +38,7 @@ class Superwhite(PGD):
     """
 
     sees: ClassVar[str] = "log_weights"
+    misleads: ClassVar[bool] = False  # past a detector, or in every sample
     detector: Detector | None = None
     detection_lambda: float = 0.1
     snapshot: bool = False
