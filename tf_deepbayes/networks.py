@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tf_deepbayes.architecture import Architecture
 from tf_deepbayes.axes import Tensor, over_leading_axes
+from tf_deepbayes.subpixel import SubpixelTranspose
 
 KERNEL_SIZE = 5
 Seeds = Iterator[int]
@@ -103,27 +104,37 @@ def deconvolutions(
 ) -> keras.Sequential:
     """`[N, h·w·c₀]` → raw image `[N, H, W, output_channels]`: bias-free transposed convolutions."""
     small_to_large = architecture.spatial_sizes()[::-1]
-    channels = [*architecture.channels[::-1], output_channels]
+    first, *hidden = architecture.channels[::-1]
     layers: list[keras.layers.Layer] = [
-        keras.Input((small_to_large[0][0] * small_to_large[0][1] * channels[0],)),
-        keras.layers.Reshape((*small_to_large[0], channels[0])),
+        keras.Input((small_to_large[0][0] * small_to_large[0][1] * first,)),
+        keras.layers.Reshape((*small_to_large[0], first)),
     ]
-    for index, (size, units) in enumerate(zip(small_to_large[1:], channels[1:], strict=True)):
-        bound = 1.0 / (KERNEL_SIZE**2 * units)
+    for size, units in zip(small_to_large[1:-1], hidden, strict=True):
         layers.append(
             keras.layers.Conv2DTranspose(
                 units,
                 KERNEL_SIZE,
                 strides=2,
                 padding="same",
-                # An odd size (7 from 4) is the even one (8) without its last row.
+                # An odd size (7 from 4) is the even one (8) without its first row.
                 output_padding=tuple(1 - s % 2 for s in size),
                 use_bias=False,
-                activation="relu" if index < len(channels) - 2 else "linear",
-                kernel_initializer=keras.initializers.RandomUniform(-bound, bound, next(seeds)),
+                activation="relu",
+                kernel_initializer=_small_uniform(units, seeds),
             )
         )
+    initializer = _small_uniform(output_channels, seeds)
+    layers.append(
+        SubpixelTranspose(
+            output_channels, KERNEL_SIZE, small_to_large[-1], kernel_initializer=initializer
+        )
+    )
     return keras.Sequential(layers)
+
+
+def _small_uniform(units: int, seeds: Seeds) -> keras.initializers.Initializer:
+    bound = 1.0 / (KERNEL_SIZE**2 * units)
+    return keras.initializers.RandomUniform(-bound, bound, next(seeds))
 
 
 class Decoder(keras.layers.Layer):
