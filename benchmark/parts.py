@@ -1,0 +1,157 @@
+"""What the benchmark times of one model: the library's calls, and those of the reference."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from benchmark.measure import Timed
+from benchmark.reference import Reference
+from tf_deepbayes.attacks import PGD
+from tf_deepbayes.attacks.lazy import LazyLogits
+from tf_deepbayes.axes import Tensor, logits_of
+from tf_deepbayes.classifier import LatentClassifier
+from tf_deepbayes.errors import InputError
+from tf_deepbayes.inference import COARSE
+from tf_deepbayes.input_gradient import counting
+from tf_deepbayes.optimizer import EPSILON, PublishedAdam
+from tf_deepbayes.trainers import BoundTrainer
+
+# Largest difference allowed, relative to the largest value: float32 sums of 784 terms; a gradient
+# has coefficients that are exponentials of them.
+AGREEMENT = {"logits": 1e-4, "gradient": 1e-3}
+EPS = 0.1
+PGD_STEPS = 2
+LAZY = 10  # as many steps as from one look at all classes to the next
+TRAINING_BATCH = 50
+
+
+class Part(NamedTuple):
+    """Something that both do.
+
+    Attributes:
+        ours: the library's call.
+        reference: the name of the reference's call.
+        steps: how many calls of the reference do as much.
+        things: what one of them does: images, or a training step.
+    """
+
+    ours: Timed
+    reference: str
+    steps: int
+    things: int
+
+
+def parts_of(
+    model: LatentClassifier, x: Tensor, labels: Tensor, noise: Tensor
+) -> tuple[dict[str, Part], dict[str, Timed]]:
+    """What is timed of the library, and of the reference, after their numbers were compared.
+
+    Args:
+        x: images `[B, H, W, channels]` with their `labels` `[B]`.
+        noise: `[K, C, B, dim_z]`; attacks with lazy classes draw their own, as many samples.
+    """
+    ours = lambda x: model.logits(x, noise)  # noqa: E731
+    compiled = tf.function(Reference(model).logits)
+    theirs = lambda x: compiled(x, noise)  # noqa: E731
+    gradient, reference_gradient = _gradient(ours, labels), _gradient(theirs, labels)
+    _check_agreement(type(model).__name__, "logits", ours(x), theirs(x))
+    _check_agreement(type(model).__name__, "gradient", gradient(x), reference_gradient(x))
+    step, reference_step = _training_steps(model, x, labels)
+    pgd, lazy = _attacks(model, x, labels, noise)
+    parts = {
+        "logits": Part(lambda: ours(x), "logits", 1, len(x)),
+        "gradient": Part(lambda: gradient(x), "gradient", 1, len(x)),
+        "pgd": Part(pgd, "gradient", PGD_STEPS, len(x)),
+        "lazy": Part(lazy, "gradient", LAZY, len(x)),
+        "training": Part(step, "training", 1, 1),
+    }
+    references: dict[str, Timed] = {
+        "logits": lambda: theirs(x),
+        "gradient": lambda: reference_gradient(x),
+        "training": reference_step,
+    }
+    return parts, references
+
+
+def counting_shares(
+    model: LatentClassifier, x: Tensor, labels: Tensor, noise: Tensor
+) -> dict[str, float]:
+    """Shares of the terms that count for the gradient of cross-entropy, and with lazy classes."""
+    log_w = model.log_weights(x, noise)
+    with tf.GradientTape() as tape:
+        tape.watch(log_w)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits_of(log_w))
+    coefficients = tape.gradient(loss, log_w)
+    share = lambda counts: float(tf.reduce_mean(tf.cast(counts, tf.float32)))  # noqa: E731
+    return {
+        "gradient": share(counting(coefficients)),
+        "lazy": share(counting(coefficients, COARSE)),
+    }
+
+
+def _gradient(logits_fn: Callable[[Tensor], Tensor], labels: Tensor) -> Callable[[Tensor], Tensor]:
+    """x → gradient of the summed cross-entropy."""
+
+    @tf.function
+    def gradient(x: Tensor) -> Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits_fn(x))
+        return tape.gradient(loss, x)
+
+    return gradient
+
+
+def _attacks(
+    model: LatentClassifier, x: Tensor, labels: Tensor, noise: Tensor
+) -> tuple[Timed, Timed]:
+    """A few steps of PGD with every class, and as many as it takes with lazy classes."""
+    images, classes = x.numpy(), labels.numpy()
+    every_class = functools.partial(model.logits, noise=noise)
+    pgd = PGD(nb_iter=PGD_STEPS, batch_size=len(x))
+    drawn = functools.partial(model.logits, num_samples=len(noise))
+    some = functools.partial(model.some_logits, num_samples=len(noise))
+    chooser = LazyLogits(drawn, some)
+    lazy = PGD(nb_iter=LAZY, batch_size=len(x), lazy_classes=LAZY)
+    return (
+        lambda: pgd(every_class, images, classes, EPS),
+        lambda: lazy(chooser, images, classes, EPS),
+    )
+
+
+def _training_steps(model: LatentClassifier, x: Tensor, labels: Tensor) -> tuple[Timed, Timed]:
+    """One Adam step of the library and of the reference, on the same batch and noise."""
+    architecture = model.architecture
+    x = tf.repeat(x, -(-TRAINING_BATCH // len(x)), axis=0)[:TRAINING_BATCH]
+    labels = tf.repeat(labels, -(-TRAINING_BATCH // len(labels)))[:TRAINING_BATCH]
+    y = tf.one_hot(labels, architecture.num_classes)
+    noise = tf.random.stateless_normal([1, 1, TRAINING_BATCH, architecture.dim_z], [0, 2])
+    trainer = BoundTrainer(model)
+    trainer.compile(PublishedAdam(1e-6))
+    reference, optimizer = Reference(model), keras.optimizers.Adam(1e-6, epsilon=EPSILON)
+    variables = model.trainable_variables
+    trainer.optimizer.build(variables)
+    optimizer.build(variables)
+
+    @tf.function
+    def ours() -> Tensor:
+        return trainer.update(x, y, noise)[0]
+
+    @tf.function
+    def theirs() -> Tensor:
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(reference.bound(x, y, noise[:, 0]))
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    return ours, theirs
+
+
+def _check_agreement(model: str, what: str, ours: Tensor, theirs: Tensor) -> None:
+    """Refuse to time numbers that differ."""
+    gap = float(tf.reduce_max(tf.abs(ours - theirs)) / tf.reduce_max(tf.abs(theirs)))
+    if not gap < AGREEMENT[what]:
+        raise InputError(f"{model}: {what} of library and reference differ by {gap:.1e}; not timed")
