@@ -104,7 +104,7 @@ def test_early_stop_has_a_name_and_a_finished_attack_asks_the_classifier_nothing
 def spoil(checkpoint: pathlib.Path) -> None:
     """Weights whose logits are not finite."""
     with np.load(checkpoint) as file:
-        arrays = {n: a * np.nan if a.dtype == np.float32 else a for n, a in file.items()}
+        arrays = {n: np.full_like(a, 1e30) if a.dtype == np.float32 else a for n, a in file.items()}
     np.savez(checkpoint, **arrays)
 
 

@@ -80,14 +80,16 @@ class IterativeAttack(Attack):
         return losses.get(self.loss, self.targeted)
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        return self.judged(logits_fn, logits_fn, x, y, eps)[0]
+        if self.early_stop:
+            return self.judged(logits_fn, logits_fn, x, y, eps)[0]
+        return self.climb(logits_fn, x, y, eps, self.targeted)
 
     def judged(
         self, logits_fn: LogitsFn, judge: LogitsFn, x: Tensor, y: Tensor, eps: float
     ) -> tuple[Tensor, Tensor | None]:
         """See `Attack.judged`."""
         if not self.early_stop:
-            return self.climb(logits_fn, x, y, eps, self.targeted), None
+            return self.perturb(logits_fn, x, y, eps), None
         every = tf.constant(self.check_every)
         settings = self._settings(logits_fn, x, y, eps, self.targeted)
         return _iterate_until_broken(judge, every, *settings)
