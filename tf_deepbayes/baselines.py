@@ -33,13 +33,17 @@ class DropoutStack(keras.layers.Layer):
 
     def call(self, features: Tensor, seeds: Tensor | None = None) -> Tensor:
         """`[B, size]` → `[B, C]`; every image has masks of its own, none without seeds `[2]`."""
-        hidden = features
-        for layer in self.stack.dense:
-            if seeds is not None and self.rate:
-                seeds, own = tf.unstack(tf.random.experimental.stateless_split(seeds, 2))
-                hidden = tf.nn.experimental.stateless_dropout(hidden, self.rate, own)
-            hidden = layer(hidden)
-        return hidden
+        masks = [] if seeds is None else self.masks(tf.shape(features)[0], seeds)
+        return self.masked(features, masks)
+
+    def masks(self, count: int | Tensor, seeds: Tensor) -> list[Tensor]:
+        """Masks of `count` images from seeds `[2]`, `[B, inputs]` of each dense layer, or none."""
+        masks = []
+        for layer in self.stack.dense if self.rate else ():
+            seeds, own = tf.unstack(tf.random.experimental.stateless_split(seeds, 2))
+            ones = tf.ones([count, layer.kernel.shape[0]])
+            masks.append(tf.nn.experimental.stateless_dropout(ones, self.rate, own))
+        return masks
 
     def fixed_masks(self, num_samples: int, seed: int) -> list[Array]:
         """The masks of K passes for every image, `[K, inputs]` of each dense layer."""
@@ -48,7 +52,12 @@ class DropoutStack(keras.layers.Layer):
         return [((random.random(shape) < keep) / keep).astype(np.float32) for shape in shapes]
 
     def masked(self, features: Tensor, masks: Sequence[Tensor]) -> Tensor:
-        """`[B, size]` → `[B, C]` with one given mask `[inputs]` for each dense layer."""
+        """`[B, size]` → `[B, C]` with a given mask for each dense layer, or none for any.
+
+        A mask is `[inputs]`, the same for all images, or `[B, inputs]`.
+        """
+        if not masks:
+            return self.stack(features)
         hidden = features
         for layer, mask in zip(self.stack.dense, masks, strict=True):
             hidden = layer(hidden * mask)
@@ -102,6 +111,10 @@ class Baseline(keras.Model, abc.ABC):
     def one_pass(self, x: Tensor, seeds: Tensor | None = None) -> Tensor:
         """Logits `[B, C]` of one set of dropout masks, or without dropout when no seeds `[2]`."""
         return self.head(self.features(x), seeds)
+
+    def masked_pass(self, x: Tensor, masks: Sequence[Tensor]) -> Tensor:
+        """Logits `[B, C]` with given masks of the head, see `DropoutStack.masked`."""
+        return self.head.masked(self.features(x), masks)
 
     def log_weights(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from absl import app, flags
 
 from tf_deepbayes import devices
-from tf_deepbayes.errors import InputError, TrainingDivergedError
+from tf_deepbayes.errors import InputError, TrainingDivergedError, WorkerLostError
 
 
 def run(main: Callable[[Sequence[str]], None], define_flags: Callable[[], None]) -> None:
@@ -33,11 +33,18 @@ def _guarded(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) ->
     except OSError as error:
         advice = "change its owner" if isinstance(error, PermissionError) else "repair it"
         fail(f"cannot use {error.filename}: {error.strerror}; {advice} or give another")
-    except TrainingDivergedError as error:
+    except (TrainingDivergedError, WorkerLostError) as error:
         print(f"stopped: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def define_compute_flags() -> None:
+    """How, not what, is computed: results differ by rounding only."""
+    flags.DEFINE_integer("devices", None, "GPUs to use (default: all); without GPUs parts of a CPU")
+    flags.DEFINE_bool("jit_compile", False, "compile the networks with XLA")
+    flags.DEFINE_bool("mixed_precision", False, "networks in bfloat16, densities in float32")
 
 
 def fail(message: str) -> None:

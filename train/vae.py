@@ -14,6 +14,7 @@ from tf_deepbayes import cli, data, legacy, likelihoods
 from tf_deepbayes.baselines import BASELINES
 from tf_deepbayes.checkpoints import RunConfig, claim_folder
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.strategies import is_chief, training_strategy
 from tf_deepbayes.training import BOUND_SETTINGS, TrainingSettings, train
 from tf_deepbayes.victims import run_name
 
@@ -41,6 +42,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("resume", False, "continue the run in the folder")
     flags.DEFINE_integer("num_train", None, "use the first N training images only")
     flags.DEFINE_integer("dim_z", None, "size of z (published: 64; colour images 128)")
+    cli.define_compute_flags()
     names = ", ".join(likelihoods.LIKELIHOODS)
     flags.DEFINE_string("likelihood", None, f"p(x|.): {names} (published: l2)")
     for field in dataclasses.fields(TrainingSettings):
@@ -84,12 +86,17 @@ def main(arguments: Sequence[str]) -> None:
     dataset = data.load(FLAGS.data, FLAGS.data_dir)
     settings = training_settings(dataset.name)
     config = run_config(name, dataset, settings)
-    train_split, model = dataset.train.first(FLAGS.num_train), config.build()
+    train_split = dataset.train.first(FLAGS.num_train)
     default = cli.project_runs(__file__) / dataset.name / run_name(name, FLAGS.dim_z)
     folder = pathlib.Path(FLAGS.out) if FLAGS.out else default
     settings.steps_per_epoch(len(train_split))
-    claim_folder(folder, config, FLAGS.resume, CHANGEABLE)
-    train(model, train_split, dataset.test, settings, folder)
+    strategy = training_strategy(FLAGS.devices)
+    settings.check_devices(strategy.num_replicas_in_sync)
+    if is_chief(strategy):
+        claim_folder(folder, config, FLAGS.resume, CHANGEABLE)
+    with strategy.scope():
+        model = config.build()
+    train(model, train_split, dataset.test, settings, folder, jit_compile=FLAGS.jit_compile)
     print(folder)
 
 
