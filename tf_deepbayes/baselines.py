@@ -27,7 +27,7 @@ class DropoutStack(keras.layers.Layer):
     """Hidden layers with ReLU, then a linear one; dropout in front of each of them."""
 
     def __init__(self, size: int, sizes: list[int], rate: float, seeds: Seeds) -> None:
-        super().__init__(name="head")
+        super().__init__(name="head", dtype="float32")
         self.stack, self.rate = DenseStack([size], sizes, seeds), rate
         self.built = True
 
@@ -57,11 +57,11 @@ class DropoutStack(keras.layers.Layer):
         A mask is `[inputs]`, the same for all images, or `[B, inputs]`.
         """
         if not masks:
-            return self.stack(features)
+            return tf.cast(self.stack(features), tf.float32)
         hidden = features
         for layer, mask in zip(self.stack.dense, masks, strict=True):
-            hidden = layer(hidden * mask)
-        return hidden
+            hidden = layer(hidden * tf.cast(mask, hidden.dtype))
+        return tf.cast(hidden, tf.float32)  # layers may compute in bfloat16, logits do not
 
 
 class Baseline(keras.Model, abc.ABC):
@@ -85,7 +85,7 @@ class Baseline(keras.Model, abc.ABC):
 
     def __init__(self, architecture: Architecture, seed: int = 0) -> None:
         name = type(self).__name__
-        super().__init__(name=name.lower())
+        super().__init__(name=name.lower(), dtype="float32")
         if not architecture.is_image:
             raise InputError(
                 f"{name} is for images, the architecture has input shape "

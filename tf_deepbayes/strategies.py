@@ -18,6 +18,10 @@ from tf_deepbayes.errors import InputError, WorkerLostError
 from tf_deepbayes.validation import check_count
 
 TF_CONFIG = "TF_CONFIG"
+MAX_CPU_PARTS = 8  # parts of a CPU are for tests: they share its cores
+# How TensorFlow reports that the other end of a collective operation is gone.
+PEER_LOST = "Collective ops is aborted by"
+NO_PEER = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.DeadlineExceededError)
 
 
 def local_devices(count: int | None) -> list[str]:
@@ -39,6 +43,11 @@ def local_devices(count: int | None) -> list[str]:
         return [""]
     if gpus and count > len(gpus):
         raise InputError(f"asked for {count} devices, TensorFlow sees {len(gpus)} GPUs; use fewer")
+    if not gpus and count > MAX_CPU_PARTS:
+        raise InputError(
+            f"asked for {count} devices, there is no GPU and a CPU is cut into at most "
+            f"{MAX_CPU_PARTS}; use fewer"
+        )
     if not gpus:
         _cut_cpu(count)
     return [f"/{'GPU' if gpus else 'CPU'}:{index}" for index in range(count)]
@@ -52,12 +61,13 @@ def training_strategy(count: int | None = None) -> tf.distribute.Strategy:
     Raises:
         InputError: as `local_devices`, or TF_CONFIG is not understood.
     """
-    if _num_workers() > 1:
+    if (workers := _num_workers()) > 1:
         if count is not None:
             raise InputError(
                 f"{TF_CONFIG} names several machines, each of which uses all its GPUs; leave out "
                 "--devices"
             )
+        print(f"training on {workers} machines, when all of them are there", flush=True)
         return tf.distribute.MultiWorkerMirroredStrategy()
     names = local_devices(count)
     if len(names) == 1:
@@ -90,12 +100,13 @@ def workers_watched(strategy: tf.distribute.Strategy, folder: pathlib.Path) -> I
     try:
         yield
     except tf.errors.OpError as error:
-        if not spans_machines(strategy):
+        reasons = [line for line in error.message.splitlines() if PEER_LOST in line]
+        if not spans_machines(strategy) or not (reasons or isinstance(error, NO_PEER)):
             raise
-        reason = str(error.message).splitlines()[0]
         raise WorkerLostError(
-            f"another machine of the training does not answer ({reason}); the checkpoint of the "
-            f"last whole epoch is kept in {folder}. Start every machine again with --resume"
+            f"another machine of the training does not answer ({(reasons or [error])[0]}); the "
+            f"checkpoint of the last whole epoch is kept in {folder}. Start every machine again "
+            "with --resume"
         ) from None
 
 
@@ -103,8 +114,13 @@ def check_same_epoch(strategy: tf.distribute.Strategy, epoch: int, folder: pathl
     """InputError where machines found different checkpoints."""
     if not spans_machines(strategy):
         return
-    own = strategy.run(lambda: tf.constant([epoch, epoch * epoch]))
-    total, squares = strategy.reduce("SUM", own, axis=None).numpy()
+
+    @tf.function
+    def sums() -> tf.Tensor:
+        own = strategy.run(lambda: tf.constant([epoch, epoch * epoch], tf.int64))
+        return strategy.reduce("SUM", own, axis=None)
+
+    total, squares = sums().numpy()
     if squares * strategy.num_replicas_in_sync != total * total:
         raise InputError(
             f"the machines found checkpoints of different epochs, here {epoch} in {folder}; give a "

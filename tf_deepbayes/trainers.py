@@ -80,7 +80,7 @@ class Trainer(keras.Model, abc.ABC):
         loss, gradients, tracked = self._gradients(x, y, noise, share)
         self.optimizer.apply(gradients, self.classifier.trainable_variables)
         for name, values in tracked.items():
-            self.trackers[name].update_state(values)
+            self.trackers[name].update_state(tf.reshape(values, [-1]))
         return loss, gradients
 
     def results(self) -> dict[str, Tensor]:

@@ -148,7 +148,7 @@ class _Journal(keras.callbacks.Callback):
 
     def _advice(self, what: str) -> str:
         return (
-            f"{what} is not finite after {int(self.model.optimizer.iterations)} steps; the "
+            f"{what} is not finite after {int(self.model.optimizer.iterations.numpy())} steps; the "
             f"checkpoint of the last whole epoch is kept in {self.folder}. Try a smaller learning "
             "rate"
         )

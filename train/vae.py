@@ -5,6 +5,7 @@ epoch), history.csv and TensorBoard logs; --resume continues a run that was stop
 """
 
 import dataclasses
+import logging
 import pathlib
 from collections.abc import Sequence
 
@@ -19,8 +20,9 @@ from tf_deepbayes.training import BOUND_SETTINGS, TrainingSettings, train
 from tf_deepbayes.victims import run_name
 
 FLAGS = flags.FLAGS
-# Settings that a resumed run may change: they say how long and how to watch, not what is computed.
-CHANGEABLE = ("epochs", "eval_every")
+# Settings that a resumed run may change: they say how long, how to watch and how to compute, not
+# what is computed.
+CHANGEABLE = ("epochs", "eval_every", *cli.PRECISION_FLAGS)
 # Flags of the bound, which baselines do not have.
 OF_THE_BOUND = ("likelihood", "dim_z", *BOUND_SETTINGS)
 SETTINGS_HELP = {
@@ -42,7 +44,8 @@ def define_flags() -> None:
     flags.DEFINE_bool("resume", False, "continue the run in the folder")
     flags.DEFINE_integer("num_train", None, "use the first N training images only")
     flags.DEFINE_integer("dim_z", None, "size of z (published: 64; colour images 128)")
-    cli.define_compute_flags()
+    cli.define_precision_flags()
+    cli.define_devices_flag()
     names = ", ".join(likelihoods.LIKELIHOODS)
     flags.DEFINE_string("likelihood", None, f"p(x|.): {names} (published: l2)")
     for field in dataclasses.fields(TrainingSettings):
@@ -67,7 +70,8 @@ def refuse_flags_of_the_bound(model: str) -> None:
 def run_config(model: str, dataset: data.Dataset, settings: TrainingSettings) -> RunConfig:
     """The run that the flags describe."""
     sizes = {} if FLAGS.dim_z is None else {"dim_z": FLAGS.dim_z}
-    training = {**dataclasses.asdict(settings), "num_train": FLAGS.num_train}
+    training = dataclasses.asdict(settings) | {"num_train": FLAGS.num_train}
+    training |= cli.unusual_computing()
     likelihood = FLAGS.likelihood or "l2"
     if model in BASELINES:
         likelihood = None
@@ -90,6 +94,8 @@ def main(arguments: Sequence[str]) -> None:
     default = cli.project_runs(__file__) / dataset.name / run_name(name, FLAGS.dim_z)
     folder = pathlib.Path(FLAGS.out) if FLAGS.out else default
     settings.steps_per_epoch(len(train_split))
+    # How a strategy adds up gradients is told once for each of them otherwise.
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
     strategy = training_strategy(FLAGS.devices)
     settings.check_devices(strategy.num_replicas_in_sync)
     if is_chief(strategy):
