@@ -100,7 +100,8 @@ def workers_watched(strategy: tf.distribute.Strategy, folder: pathlib.Path) -> I
     try:
         yield
     except tf.errors.OpError as error:
-        reasons = [line for line in error.message.splitlines() if PEER_LOST in line]
+        lines = error.message.splitlines()
+        reasons = [line[line.index(PEER_LOST) :] for line in lines if PEER_LOST in line]
         if not spans_machines(strategy) or not (reasons or isinstance(error, NO_PEER)):
             raise
         raise WorkerLostError(
