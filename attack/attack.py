@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import tensorflow as tf
 from absl import flags
 
 from tf_deepbayes import attacks, cli, data, detection_runner, guards, results, thresholds
@@ -20,11 +21,13 @@ from tf_deepbayes.attacks.scoring import EVAL_DRAWS, Target, zero_gradient_share
 from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
 from tf_deepbayes.attacks.superwhite import GATHERS
 from tf_deepbayes.attacks.views import Views
+from tf_deepbayes.attacks.workers import Worker
 from tf_deepbayes.axes import Array
 from tf_deepbayes.classifier import MODES
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import digest
 from tf_deepbayes.indices import test_indices
+from tf_deepbayes.strategies import local_devices
 from tf_deepbayes.validation import check_count, check_eps
 from tf_deepbayes.victims import Victim
 
@@ -94,6 +97,8 @@ def define_flags() -> None:
     flags.DEFINE_bool("corners", None, "of noise: every value changes by eps")
     flags.DEFINE_integer("initial_samples", None, "of boundary: points for the first normal")
     flags.DEFINE_integer("votes", None, "of boundary: draws per decision")
+    cli.define_precision_flags()
+    cli.define_devices_flag()
     flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
     flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
 
@@ -129,8 +134,29 @@ def eps_grid(values: Sequence[str]) -> list[float]:
 def load(name: str) -> Victim:
     """A classifier as the flags name it."""
     runs = cli.project_runs(__file__, FLAGS.runs)
-    sampling = (FLAGS.num_samples, FLAGS.mode, FLAGS.seed, FLAGS.block_size)
+    sampling = (FLAGS.num_samples, FLAGS.mode, FLAGS.seed, FLAGS.block_size, FLAGS.jit_compile)
     return Victim.load(name, FLAGS.data, runs, *sampling)
+
+
+def worker_of(victim: Victim, source: Victim, device: str = "") -> Worker:
+    """What one device attacks with; a batch's noise is that of the victim and of its substitute."""
+
+    def reseed(number: int) -> None:
+        source.reseed(number)
+        victim.reseed(number)
+
+    return Worker(views_of(source), victim.logits_fn, reseed, device)
+
+
+def workers_on(names: Sequence[str]) -> list[Worker]:
+    """Copies of the victim and its substitute on each of these devices."""
+    workers = []
+    for name in names:
+        with tf.device(name):
+            victim = load(FLAGS.victim)
+            source = load(FLAGS.substitute) if FLAGS.substitute else victim
+        workers.append(worker_of(victim, source, name))
+    return workers
 
 
 def views_of(source: Victim) -> Views:
@@ -180,6 +206,7 @@ def settings_of(
         "indices": digest(indices) if FLAGS.indices else None,
         "early_stop": getattr(attack, "check_every", None) if FLAGS.early_stop else None,
         "eval_draws": FLAGS.eval_draws,
+        **cli.unusual_computing(),
     }
 
 
@@ -195,7 +222,7 @@ def save(name: str, victim: Victim, settings: dict, target: Target, found: Outco
 def attack_at(
     eps: float,
     attack: attacks.Attack,
-    views: Views,
+    workers: Sequence[Worker],
     victim: Victim,
     indices: Array,
     prepared: Callable[[], tuple[Target, float]],
@@ -216,8 +243,9 @@ def attack_at(
         return finished
     lasting = {n: value for n, value in settings.items() if n not in SCORING_ONLY}
     store = BatchStore(victim.folder / "attacks" / f"{name}.partial", lasting, FLAGS.resume)
+    first, *others = workers
     target, zero = prepared()
-    found = run(attack, views, target, eps, store, victim.reseed, zero)
+    found = run(attack, first.views, target, eps, store, first.reseed, zero, others)
     save(name, victim, settings, target, found)
     store.remove()
     return found.figures
@@ -227,10 +255,11 @@ def main(arguments: Sequence[str]) -> None:
     """Attack at each ε and print a line for it."""
     if arguments or not FLAGS.victim:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
-    grid, attack = eps_grid(FLAGS.eps), make_attack()
+    grid, attack, names = eps_grid(FLAGS.eps), make_attack(), local_devices(FLAGS.devices)
     victim = load(FLAGS.victim)
     source = load(FLAGS.substitute) if FLAGS.substitute else victim
-    views, dataset = views_of(source), victim.load_data(FLAGS.data_dir)
+    dataset = victim.load_data(FLAGS.data_dir)
+    workers = [worker_of(victim, source), *workers_on(names[1:])]
     indices = test_indices(dataset, FLAGS.indices)
     test = dataset.test.take(indices).first(FLAGS.num_images)
     indices, attack = indices[: len(test)], equip(attack, victim, dataset.train)
@@ -239,12 +268,12 @@ def main(arguments: Sequence[str]) -> None:
     def prepared() -> tuple[Target, float]:
         common = (test.pixels, test.labels, attack.targeted, attack.batch_size, FLAGS.eval_draws)
         target = Target.of(victim.logits_fn, *common, indices=indices)
-        return target, zero_gradient_share(views.logits, target, attack)
+        return target, zero_gradient_share(workers[0].views.logits, target, attack)
 
     print(f"{victim.config.model} on {victim.config.data}: {attack}, {len(test)} images")
     try:
         for eps in grid:
-            report(eps, attack_at(eps, attack, views, victim, indices, prepared))
+            report(eps, attack_at(eps, attack, workers, victim, indices, prepared))
     except AttackStoppedError as error:
         print(f"stopped: {error}", file=sys.stderr)
         sys.exit(1)

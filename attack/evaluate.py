@@ -59,6 +59,7 @@ def define_flags() -> None:
     flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
     flags.DEFINE_integer("seed", 0, "of the classifier's noise and the attacks' draws")
     flags.DEFINE_integer("lazy_classes", 0, "steps between looks at classes far from the top")
+    cli.define_precision_flags()
     flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
     flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
 
@@ -72,7 +73,7 @@ def make_plan() -> Plan:
 def load(name: str) -> Victim:
     """A classifier as the flags name it."""
     runs = cli.project_runs(__file__, FLAGS.runs)
-    sampling = (FLAGS.num_samples, FLAGS.mode, FLAGS.seed, FLAGS.block_size)
+    sampling = (FLAGS.num_samples, FLAGS.mode, FLAGS.seed, FLAGS.block_size, FLAGS.jit_compile)
     return Victim.load(name, FLAGS.data, runs, *sampling)
 
 
@@ -117,6 +118,7 @@ def settings_of(plan: Plan, victim: Victim) -> dict[str, Any]:
         **{name: FLAGS[name].value for name in names},
         "num_samples": victim.num_samples,
         "weights": weights_digest(victim.model),
+        **cli.unusual_computing(),
     }
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.process import BaseProcess
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -35,6 +36,21 @@ def run_app(
         TimeoutError: it still runs after so many seconds.
     """
     return _forked(_app, script, [str(a) for a in arguments], folder, environment or {}, timeout)
+
+
+def start_app(
+    script: str,
+    arguments: Sequence[object],
+    folder: pathlib.Path,
+    out: pathlib.Path,
+    err: pathlib.Path,
+    environment: Mapping[str, str],
+) -> BaseProcess:
+    """An app that runs in `folder` on its own, with its output in the files `out` and `err`."""
+    place = (folder, out, err, dict(environment))
+    process = _context.Process(target=_child, args=(_app, script, [*map(str, arguments)], *place))
+    process.start()
+    return process
 
 
 def flag_types(script: str) -> dict[str, str]:

@@ -27,19 +27,23 @@ class DropoutStack(keras.layers.Layer):
     """Hidden layers with ReLU, then a linear one; dropout in front of each of them."""
 
     def __init__(self, size: int, sizes: list[int], rate: float, seeds: Seeds) -> None:
-        super().__init__(name="head")
+        super().__init__(name="head", dtype="float32")
         self.stack, self.rate = DenseStack([size], sizes, seeds), rate
         self.built = True
 
     def call(self, features: Tensor, seeds: Tensor | None = None) -> Tensor:
         """`[B, size]` → `[B, C]`; every image has masks of its own, none without seeds `[2]`."""
-        hidden = features
-        for layer in self.stack.dense:
-            if seeds is not None and self.rate:
-                seeds, own = tf.unstack(tf.random.experimental.stateless_split(seeds, 2))
-                hidden = tf.nn.experimental.stateless_dropout(hidden, self.rate, own)
-            hidden = layer(hidden)
-        return hidden
+        masks = [] if seeds is None else self.masks(tf.shape(features)[0], seeds)
+        return self.masked(features, masks)
+
+    def masks(self, count: int | Tensor, seeds: Tensor) -> list[Tensor]:
+        """Masks of `count` images from seeds `[2]`, `[B, inputs]` of each dense layer, or none."""
+        masks = []
+        for layer in self.stack.dense if self.rate else ():
+            seeds, own = tf.unstack(tf.random.experimental.stateless_split(seeds, 2))
+            ones = tf.ones([count, layer.kernel.shape[0]])
+            masks.append(tf.nn.experimental.stateless_dropout(ones, self.rate, own))
+        return masks
 
     def fixed_masks(self, num_samples: int, seed: int) -> list[Array]:
         """The masks of K passes for every image, `[K, inputs]` of each dense layer."""
@@ -48,11 +52,16 @@ class DropoutStack(keras.layers.Layer):
         return [((random.random(shape) < keep) / keep).astype(np.float32) for shape in shapes]
 
     def masked(self, features: Tensor, masks: Sequence[Tensor]) -> Tensor:
-        """`[B, size]` → `[B, C]` with one given mask `[inputs]` for each dense layer."""
+        """`[B, size]` → `[B, C]` with a given mask for each dense layer, or none for any.
+
+        A mask is `[inputs]`, the same for all images, or `[B, inputs]`.
+        """
+        if not masks:
+            return tf.cast(self.stack(features), tf.float32)
         hidden = features
         for layer, mask in zip(self.stack.dense, masks, strict=True):
-            hidden = layer(hidden * mask)
-        return hidden
+            hidden = layer(hidden * tf.cast(mask, hidden.dtype))
+        return tf.cast(hidden, tf.float32)  # layers may compute in bfloat16, logits do not
 
 
 class Baseline(keras.Model, abc.ABC):
@@ -76,7 +85,7 @@ class Baseline(keras.Model, abc.ABC):
 
     def __init__(self, architecture: Architecture, seed: int = 0) -> None:
         name = type(self).__name__
-        super().__init__(name=name.lower())
+        super().__init__(name=name.lower(), dtype="float32")
         if not architecture.is_image:
             raise InputError(
                 f"{name} is for images, the architecture has input shape "
@@ -102,6 +111,10 @@ class Baseline(keras.Model, abc.ABC):
     def one_pass(self, x: Tensor, seeds: Tensor | None = None) -> Tensor:
         """Logits `[B, C]` of one set of dropout masks, or without dropout when no seeds `[2]`."""
         return self.head(self.features(x), seeds)
+
+    def masked_pass(self, x: Tensor, masks: Sequence[Tensor]) -> Tensor:
+        """Logits `[B, C]` with given masks of the head, see `DropoutStack.masked`."""
+        return self.head.masked(self.features(x), masks)
 
     def log_weights(
         self,

@@ -46,7 +46,8 @@ class LatentClassifier(keras.Model, abc.ABC):
     beta_factors: tuple[str, ...] = ()  # the log densities that the published beta scales
 
     def __init__(self, architecture: Architecture, likelihood: str = "l2", seed: int = 0) -> None:
-        super().__init__(name=type(self).__name__.lower())
+        # float32 whatever the precision of the networks: this is where densities are summed.
+        super().__init__(name=type(self).__name__.lower(), dtype="float32")
         self.architecture, self.seed = architecture, seed
         self.likelihood = likelihoods.get(likelihood)
         if self.likelihood.needs_pixels and not architecture.is_image:
@@ -93,7 +94,7 @@ class LatentClassifier(keras.Model, abc.ABC):
         """x `[B, *input_shape]` with all that depends on it alone, computed once."""
         pixels = self.likelihood.transform(x)
         lookers = [c for c in self.conditionals() if c.features is not None]
-        return Observed(pixels, {c.name: c.features(pixels) for c in lookers})
+        return Observed(pixels, {c.name: tf.cast(c.features(pixels), tf.float32) for c in lookers})
 
     def conditionals(self) -> list[keras.layers.Layer]:
         """q(z|x,y) and the learned factors."""

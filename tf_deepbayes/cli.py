@@ -4,10 +4,14 @@ import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
+import keras
 from absl import app, flags
 
 from tf_deepbayes import devices
-from tf_deepbayes.errors import InputError, TrainingDivergedError
+from tf_deepbayes.errors import InputError, TrainingDivergedError, WorkerLostError
+
+FLAGS = flags.FLAGS
+PRECISION_FLAGS = ("jit_compile", "mixed_precision")
 
 
 def run(main: Callable[[Sequence[str]], None], define_flags: Callable[[], None]) -> None:
@@ -18,7 +22,7 @@ def run(main: Callable[[Sequence[str]], None], define_flags: Callable[[], None])
 
 def _parse(argv: Sequence[str]) -> list[str]:
     try:
-        return flags.FLAGS(argv)
+        return FLAGS(argv)
     except flags.Error as error:
         fail(str(error))
     return []
@@ -26,6 +30,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 def _guarded(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None:
     devices.prepare_gpus()
+    if FLAGS.get_flag_value("mixed_precision", False):
+        keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         main(arguments)
     except InputError as error:
@@ -33,11 +39,27 @@ def _guarded(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) ->
     except OSError as error:
         advice = "change its owner" if isinstance(error, PermissionError) else "repair it"
         fail(f"cannot use {error.filename}: {error.strerror}; {advice} or give another")
-    except TrainingDivergedError as error:
+    except (TrainingDivergedError, WorkerLostError) as error:
         print(f"stopped: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def define_precision_flags() -> None:
+    """How, not what, the networks compute."""
+    flags.DEFINE_bool("jit_compile", False, "compile the networks with XLA")
+    flags.DEFINE_bool("mixed_precision", False, "networks in bfloat16, densities in float32")
+
+
+def define_devices_flag() -> None:
+    """Several devices, where an app has something to share out."""
+    flags.DEFINE_integer("devices", None, "GPUs to use (default: all); without GPUs parts of a CPU")
+
+
+def unusual_computing() -> dict[str, bool]:
+    """The precision flags that are on, for a result's settings."""
+    return {name: True for name in PRECISION_FLAGS if FLAGS[name].value}
 
 
 def fail(message: str) -> None:

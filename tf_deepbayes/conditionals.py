@@ -43,7 +43,7 @@ class Conditional(keras.layers.Layer):
     """p(a | b, …) with one network; `features` is its own network on x, if it looks at x."""
 
     def __init__(self, name: str, network: keras.layers.Layer, features: keras.Model | None):
-        super().__init__(name=name)
+        super().__init__(name=name, dtype="float32")
         self.network = network
         self.features = features
         self.built = True
@@ -51,7 +51,8 @@ class Conditional(keras.layers.Layer):
     def parameters(self, *given: Tensor | Observed) -> Tensor:
         """Raw network output `[..., size]`, leading axes broadcast; features of x come first."""
         images = [g.features[self.name] for g in given if isinstance(g, Observed)]
-        return self.network(*images, *(g for g in given if not isinstance(g, Observed)))
+        raw = self.network(*images, *(g for g in given if not isinstance(g, Observed)))
+        return tf.cast(raw, tf.float32)  # a network may compute in bfloat16, densities do not
 
 
 class GaussianConditional(Conditional):

@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class TrainingDivergedError(RuntimeError):
     """The loss or a weight is not finite."""
+
+
+class WorkerLostError(RuntimeError):
+    """Another machine of a training no longer answers."""

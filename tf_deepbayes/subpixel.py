@@ -66,7 +66,8 @@ def _in_tiles(x: Tensor, kernel: Tensor, size: tuple[int, int]) -> Tensor:
         _extent(length, taps, step) for length in size
     )
     down, across = _selection(taps, step, top), _selection(taps, step, left)
-    kernels = tf.einsum("iat,jbu,tuoc->ijcabo", down, across, kernel)
+    select = [tf.cast(selection, kernel.dtype) for selection in (down, across)]
+    kernels = tf.einsum("iat,jbu,tuoc->ijcabo", *select, kernel)
     kernels = tf.reshape(kernels, [len(down), len(across), channels, tile * tile * filters])
     padding = [[0, 0], [above, below], [before, after], [0, 0]]
     tiles = tf.nn.conv2d(x, kernels, step, padding)

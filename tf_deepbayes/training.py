@@ -9,24 +9,33 @@ import dataclasses
 import io
 import pathlib
 import time
+from collections.abc import Iterable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes import checkpoints
-from tf_deepbayes.axes import Tensor
 from tf_deepbayes.baselines import Baseline
+from tf_deepbayes.batches import Batches
 from tf_deepbayes.data import Split
 from tf_deepbayes.errors import InputError, TrainingDivergedError
 from tf_deepbayes.files import write_text
 from tf_deepbayes.metrics import accuracy, predict
 from tf_deepbayes.models import Classifier
 from tf_deepbayes.optimizer import PublishedAdam
-from tf_deepbayes.trainers import BoundTrainer, CrossEntropyTrainer, Trainer
+from tf_deepbayes.strategies import (
+    check_same_epoch,
+    is_chief,
+    strategy_of,
+    workers_watched,
+)
+from tf_deepbayes.trainers import BoundTrainer, CrossEntropyTrainer, Steps, Trainer
 from tf_deepbayes.validation import check_count
 
 VALIDATION_IMAGES = 1000
+# Few enough that an interrupt is noticed within seconds; more are not measurably faster.
+STEPS_PER_CALL = 20
 # Settings of the bound, which baselines do not have.
 BOUND_SETTINGS = ("num_samples", "beta")
 
@@ -71,6 +80,14 @@ class TrainingSettings:
             )
         return num_images // self.batch_size
 
+    def check_devices(self, count: int) -> None:
+        """InputError where a batch has fewer images than there are devices."""
+        if self.batch_size < count:
+            raise InputError(
+                f"batch size {self.batch_size} is less than the {count} devices; make it larger or "
+                "use fewer devices"
+            )
+
     @classmethod
     def for_data(cls, name: str) -> "TrainingSettings":
         """The published settings for a data set."""
@@ -82,29 +99,14 @@ class TrainingSettings:
 def batches(
     split: Split, num_classes: int, batch_size: int, seed: int, epoch: int
 ) -> tf.data.Dataset:
-    """Endless batches (pixels, label rows) from `epoch` on; each epoch in an order of its own.
+    """The batches of `train` for Keras' `fit`: endless pairs (pixels, label rows) from `epoch` on.
 
-    Label rows are one-hot, or the split's own class probabilities. The order is a function of
-    (seed, epoch); the rest of an epoch's last batch is dropped.
+    The order is a function of (seed, epoch), see `Batches`.
     """
-    images, labels = tf.constant(split.images), tf.constant(split.labels)
-    count = len(split) // batch_size * batch_size
-
-    def order(e: Tensor) -> tf.data.Dataset:
-        rows = tf.random.experimental.stateless_shuffle(
-            tf.range(len(split)), tf.stack([tf.cast(seed, tf.int64), e])
-        )
-        return tf.data.Dataset.from_tensor_slices(rows[:count]).batch(
-            batch_size, drop_remainder=True
-        )
-
-    def gather(rows: Tensor) -> tuple[Tensor, Tensor]:
-        x, y = tf.gather(images, rows), tf.gather(labels, rows)
-        pixels = x if x.dtype.is_floating else tf.cast(x, tf.float32) / 255.0
-        return pixels, y if y.dtype.is_floating else tf.one_hot(y, num_classes)
-
-    epochs = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max).flat_map(order)
-    return epochs.map(gather).prefetch(2)
+    source = Batches(split, num_classes, batch_size, seed)
+    epochs = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max)
+    steps = epochs.flat_map(lambda e: tf.data.Dataset.from_tensor_slices(source.order(e)))
+    return steps.map(source.take).prefetch(2)
 
 
 class _Journal(keras.callbacks.Callback):
@@ -116,7 +118,11 @@ class _Journal(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.validation, self.settings = folder, validation, settings
         self.rows = [row for row in read_history(folder) if int(row["epoch"]) <= epoch]
-        self.board = tf.summary.create_file_writer(str(folder / "tensorboard"))
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self.writes = is_chief(strategy_of(self.model.classifier))
+        if self.writes:
+            self.board = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.started = time.monotonic()
@@ -130,6 +136,8 @@ class _Journal(keras.callbacks.Callback):
         classifier, optimizer = self.model.classifier, self.model.optimizer
         if not all(np.isfinite(w.numpy()).all() for w in classifier.trainable_variables):
             raise TrainingDivergedError(self._advice("a weight"))
+        if not self.writes:
+            return
         values = {name: float(value) for name, value in (logs or {}).items()}
         values["seconds"] = round(time.monotonic() - self.started, 1)
         done = epoch + 1
@@ -140,8 +148,9 @@ class _Journal(keras.callbacks.Callback):
 
     def _advice(self, what: str) -> str:
         return (
-            f"{what} is not finite at step {int(self.model.optimizer.iterations)}; the checkpoint "
-            f"of the last whole epoch is kept in {self.folder}. Try a smaller learning rate"
+            f"{what} is not finite after {int(self.model.optimizer.iterations.numpy())} steps; the "
+            f"checkpoint of the last whole epoch is kept in {self.folder}. Try a smaller learning "
+            "rate"
         )
 
     def _validate(self) -> float:
@@ -177,11 +186,14 @@ def read_history(folder: pathlib.Path) -> list[dict[str, str]]:
     raise InputError(f"{path} is damaged; restore it, or delete it to go on without it")
 
 
-def trainer_of(classifier: Classifier, settings: TrainingSettings) -> Trainer:
+def trainer_of(
+    classifier: Classifier, settings: TrainingSettings, jit_compile: bool = False
+) -> Trainer:
     """The bound for deep Bayes classifiers, cross-entropy for baselines."""
     if isinstance(classifier, Baseline):
-        return CrossEntropyTrainer(classifier, settings.seed)
-    return BoundTrainer(classifier, settings.num_samples, settings.beta, settings.seed)
+        return CrossEntropyTrainer(classifier, settings.seed, jit_compile)
+    count, beta = settings.num_samples, settings.beta
+    return BoundTrainer(classifier, count, beta, settings.seed, jit_compile)
 
 
 def train(
@@ -191,30 +203,63 @@ def train(
     settings: TrainingSettings,
     folder: pathlib.Path,
     verbose: int | str = "auto",
+    jit_compile: bool = False,
 ) -> int:
     """Train, continuing from the folder's checkpoint if there is one; the epochs done before.
 
+    A classifier that was built in the scope of a strategy (`training_strategy`) is trained on its
+    devices: each computes its part of every batch, and the sum is the step of one device. On
+    several machines the first writes the folder, which all must share.
+
     Switches TensorFlow to deterministic kernels, so that a resumed run gives the same bits.
+
+    Args:
+        jit_compile: compile loss and gradients with XLA.
 
     Raises:
         TrainingDivergedError: a loss or weight is not finite; the last checkpoint stays.
-        InputError: fewer images than one batch, or a checkpoint that does not fit.
+        WorkerLostError: another machine does not answer; the last checkpoint stays.
+        InputError: fewer images than one batch, fewer images in a batch than devices, or a
+            checkpoint that does not fit.
     """
+    strategy = strategy_of(classifier)
     steps = settings.steps_per_epoch(len(train_split))
+    settings.check_devices(strategy.num_replicas_in_sync)
     tf.config.experimental.enable_op_determinism()
-    trainer = trainer_of(classifier, settings)
-    trainer.compile(PublishedAdam(settings.learning_rate), jit_compile=False)
-    trainer.optimizer.build(classifier.trainable_variables)
+    with strategy.scope():
+        trainer = trainer_of(classifier, settings, jit_compile)
+        trainer.compile(PublishedAdam(settings.learning_rate), jit_compile=False)
+        trainer.optimizer.build(classifier.trainable_variables)
     epoch = checkpoints.restore(folder, classifier, trainer.optimizer)
-    num_classes = classifier.architecture.num_classes
     shown = validation.first(min(VALIDATION_IMAGES, len(validation)))
-    trainer.fit(
-        batches(train_split, num_classes, settings.batch_size, settings.seed, epoch),
-        initial_epoch=epoch,
+    callbacks = keras.callbacks.CallbackList(
+        [_Journal(folder, shown, settings, epoch)],
+        add_progbar=verbose != 0,
+        model=trainer,
+        verbose=1 if verbose == "auto" else verbose,
         epochs=settings.epochs,
-        steps_per_epoch=steps,
-        callbacks=[_Journal(folder, shown, settings, epoch)],
-        shuffle=False,
-        verbose=verbose,
+        steps=steps,
     )
+    num_classes = classifier.architecture.num_classes
+    source = Batches(train_split, num_classes, settings.batch_size, settings.seed)
+    with workers_watched(strategy, folder):
+        check_same_epoch(strategy, epoch, folder)
+        _run_epochs(Steps(trainer, source), range(epoch, settings.epochs), callbacks)
     return epoch
+
+
+def _run_epochs(
+    steps: Steps, epochs: Iterable[int], callbacks: keras.callbacks.CallbackList
+) -> None:
+    callbacks.on_train_begin()
+    for epoch in epochs:
+        callbacks.on_epoch_begin(epoch)
+        steps.trainer.reset_metrics()
+        order, logs = steps.batches.order(tf.constant(epoch, tf.int64)), {}
+        for first in range(0, len(order), STEPS_PER_CALL):
+            rows = order[first : first + STEPS_PER_CALL]
+            steps.run(rows)
+            logs = {name: float(value) for name, value in steps.trainer.results().items()}
+            callbacks.on_train_batch_end(first + len(rows) - 1, logs)
+        callbacks.on_epoch_end(epoch, logs)
+    callbacks.on_train_end()

@@ -13,6 +13,7 @@ from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.models import Classifier
 from tf_deepbayes.validation import check_count
+from tf_deepbayes.xla import compile_terms
 
 DEFAULT_NUM_SAMPLES = 10
 
@@ -47,6 +48,7 @@ class Victim:
         mode: str = "sample",
         seed: int = 0,
         block_size: int | None = None,
+        jit_compile: bool = False,
     ) -> "Victim":
         """The classifier of a run folder, of a model's name or letter, or of a published name.
 
@@ -58,6 +60,7 @@ class Victim:
             mode: how z is sampled, see `LatentClassifier.log_weights`.
             seed: of the noise drawn.
             block_size: decodes held in memory at a time, the model's own when None.
+            jit_compile: compile it with XLA, see `xla`.
         """
         folder, published_samples = find_run(name, data_name, runs)
         wanted = published_samples if num_samples is None else num_samples
@@ -65,6 +68,8 @@ class Victim:
         model, config = checkpoints.load_model(folder)
         if block_size is not None:
             model.block_size = check_count("block_size", block_size)
+        if jit_compile:
+            compile_terms(model)
         model.generator.reset_from_seed(seed)
         logits_fn = functools.partial(model.logits, num_samples=count, mode=mode)
         return cls(folder, config, model, count, mode, seed, logits_fn)

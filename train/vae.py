@@ -5,6 +5,7 @@ epoch), history.csv and TensorBoard logs; --resume continues a run that was stop
 """
 
 import dataclasses
+import logging
 import pathlib
 from collections.abc import Sequence
 
@@ -14,12 +15,14 @@ from tf_deepbayes import cli, data, legacy, likelihoods
 from tf_deepbayes.baselines import BASELINES
 from tf_deepbayes.checkpoints import RunConfig, claim_folder
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.strategies import is_chief, training_strategy
 from tf_deepbayes.training import BOUND_SETTINGS, TrainingSettings, train
 from tf_deepbayes.victims import run_name
 
 FLAGS = flags.FLAGS
-# Settings that a resumed run may change: they say how long and how to watch, not what is computed.
-CHANGEABLE = ("epochs", "eval_every")
+# Settings that a resumed run may change: they say how long, how to watch and how to compute, not
+# what is computed.
+CHANGEABLE = ("epochs", "eval_every", *cli.PRECISION_FLAGS)
 # Flags of the bound, which baselines do not have.
 OF_THE_BOUND = ("likelihood", "dim_z", *BOUND_SETTINGS)
 SETTINGS_HELP = {
@@ -41,6 +44,8 @@ def define_flags() -> None:
     flags.DEFINE_bool("resume", False, "continue the run in the folder")
     flags.DEFINE_integer("num_train", None, "use the first N training images only")
     flags.DEFINE_integer("dim_z", None, "size of z (published: 64; colour images 128)")
+    cli.define_precision_flags()
+    cli.define_devices_flag()
     names = ", ".join(likelihoods.LIKELIHOODS)
     flags.DEFINE_string("likelihood", None, f"p(x|.): {names} (published: l2)")
     for field in dataclasses.fields(TrainingSettings):
@@ -65,7 +70,8 @@ def refuse_flags_of_the_bound(model: str) -> None:
 def run_config(model: str, dataset: data.Dataset, settings: TrainingSettings) -> RunConfig:
     """The run that the flags describe."""
     sizes = {} if FLAGS.dim_z is None else {"dim_z": FLAGS.dim_z}
-    training = {**dataclasses.asdict(settings), "num_train": FLAGS.num_train}
+    training = dataclasses.asdict(settings) | {"num_train": FLAGS.num_train}
+    training |= cli.unusual_computing()
     likelihood = FLAGS.likelihood or "l2"
     if model in BASELINES:
         likelihood = None
@@ -84,12 +90,19 @@ def main(arguments: Sequence[str]) -> None:
     dataset = data.load(FLAGS.data, FLAGS.data_dir)
     settings = training_settings(dataset.name)
     config = run_config(name, dataset, settings)
-    train_split, model = dataset.train.first(FLAGS.num_train), config.build()
+    train_split = dataset.train.first(FLAGS.num_train)
     default = cli.project_runs(__file__) / dataset.name / run_name(name, FLAGS.dim_z)
     folder = pathlib.Path(FLAGS.out) if FLAGS.out else default
     settings.steps_per_epoch(len(train_split))
-    claim_folder(folder, config, FLAGS.resume, CHANGEABLE)
-    train(model, train_split, dataset.test, settings, folder)
+    # How a strategy adds up gradients is told once for each of them otherwise.
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
+    strategy = training_strategy(FLAGS.devices)
+    settings.check_devices(strategy.num_replicas_in_sync)
+    if is_chief(strategy):
+        claim_folder(folder, config, FLAGS.resume, CHANGEABLE)
+    with strategy.scope():
+        model = config.build()
+    train(model, train_split, dataset.test, settings, folder, jit_compile=FLAGS.jit_compile)
     print(folder)
 
 

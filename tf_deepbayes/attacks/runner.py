@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from tf_deepbayes.attacks.base import Attack, Part
 from tf_deepbayes.attacks.scoring import Target, draw_logits, score, zero_gradient_share
 from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
 from tf_deepbayes.attacks.views import Views
+from tf_deepbayes.attacks.workers import Reseed, Worker, spread
 from tf_deepbayes.axes import Array
 from tf_deepbayes.progress import progress
 
-Reseed = Callable[[int], None]  # puts the classifier's noise into a state that the number gives
 SCORING = 2**31 - 1  # the number of the noise that scores, which no batch has
 
 
@@ -46,6 +46,7 @@ def run(
     store: BatchStore | None = None,
     reseed: Reseed = lambda number: None,
     zero_gradients: float | None = None,
+    others: Sequence[Worker] = (),
 ) -> Outcome:
     """Attack the target and score it on fresh noise.
 
@@ -54,16 +55,18 @@ def run(
         store: where finished batches are kept and found again.
         reseed: makes the noise of each batch the same whether the attack was interrupted or not.
         zero_gradients: the share, where it is known already.
+        others: copies of the classifier on further devices, which attack batches as well.
 
     Returns:
         Figures: those of `score`; `zero_gradients`, the share of images whose gradient of the
         attack's loss is exactly zero; `mean_steps` that an image took, of an attack that stops
-        early; `seconds` spent on the batches of this run.
+        early; `seconds` spent on the batches of this run, summed over devices.
 
     Raises:
         AttackStoppedError: an image is not finite, or the disk is full; finished batches are kept.
     """
-    (adversarial, steps), seconds = _attack(attack, views, target, eps, store, reseed)
+    workers = [Worker(views, target.logits_fn, reseed), *others]
+    (adversarial, steps), seconds = _attack(attack, workers, target, eps, store)
     reseed(SCORING)
     draws = draw_logits(target.logits_fn, adversarial, target.draws, attack.batch_size)
     if zero_gradients is None:
@@ -78,33 +81,35 @@ def run(
 
 
 def _attack(
-    attack: Attack,
-    views: Views,
-    target: Target,
-    eps: float,
-    store: BatchStore | None,
-    reseed: Reseed,
+    attack: Attack, workers: Sequence[Worker], target: Target, eps: float, store: BatchStore | None
 ) -> tuple[Part, float]:
     """All attacked images, and the seconds spent on those not found on disk."""
-    x, size, seconds = target.images, attack.batch_size, 0.0
+    x, size = target.images, attack.batch_size
     if eps == 0.0:
-        return Part(x.copy()), seconds
-    seen = views.seen_by(attack)
-    calls = list(attack.parts(seen, x, target.attack_labels, eps, target.logits_fn))
-    found = []
-    for index, call in progress(enumerate(calls), len(calls), type(attack).__name__):
+        return Part(x.copy()), 0.0
+    calls = [
+        list(attack.parts(w.views.seen_by(attack), x, target.attack_labels, eps, w.judge))
+        for w in workers
+    ]
+
+    def one(number: int, index: int) -> tuple[Part, float]:
         images = x[index * size : (index + 1) * size]
         part = store.get_part(index, images) if store is not None else None
-        if part is None:
-            reseed(index)
+        if part is not None:
+            return part, 0.0
+        with workers[number].on_device():
+            workers[number].reseed(index)
             started = time.monotonic()
-            part = call()
-            seconds += time.monotonic() - started
-            _check_finite(part.images, index, store)
-            if store is not None:
-                store.put(index, images, part.images, part.steps)
-        found.append(part)
-    return Part.joined(found), seconds
+            part = calls[number][index]()
+        seconds = time.monotonic() - started
+        _check_finite(part.images, index, store)
+        if store is not None:
+            store.put(index, images, part.images, part.steps)
+        return part, seconds
+
+    count = len(calls[0])
+    found = list(progress(spread(one, count, len(workers)), count, type(attack).__name__))
+    return Part.joined([part for part, _ in found]), sum(seconds for _, seconds in found)
 
 
 def _check_finite(adversarial: Array, index: int, store: BatchStore | None) -> None:
