@@ -79,7 +79,8 @@ def test_points_are_those_of_scipy() -> None:
 @pytest.mark.parametrize("scheme", OTHERS)
 def test_blocks_gradients_and_single_classes_see_the_same_noise(scheme: str) -> None:
     """All are those of the noise written out, for any block size."""
-    model, options = classifier("GFZ", VECTORS), {"num_samples": 5, "seed": 4, "scheme": scheme}
+    options: dict[str, Any] = {"num_samples": 5, "seed": 4, "scheme": scheme}
+    model = classifier("GFZ", VECTORS)
     noise = drawn(scheme, tf.constant([4, 1], tf.int64), 3, len(X), 4).noise(0, 5)
 
     def value_and_gradient(given: dict[str, Any]) -> tuple[Tensor, Tensor]:
@@ -172,7 +173,8 @@ def test_quasi_random_draws_narrow_the_estimate(exact: LinearGaussian) -> None:
 
 @pytest.mark.parametrize("scheme", OTHERS)
 def test_a_served_model_has_the_scheme(scheme: str) -> None:
-    model, x, options = classifier("DFX"), images(3), {"num_samples": 5, "scheme": scheme}
+    options: dict[str, Any] = {"num_samples": 5, "scheme": scheme}
+    model, x = classifier("DFX"), images(3)
     signatures = Server(model, 5, 3, scheme=scheme).signatures()
     fixed = model.fixed_log_weights(x, 5, 3, scheme)
     log_p = tf.transpose(tf.reduce_logsumexp(fixed, 0)) - np.log(5.0)
@@ -212,7 +214,7 @@ def test_what_is_measured_of_an_image() -> None:
     logits[2:, 0, 1] = 4.0  # now the top class in two of four draws: on average 3 against 2.5
     found = per_image(logits, np.full((4, 2, 3), 2.0), np.array([0, 0]))
     np.testing.assert_allclose(found["prediction_changes"], [4 / 6, 0.0])
-    np.testing.assert_allclose(found["runner_up_std"], [np.std([1, 1, 4, 4], ddof=1), 0.0])
+    np.testing.assert_allclose(found["runner_up_std"], [float(np.std([1, 1, 4, 4], ddof=1)), 0.0])
     np.testing.assert_allclose(found["difference_std"], found["runner_up_std"] / 2)
     np.testing.assert_allclose(found["accuracy"], [0.5, 1.0])
     np.testing.assert_allclose(found["effective_sample_size"], 2.0)

@@ -141,8 +141,8 @@ class Server:
         return self.model.fixed_log_weights(x, self.num_samples, self.seed, self.scheme)
 
     def _fresh_log_weights(self, x: Tensor, seed: Tensor) -> Tensor:
-        own = {"num_samples": self.num_samples, "scheme": self.scheme}
-        return self.model.log_weights(x, seed=seed, **own)
+        count, scheme = self.num_samples, self.scheme
+        return self.model.log_weights(x, num_samples=count, seed=seed, scheme=scheme)
 
     def _spec(self, dtype: tf.DType) -> tf.TensorSpec:
         return tf.TensorSpec([None, *self.architecture.input_shape], dtype, "x")
