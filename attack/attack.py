@@ -27,6 +27,7 @@ from tf_deepbayes.classifier import MODES
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import digest
 from tf_deepbayes.indices import test_indices
+from tf_deepbayes.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.strategies import local_devices
 from tf_deepbayes.validation import check_count, check_eps
 from tf_deepbayes.victims import Victim
@@ -62,6 +63,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("num_images", None, "attack the first N test images only")
     flags.DEFINE_list("indices", None, "attack the images in all of these files of extract_index")
     flags.DEFINE_integer("num_samples", None, "K (default: of the victim's name, or 10)")
+    flags.DEFINE_enum("noise", INDEPENDENT, list(SCHEMES), "how the K draws of z are made")
     flags.DEFINE_integer("attack_samples", None, "K that the attack uses (default: num_samples)")
     flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise that the result is scored on")
     flags.DEFINE_bool("common_random_numbers", False, "the same noise at every step of the attack")
@@ -134,8 +136,8 @@ def eps_grid(values: Sequence[str]) -> list[float]:
 def load(name: str) -> Victim:
     """A classifier as the flags name it."""
     runs = cli.project_runs(__file__, FLAGS.runs)
-    sampling = (FLAGS.num_samples, FLAGS.mode, FLAGS.seed, FLAGS.block_size, FLAGS.jit_compile)
-    return Victim.load(name, FLAGS.data, runs, *sampling)
+    sampling = (FLAGS.num_samples, FLAGS.mode, FLAGS.seed, FLAGS.block_size)
+    return Victim.load(name, FLAGS.data, runs, *sampling, FLAGS.jit_compile, FLAGS.noise)
 
 
 def worker_of(victim: Victim, source: Victim, device: str = "") -> Worker:
@@ -201,6 +203,7 @@ def settings_of(
         "attack": repr(attack),
         "eps": eps,
         "num_samples": victim.num_samples,
+        "noise": victim.recorded_scheme,
         **{name: FLAGS[name].value for name in names},
         "num_images": FLAGS.num_images,
         "indices": digest(indices) if FLAGS.indices else None,

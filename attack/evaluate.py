@@ -30,6 +30,7 @@ from tf_deepbayes.classifier import MODES
 from tf_deepbayes.detection import Detector
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.evaluation_table import attack_line, table
+from tf_deepbayes.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.thresholds import weights_digest
 from tf_deepbayes.validation import check_count
 from tf_deepbayes.victims import Victim
@@ -56,6 +57,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("batch_size", 50, "images at a time")
     flags.DEFINE_integer("block_size", None, "decodes held in memory at a time")
     flags.DEFINE_integer("num_samples", None, "K (default: of the victim's name, or 10)")
+    flags.DEFINE_enum("noise", INDEPENDENT, list(SCHEMES), "how the K draws of z are made")
     flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
     flags.DEFINE_integer("seed", 0, "of the classifier's noise and the attacks' draws")
     flags.DEFINE_integer("lazy_classes", 0, "steps between looks at classes far from the top")
@@ -73,8 +75,8 @@ def make_plan() -> Plan:
 def load(name: str) -> Victim:
     """A classifier as the flags name it."""
     runs = cli.project_runs(__file__, FLAGS.runs)
-    sampling = (FLAGS.num_samples, FLAGS.mode, FLAGS.seed, FLAGS.block_size, FLAGS.jit_compile)
-    return Victim.load(name, FLAGS.data, runs, *sampling)
+    sampling = (FLAGS.num_samples, FLAGS.mode, FLAGS.seed, FLAGS.block_size)
+    return Victim.load(name, FLAGS.data, runs, *sampling, FLAGS.jit_compile, FLAGS.noise)
 
 
 def sources_of(victim: Victim, substitute: Victim | None) -> dict[str, Views]:
@@ -117,6 +119,7 @@ def settings_of(plan: Plan, victim: Victim) -> dict[str, Any]:
         **dataclasses.asdict(plan),
         **{name: FLAGS[name].value for name in names},
         "num_samples": victim.num_samples,
+        "noise": victim.recorded_scheme,
         "weights": weights_digest(victim.model),
         **cli.unusual_computing(),
     }
@@ -126,7 +129,8 @@ def attack_all(
     plan: Plan, subject: Subject, partial: pathlib.Path, settings: dict
 ) -> tuple[dict[str, Any], Outcome]:
     """Run the evaluation; finished batches are kept in the folder `partial`."""
-    fixed = {name: settings[name] for name in ("num_samples", "weights", "mode", "substitute")}
+    names = ("num_samples", "noise", "weights", "mode", "substitute")
+    fixed = {name: settings[name] for name in names}
 
     def open_store(component: Component) -> BatchStore:
         own = {"attack": repr(component.attack), "eps": component.eps, "source": component.source}

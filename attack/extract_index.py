@@ -12,6 +12,7 @@ from absl import flags
 from tf_deepbayes import cli, data, metrics
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.indices import correct_indices, write_indices
+from tf_deepbayes.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.validation import check_count
 from tf_deepbayes.victims import Victim
 
@@ -23,6 +24,7 @@ def define_flags() -> None:
     flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
     flags.DEFINE_string("data", "plane_frog", "data set of the victim: " + ", ".join(data.TASKS))
     flags.DEFINE_integer("num_samples", None, "K (default: of the victim's name, or 10)")
+    flags.DEFINE_enum("noise", INDEPENDENT, list(SCHEMES), "how the K draws of z are made")
     flags.DEFINE_integer("batch_size", 100, "images at a time")
     flags.DEFINE_integer("seed", 0, "of the classifier's noise")
     flags.DEFINE_string("out", None, "file to write (default: indices.json in the run folder)")
@@ -36,7 +38,8 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
     check_count("batch_size", FLAGS.batch_size)
     runs = cli.project_runs(__file__, FLAGS.runs)
-    victim = Victim.load(FLAGS.victim, FLAGS.data, runs, FLAGS.num_samples, seed=FLAGS.seed)
+    sampling = {"seed": FLAGS.seed, "scheme": FLAGS.noise}
+    victim = Victim.load(FLAGS.victim, FLAGS.data, runs, FLAGS.num_samples, **sampling)
     test = victim.load_data(FLAGS.data_dir).test
     logits = metrics.predict(victim.logits_fn, test.pixels, FLAGS.batch_size, "test images")
     indices = correct_indices(logits, test.labels)

@@ -18,6 +18,7 @@ from tf_deepbayes.checkpoints import RunConfig, claim_folder
 from tf_deepbayes.classifier import MODES
 from tf_deepbayes.data import Dataset, Split
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.substitutes import JacobianSettings, Oracle
 from tf_deepbayes.training import BOUND_SETTINGS, VALIDATION_IMAGES, TrainingSettings
 from tf_deepbayes.validation import check_count
@@ -51,6 +52,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("augmentation_rounds", None, "jacobian: doublings of the images (6)")
     flags.DEFINE_float("lambda", None, "jacobian: size of a step, in pixels (0.1)")
     flags.DEFINE_integer("num_samples", None, "K of the victim (default: of its name, or 10)")
+    flags.DEFINE_enum("noise", INDEPENDENT, list(SCHEMES), "how the victim's K draws of z are made")
     flags.DEFINE_enum("mode", "sample", MODES, "how the victim's noise is sampled")
     flags.DEFINE_integer("seed", 0, "of the substitute and of the victim's noise")
     flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
@@ -101,7 +103,7 @@ def run_config(
     for name in BOUND_SETTINGS:
         del training[name]
     training |= {"kind": FLAGS.kind, "mode": FLAGS.mode, "num_samples": victim.num_samples}
-    training["victim"] = victim.folder.resolve().name
+    training |= {"noise": victim.recorded_scheme, "victim": victim.folder.resolve().name}
     if FLAGS.kind == "distilled":
         training["num_train"] = num_images
     else:
@@ -134,7 +136,8 @@ def main(arguments: Sequence[str]) -> None:
     check_flags()
     settings = training_settings()
     runs = cli.project_runs(__file__, FLAGS.runs)
-    victim = Victim.load(FLAGS.victim, FLAGS.data, runs, FLAGS.num_samples, FLAGS.mode, FLAGS.seed)
+    sampling = {"mode": FLAGS.mode, "seed": FLAGS.seed, "scheme": FLAGS.noise}
+    victim = Victim.load(FLAGS.victim, FLAGS.data, runs, FLAGS.num_samples, **sampling)
     dataset = victim.load_data(FLAGS.data_dir)
     images, test = choose_images(dataset)
     settings.steps_per_epoch(len(images))

@@ -20,6 +20,7 @@ from tf_deepbayes.detection_runner import Scored
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.indices import test_indices
 from tf_deepbayes.legacy import saved_attack_name
+from tf_deepbayes.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.roc_figure import write_roc_figure
 from tf_deepbayes.thresholds import FitSettings
 from tf_deepbayes.validation import check_count
@@ -46,6 +47,7 @@ def define_flags() -> None:
     flags.DEFINE_string("thresholds", None, "file of fitted detectors to use instead of fitting")
     flags.DEFINE_integer("num_clean", 1000, "clean test images for the false-positive rate")
     flags.DEFINE_integer("num_samples", None, "K (default: of the guard's name, or 10)")
+    flags.DEFINE_enum("noise", INDEPENDENT, list(SCHEMES), "how the guard's K draws of z are made")
     flags.DEFINE_integer("batch_size", 100, "images at a time")
     flags.DEFINE_integer("seed", 0, "of the classifier's noise")
     flags.DEFINE_bool("plot", False, "draw the ROC curves as PNG beside the result")
@@ -72,7 +74,8 @@ def check_flags(arguments: Sequence[str]) -> None:
 def load(name: str) -> Victim:
     """A classifier as the flags name it."""
     runs = cli.project_runs(__file__, FLAGS.runs)
-    return Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, seed=FLAGS.seed)
+    sampling = {"seed": FLAGS.seed, "scheme": FLAGS.noise}
+    return Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, **sampling)
 
 
 def attack_name() -> str:
@@ -160,6 +163,7 @@ def write(
         "guard": guard.config.model,
         "num_clean": FLAGS.num_clean,
         "num_samples": guard.num_samples,
+        "noise": guard.recorded_scheme,
         "seed": FLAGS.seed,
         "false_positive_rate": fitted.false_positive_rate,
         "num_train": fitted.num_train,

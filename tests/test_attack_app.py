@@ -49,13 +49,14 @@ def test_matching_and_the_label_alone(runs: pathlib.Path, app: App) -> None:
     done = app("attack/attack.py", *common(runs, "matching", 3), "--pool_size", 200, "--nb_iter", 2)
     assert done.returncode == 0, done.stderr
     flags = ["--label_only", "--attack_samples", 5, "--name", "label", "--nb_iter", 2]
-    flags += ["--lazy_classes", 2, "--block_size", 20]
+    flags += ["--lazy_classes", 2, "--block_size", 20, "--noise", "antithetic"]
     done = app("attack/attack.py", *common(runs, "pgd", 3), *flags)
     assert done.returncode == 0, done.stderr
     settings = json.loads(
         (runs / "mnist_5k" / "GBZ" / "attacks" / "label_eps0.10.json").read_text()
     )["settings"]
     assert settings["label_only"] is True and settings["attack_samples"] == 5
+    assert settings["noise"] == "antithetic"
 
 
 def test_a_killed_attack_goes_on_to_the_same_images(runs: pathlib.Path, app: App) -> None:

@@ -194,6 +194,11 @@ def test_what_does_not_apply_is_refused() -> None:
         model.logits(x, num_samples=0)
     with pytest.raises(ValueError, match="pixels must lie in"):
         model.logits(255 * x)
+    for logits_fn in (model.log_weights, model.fixed_log_weights):
+        with pytest.raises(ValueError, match="noise shared is for draws of z, and BNN draws drop"):
+            logits_fn(x, num_samples=2, scheme="shared")
+    cnn = CNN(IMAGES)  # draws nothing, so that every scheme and K is the same
+    np.testing.assert_array_equal(cnn.logits(x, scheme="shared"), cnn.logits(x))
 
 
 def test_the_app_trains_a_baseline_and_refuses_flags_of_the_bound(

@@ -62,6 +62,9 @@ def test_thresholds_are_fitted_once_and_read_again(runs: pathlib.Path, detect: A
     done = detect(*again)
     assert done.returncode == 0, done.stderr
     assert "fitting" not in done.stdout and (folder / FITTED).read_bytes() == before
+    other = detect(*again, "--noise", "shared")
+    assert other.returncode == 2 and len(other.stderr.splitlines()) == 1
+    assert "fitted with noise independent and the guard has shared" in other.stderr
     read = json.loads((folder / "fgsm_eps0.10.json").read_text())
     assert read["figures"] == [result["figures"][3], result["figures"][0]]
     assert read["settings"]["fitted"] == result["settings"]["fitted"]

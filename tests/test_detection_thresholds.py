@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.test_detection import DETECTORS, some_logits
-from tf_deepbayes import guards, thresholds
+from tf_deepbayes import files, guards, thresholds
 from tf_deepbayes.architecture import Architecture
 from tf_deepbayes.checkpoints import RunConfig
 from tf_deepbayes.detection import (
@@ -133,12 +133,22 @@ def test_detectors_come_back_from_their_file_to_the_bit(kind: str, tmp_path: pat
     assert thresholds.read_settings(path, "mnist_5k", weights="abc", num_samples=10) == SETTINGS
 
 
+def test_a_file_that_names_no_noise_is_of_the_published(tmp_path: pathlib.Path) -> None:
+    """Such were written before there was another."""
+    content = content_of(tmp_path)
+    del content["settings"]["noise"]
+    files.write_json(tmp_path / "old.json", content)
+    found = thresholds.read_settings(tmp_path / "old.json", "mnist_5k", noise="independent")
+    assert found == SETTINGS
+
+
 @pytest.mark.parametrize(
     ("expected", "message"),
     [
         ({"data": "mnist"}, "with data mnist_5k and the guard has mnist"),
         ({"weights": "abd"}, "with weights abc and the guard has abd"),
         ({"num_samples": 2}, "with num_samples 10 and the guard has 2"),
+        ({"noise": "qmc"}, "with noise independent and the guard has qmc"),
     ],
 )
 def test_a_file_fitted_on_another_guard_is_refused(
@@ -154,6 +164,7 @@ def test_settings_that_differ_have_files_of_their_own() -> None:
     changes: list[dict[str, Any]] = [
         {},
         {"num_samples": 20},
+        {"noise": "shared"},
         {"seed": 1},
         {"num_train": 50},
         {"false_positive_rate": 0.005},

@@ -54,7 +54,7 @@ def test_block_size_is_of_deep_bayes_models(runs: pathlib.Path, tmp_path: pathli
 def test_the_app_and_saved_model_cli(
     runs: pathlib.Path, fresh_app: App, tmp_path: pathlib.Path
 ) -> None:
-    out, flags = tmp_path / "served", ["--num_samples", K, "--seed", SEED]
+    out, flags = tmp_path / "served", ["--num_samples", K, "--seed", SEED, "--noise", "qmc"]
     done = fresh_app("train/export.py", runs / "DBX", "--out", out, *flags)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(out) and not done.stderr
@@ -64,8 +64,9 @@ def test_the_app_and_saved_model_cli(
     where = ["--dir", str(out), "--tag_set", "serve", "--signature_def", "logits"]
     command = [*cli, "run", *where, "--inputs", "x=x.npy", "--outdir", "."]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    expected = logits_of(build("DBX").fixed_log_weights(X, K, SEED))
+    expected = logits_of(build("DBX").fixed_log_weights(X, K, SEED, "qmc"))
     close(np.load(tmp_path / "logits.npy"), expected)
+    assert json.loads((out / METADATA).read_text())["noise"] == "qmc"
 
     before = (out / METADATA).read_bytes()
     wrong = ["--overwrite", *flags, "--thresholds", runs / "MLP" / "thresholds.json"]

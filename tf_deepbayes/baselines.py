@@ -17,7 +17,7 @@ from tf_deepbayes.axes import Array, ArrayLike, Tensor, logits_of
 from tf_deepbayes.conditionals import seeds_from
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.networks import DenseStack, Seeds, convolutions
-from tf_deepbayes.noise import next_seeds
+from tf_deepbayes.noise import INDEPENDENT, next_seeds
 from tf_deepbayes.validation import check_count, check_inputs
 
 MODES = ("sample", "mean")
@@ -123,6 +123,7 @@ class Baseline(keras.Model, abc.ABC):
         num_samples: int = 10,
         mode: str = "sample",
         seed: int | None = None,
+        scheme: str = INDEPENDENT,
     ) -> Tensor:
         """The logits of each of K passes (the "snapshot" logits).
 
@@ -131,6 +132,7 @@ class Baseline(keras.Model, abc.ABC):
             num_samples: K; without dropout all passes are equal and one is made.
             mode: "sample" with masks drawn for every pass and image; "mean" no dropout, K = 1.
             seed: makes the masks a function of the seed; otherwise each call draws anew.
+            scheme: only the published one with dropout; without, there is nothing to draw.
 
         Returns:
             `[K, C, B]`; with masks they are normalised, log p(y_c|x, masks_k), so that `logits` is
@@ -138,6 +140,7 @@ class Baseline(keras.Model, abc.ABC):
         """
         x = check_inputs(x, self.architecture.input_shape)
         check_count("num_samples", num_samples)
+        self._check_scheme(scheme)
         if mode not in MODES:
             raise InputError(
                 f"mode of a {type(self).__name__} must be one of {', '.join(MODES)}, got {mode!r}"
@@ -146,8 +149,11 @@ class Baseline(keras.Model, abc.ABC):
             return tf.transpose(self._mean(x))[None]
         return self._samples(x, self._seeds(seed), tf.constant(num_samples))
 
-    def fixed_log_weights(self, x: ArrayLike, num_samples: int = 10, seed: int = 0) -> Tensor:
+    def fixed_log_weights(
+        self, x: ArrayLike, num_samples: int = 10, seed: int = 0, scheme: str = INDEPENDENT
+    ) -> Tensor:
         """`log_weights` with the same masks for every image and call: K fixed networks."""
+        self._check_scheme(scheme)
         if not self.dropout_rate:
             return self.log_weights(x)
         features = self.features(check_inputs(x, self.architecture.input_shape))
@@ -179,6 +185,13 @@ class Baseline(keras.Model, abc.ABC):
         return tf.map_fn(
             one, tf.range(num_samples), fn_output_signature=spec, parallel_iterations=1
         )
+
+    def _check_scheme(self, scheme: str) -> None:
+        if self.dropout_rate and scheme != INDEPENDENT:
+            raise InputError(
+                f"noise {scheme} is for draws of z, and {type(self).__name__} draws dropout masks; "
+                "leave it out"
+            )
 
     def _seeds(self, seed: int | None) -> Tensor:
         return next_seeds(self.generator, seed, self.seed)

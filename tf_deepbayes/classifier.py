@@ -25,7 +25,7 @@ from tf_deepbayes.axes import (
 from tf_deepbayes.conditionals import Conditionals, Observed, diagonal_normal
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.inference import InferenceGraphs
-from tf_deepbayes.noise import fixed_noise, next_seeds
+from tf_deepbayes.noise import INDEPENDENT, check_scheme, fixed_noise, next_seeds
 from tf_deepbayes.validation import check_count, check_inputs, check_labels, check_noise
 
 # Terms per block. A decode holds 62 kB of activations at MNIST sizes; 1000 of them at a time are 3%
@@ -62,8 +62,7 @@ class LatentClassifier(keras.Model, abc.ABC):
         self.block_size = BLOCK_SIZE_DECODER if self.has_p_x else BLOCK_SIZE_DENSE
         self.generator = tf.random.Generator.from_seed(seed)
         self.built = True
-        # One set of graphs for all factors together, one for each factor asked for alone.
-        self._graphs = functools.cache(functools.partial(InferenceGraphs, self))
+        self._cached_graphs = functools.cache(functools.partial(InferenceGraphs, self))
 
     @abc.abstractmethod
     def build_factors(self, make: Conditionals) -> None:
@@ -110,6 +109,7 @@ class LatentClassifier(keras.Model, abc.ABC):
         seed: int | None = None,
         beta: float = 1.0,
         factor: str | None = None,
+        scheme: str = INDEPENDENT,
     ) -> Tensor:
         """log p(x, z_k^c, y_c) − log q(z_k^c | x, y_c), the published "snapshot" logits.
 
@@ -126,6 +126,7 @@ class LatentClassifier(keras.Model, abc.ABC):
             beta: the published beta; 1 is Bayes' rule.
             factor: this factor's log density alone, such as "p(y|z)", at the same samples
                 (attacked by Tramèr et al. 2020).
+            scheme: how drawn noise is made, one of `noise.SCHEMES`.
 
         Returns:
             `[K, C, B]`, nats, with the normalising constants of the likelihood
@@ -135,23 +136,26 @@ class LatentClassifier(keras.Model, abc.ABC):
         block, beta = tf.constant(self.block_size), tf.constant(beta, tf.float32)
         if mode not in MODES:
             raise InputError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-        dim_z, graphs = self.architecture.dim_z, self._graphs(factor)
+        dim_z, graphs = self.architecture.dim_z, self._graphs(factor, scheme)
         if noise is not None:
             noise = check_noise(noise, self.architecture.num_classes, x.shape[0], dim_z)
             return graphs.from_noise(x, noise, block, beta)
-        check_count("num_samples", num_samples)
+        check_scheme(scheme, check_count("num_samples", num_samples), mode)
         if mode == "mean":
             return graphs.from_noise(x, tf.zeros([1, 1, 1, dim_z]), block, beta)
         if mode == "fixed":
-            return graphs.from_noise(x, fixed_noise(num_samples, dim_z), block, beta)
+            fixed = fixed_noise(num_samples, dim_z, scheme=scheme)
+            return graphs.from_noise(x, fixed, block, beta)
         if mode == "zero":
             return graphs.at(x, tf.zeros([1, 1, 1, dim_z]), block, beta)
         seeds = self._seeds(seed)
         return graphs.from_seed(x, seeds, tf.constant(num_samples), block, beta)
 
-    def fixed_log_weights(self, x: ArrayLike, num_samples: int = 10, seed: int = 0) -> Tensor:
+    def fixed_log_weights(
+        self, x: ArrayLike, num_samples: int = 10, seed: int = 0, scheme: str = INDEPENDENT
+    ) -> Tensor:
         """`log_weights` with the K draws of `fixed_noise` of the seed: mode "fixed" has seed 0."""
-        return self.log_weights(x, fixed_noise(num_samples, self.architecture.dim_z, seed))
+        return self.log_weights(x, fixed_noise(num_samples, self.architecture.dim_z, seed, scheme))
 
     def logits(
         self, x: ArrayLike, noise: ArrayLike | None = None, num_samples: int = 10, **options: Any
@@ -176,13 +180,15 @@ class LatentClassifier(keras.Model, abc.ABC):
         *,
         seed: int | None = None,
         factor: str | None = None,
+        scheme: str = INDEPENDENT,
     ) -> Tensor:
         """`logits` of the wanted classes only `[B, C]` bool; the others are −1e30.
 
         For attacks: the gradient leaves out terms below a thousandth of the largest.
         """
         x, seeds = check_inputs(x, self.architecture.input_shape), self._seeds(seed)
-        graph, beta = self._graphs(factor).some_from_seed, tf.constant(1.0)
+        check_scheme(scheme, num_samples)
+        graph, beta = self._graphs(factor, scheme).some_from_seed, tf.constant(1.0)
         sizes = tf.constant(num_samples), tf.constant(self.block_size)
         pairs = tf.transpose(tf.cast(wanted, tf.float32)) > 0.0  # no kernel transposes bools
         log_w = graph(x, seeds, *sizes, beta, pairs)
@@ -269,6 +275,10 @@ class LatentClassifier(keras.Model, abc.ABC):
         """The factor p(y|·); None in the models that start from p(y)."""
         names = {"p_y_z": "p(y|z)", "p_y_zx": "p(y|z,x)"}
         return next((factor for name, factor in names.items() if hasattr(self, name)), None)
+
+    def _graphs(self, factor: str | None, scheme: str = INDEPENDENT) -> InferenceGraphs:
+        """One set for all factors together, one for each factor asked for alone."""
+        return self._cached_graphs(factor, scheme)
 
     def _seeds(self, seed: int | None) -> Tensor:
         return next_seeds(self.generator, seed, self.seed)

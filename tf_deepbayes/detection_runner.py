@@ -44,6 +44,7 @@ def fit(
         num_train=len(train),
         false_positive_rate=false_positive_rate,
         threshold=threshold,
+        noise=guard.scheme,
     )
     logits = metrics.predict(guard.logits_fn, train.pixels, batch_size, "training images")
     detectors = guards.fit_all(logits, train.labels, has_p_x(guard), false_positive_rate, threshold)
@@ -51,11 +52,12 @@ def fit(
 
 
 def read(guard: Victim, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettings]:
-    """The detectors of a file; InputError unless it was fitted on this guard, data set and K."""
+    """The detectors of a file; InputError unless fitted on this guard, data set, K and noise."""
     settings = thresholds.read_settings(
         path,
         guard.config.data,
         num_samples=guard.num_samples,
+        noise=guard.scheme,
         weights=thresholds.weights_digest(guard.model),
     )
     return thresholds.read_detectors(path), settings

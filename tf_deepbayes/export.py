@@ -73,7 +73,7 @@ def export(
     if block_size is not None:
         _set_block_size(victim, block_size)
     detectors, settings = detection_runner.read(victim, fitted) if fitted else ({}, None)
-    server = Server(victim.model, victim.num_samples, victim.seed, detectors)
+    server = Server(victim.model, victim.num_samples, victim.seed, detectors, victim.scheme)
     signatures = server.signatures()
     metadata = _metadata(server, victim, signatures, settings)
 
@@ -118,6 +118,7 @@ def _metadata(
         "weights": thresholds.weights_digest(model),
         "num_samples": server.num_samples if server.is_random else None,
         "seed": server.seed if server.is_random else None,
+        "noise": victim.recorded_scheme,
         **of_latent,
         "conventions": CONVENTIONS,
         "signatures": {name: _describe(signature) for name, signature in signatures.items()},

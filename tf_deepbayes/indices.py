@@ -24,7 +24,12 @@ def correct_indices(logits: Array, labels: Array) -> Array:
 
 def write_indices(path: pathlib.Path, victim: Victim, indices: Array, num_images: int) -> None:
     """Write the numbers of the test images that a victim gets right, of so many, as JSON."""
-    settings = {"num_samples": victim.num_samples, "mode": victim.mode, "seed": victim.seed}
+    settings = {
+        "num_samples": victim.num_samples,
+        "noise": victim.recorded_scheme,
+        "mode": victim.mode,
+        "seed": victim.seed,
+    }
     figures = {"num_images": num_images, "indices": indices.tolist()}
     results.write_result(path, KIND, victim.config, settings, figures)
 

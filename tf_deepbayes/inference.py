@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_deepbayes.axes import Draw, Tensor, Terms, map_blocks
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.input_gradient import input_gradient
+from tf_deepbayes.noise import INDEPENDENT, drawn
 from tf_deepbayes.terms import Leaves, SingleTerms, Weigh
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ COARSE = 1e-3
 class InferenceGraphs:
     """The log weights of one classifier, or one factor of them, traced once for all sizes.
 
+    Seeds become noise by one of `noise.SCHEMES`.
+
     What depends on x alone, and q(z|x,y) of every class, is computed once per image; the samples
     follow in blocks of at most about `block` (sample, class, image) terms, so the memory of a
     forward pass does not grow with K.
@@ -39,8 +42,11 @@ class InferenceGraphs:
         bound_weights: (x, one-hot y, noise `[K, 1, B, dim_z]`, beta) → `[K, B]`.
     """
 
-    def __init__(self, model: LatentClassifier, factor: str | None = None) -> None:
-        self.model, self.architecture, self.factor = model, model.architecture, factor
+    def __init__(
+        self, model: LatentClassifier, factor: str | None = None, scheme: str = INDEPENDENT
+    ) -> None:
+        self.model, self.architecture = model, model.architecture
+        self.factor, self.scheme = factor, scheme
         x = tf.TensorSpec([None, *self.architecture.input_shape], tf.float32)
         noise = tf.TensorSpec([None, None, None, self.architecture.dim_z], tf.float32)
         y = tf.TensorSpec([None, self.architecture.num_classes], tf.float32)
@@ -99,16 +105,8 @@ class InferenceGraphs:
 
     def _seeded(self, seeds: Tensor, x: Tensor) -> Draw:
         """Noise of sample k depends on the seeds and k alone: the same for every block size."""
-        shape = [self.architecture.num_classes, tf.shape(x)[0], self.architecture.dim_z]
-
-        def sample(k: Tensor) -> Tensor:
-            own = tf.random.experimental.stateless_fold_in(seeds, k)
-            return tf.random.stateless_normal(shape, own)
-
-        spec = tf.TensorSpec([shape[0], x.shape[0], shape[2]])
-        return Draw(
-            lambda first, last: tf.map_fn(sample, tf.range(first, last), fn_output_signature=spec)
-        )
+        num_classes, dim_z = self.architecture.num_classes, self.architecture.dim_z
+        return drawn(self.scheme, seeds, num_classes, tf.shape(x)[0], dim_z)
 
     def _log_weights(
         self, x: Tensor, draw: Draw, num_samples: Tensor, block: Tensor, beta: Tensor

@@ -53,7 +53,8 @@ def _logits(server: Server, x: Tensor) -> Tensor:
     if not isinstance(model, LatentClassifier):
         return logits_of(model.fixed_log_weights(x))
     leaves = Leaves.of(model, x)
-    noise = fixed_noise(server.num_samples, model.architecture.dim_z, server.seed)
+    dim_z = model.architecture.dim_z
+    noise = fixed_noise(server.num_samples, dim_z, server.seed, server.scheme)
     y = tf.eye(model.architecture.num_classes)[:, None, :]
     z = leaves.loc + leaves.scale * noise
     return logits_of(model.weigh(model.terms(leaves.observed, y, leaves.loc, leaves.scale, z)))

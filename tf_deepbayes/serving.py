@@ -20,6 +20,7 @@ from tf_deepbayes.detection import Detector
 from tf_deepbayes.detection_graph import detect
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.models import Classifier
+from tf_deepbayes.noise import INDEPENDENT
 from tf_deepbayes.validation import check_count
 
 Outputs: TypeAlias = dict[str, Tensor]
@@ -36,6 +37,7 @@ class Server:
         num_samples: K.
         seed: of the noise that is part of the model, see `fixed_log_weights`.
         detectors: fitted detectors by name.
+        scheme: how the K draws are made, one of `noise.SCHEMES`.
     """
 
     def __init__(
@@ -44,13 +46,14 @@ class Server:
         num_samples: int = 10,
         seed: int = 0,
         detectors: Mapping[str, Detector] | None = None,
+        scheme: str = INDEPENDENT,
     ) -> None:
         self.model, self.architecture = model, model.architecture
         self.num_samples = check_count("num_samples", num_samples)
         self.seed = check_count("seed", seed, 0)
         if self.seed > MAX_SEED:
             raise InputError(f"seed must be at most {MAX_SEED}, got {seed}")
-        self.detectors = dict(detectors or {})
+        self.detectors, self.scheme = dict(detectors or {}), scheme
         self.is_random = isinstance(model, LatentClassifier) or model.dropout_rate > 0
         self.makes_images = isinstance(model, LatentClassifier) and model.has_p_x
         x, seed_spec = self._spec(tf.float32), tf.TensorSpec([], tf.int64, "seed")
@@ -135,10 +138,11 @@ class Server:
         return _compiled(signature, self._spec(dtype), tf.TensorSpec([], tf.int64, "seed"))
 
     def _fixed_log_weights(self, x: Tensor) -> Tensor:
-        return self.model.fixed_log_weights(x, self.num_samples, self.seed)
+        return self.model.fixed_log_weights(x, self.num_samples, self.seed, self.scheme)
 
     def _fresh_log_weights(self, x: Tensor, seed: Tensor) -> Tensor:
-        return self.model.log_weights(x, num_samples=self.num_samples, seed=seed)
+        count, scheme = self.num_samples, self.scheme
+        return self.model.log_weights(x, num_samples=count, seed=seed, scheme=scheme)
 
     def _spec(self, dtype: tf.DType) -> tf.TensorSpec:
         return tf.TensorSpec([None, *self.architecture.input_shape], dtype, "x")

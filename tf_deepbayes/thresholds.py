@@ -18,6 +18,7 @@ from tf_deepbayes.checkpoints import RunConfig
 from tf_deepbayes.detection import NOT_FITTED, Detector, check_rate
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import digest
+from tf_deepbayes.noise import INDEPENDENT
 
 KIND = "thresholds"
 PUBLISHED = "published_fpr5"  # the `FitSettings.kind` of the paper
@@ -36,6 +37,7 @@ class FitSettings:
         num_train: number of training images.
         false_positive_rate: the rate asked for, in (0, 1).
         threshold: the kind of threshold.
+        noise: how the K draws were made, one of `noise.SCHEMES`.
     """
 
     run: str
@@ -45,6 +47,7 @@ class FitSettings:
     num_train: int
     false_positive_rate: float
     threshold: str
+    noise: str = INDEPENDENT
 
     @property
     def kind(self) -> str:
@@ -54,7 +57,8 @@ class FitSettings:
     @property
     def file_name(self) -> str:
         """The file's name: different settings of one run have different names."""
-        sizes = f"K{self.num_samples}_n{self.num_train}_seed{self.seed}"
+        scheme = "" if self.noise == INDEPENDENT else f"_{self.noise}"
+        sizes = f"K{self.num_samples}{scheme}_n{self.num_train}_seed{self.seed}"
         return f"thresholds_{self.kind}_{sizes}.json"
 
 

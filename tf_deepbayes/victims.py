@@ -28,6 +28,7 @@ class Victim:
         mode: how z is sampled.
         seed: of the noise.
         logits_fn: `[B, …]` → `[B, C]` with fresh noise at each call; one function, one trace.
+        scheme: how the K draws are made, one of `noise.SCHEMES`.
     """
 
     folder: pathlib.Path
@@ -37,6 +38,7 @@ class Victim:
     mode: str
     seed: int
     logits_fn: LogitsFn
+    scheme: str = noise.INDEPENDENT
 
     @classmethod
     def load(
@@ -49,6 +51,7 @@ class Victim:
         seed: int = 0,
         block_size: int | None = None,
         jit_compile: bool = False,
+        scheme: str = noise.INDEPENDENT,
     ) -> "Victim":
         """The classifier of a run folder, of a model's name or letter, or of a published name.
 
@@ -61,6 +64,7 @@ class Victim:
             seed: of the noise drawn.
             block_size: decodes held in memory at a time, the model's own when None.
             jit_compile: compile it with XLA, see `xla`.
+            scheme: how the K draws are made, one of `noise.SCHEMES`.
         """
         folder, published_samples = find_run(name, data_name, runs)
         wanted = published_samples if num_samples is None else num_samples
@@ -71,8 +75,13 @@ class Victim:
         if jit_compile:
             compile_terms(model)
         model.generator.reset_from_seed(seed)
-        logits_fn = functools.partial(model.logits, num_samples=count, mode=mode)
-        return cls(folder, config, model, count, mode, seed, logits_fn)
+        logits_fn = functools.partial(model.logits, num_samples=count, mode=mode, scheme=scheme)
+        return cls(folder, config, model, count, mode, seed, logits_fn, scheme)
+
+    @property
+    def recorded_scheme(self) -> str | None:
+        """The scheme as results hold it: None, which older results say too, for the published."""
+        return None if self.scheme == noise.INDEPENDENT else self.scheme
 
     def views(
         self,
@@ -90,7 +99,7 @@ class Victim:
         count = self.num_samples
         if num_samples is not None:
             count = check_count("attack_samples", num_samples)
-        options: dict[str, Any] = {"num_samples": count}
+        options: dict[str, Any] = {"num_samples": count, "scheme": self.scheme}
         if common_random_numbers:
             options["seed"] = self.seed
         if factor is not None:

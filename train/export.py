@@ -14,6 +14,7 @@ from absl import flags, logging
 from tf_deepbayes import cli
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.export import check_free, export
+from tf_deepbayes.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.victims import Victim
 
 FLAGS = flags.FLAGS
@@ -25,6 +26,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("overwrite", False, "replace an export that is there")
     flags.DEFINE_string("thresholds", None, "file of fitted detectors of this run")
     flags.DEFINE_integer("num_samples", None, "K (default: of the run's published name, or 10)")
+    flags.DEFINE_enum("noise", INDEPENDENT, list(SCHEMES), "how the K draws of z are made")
     flags.DEFINE_integer("seed", 0, "of the noise that is part of the model")
     flags.DEFINE_integer("block_size", None, "terms decoded at a time (default: the library's)")
     flags.DEFINE_bool("onnx", False, "write DIR/model.onnx, the logits, as well")
@@ -40,7 +42,8 @@ def main(arguments: Sequence[str]) -> None:
     out = pathlib.Path(FLAGS.out)
     check_free(out, FLAGS.overwrite)
     runs = cli.project_runs(__file__, FLAGS.runs)
-    victim = Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, seed=FLAGS.seed)
+    sampling = {"seed": FLAGS.seed, "scheme": FLAGS.noise}
+    victim = Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, **sampling)
     logging.set_verbosity(logging.WARNING)  # saving a model logs a line for each signature
     metadata = export(
         victim,
