@@ -6,7 +6,6 @@ timed. The ratio is library / reference: above 1 the library is faster; steps of
 with gradients of the reference.
 """
 
-import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -33,7 +32,6 @@ HEADINGS = {
     "lazy": "lazy PGD",
     "training": "training",
 }
-FEW_SAMPLES = 20
 
 
 def define_flags() -> None:
@@ -43,9 +41,6 @@ def define_flags() -> None:
     flags.DEFINE_integer("repeats", 5, "timings of each; the median counts", lower_bound=1)
     flags.DEFINE_integer("batch_size", 100, "images of logits and gradient", lower_bound=1)
     flags.DEFINE_integer("num_samples", 10, "K", lower_bound=1)
-    flags.DEFINE_integer(
-        "many_samples", None, f"a K whose memory is set beside that of K = {FEW_SAMPLES}"
-    )
     flags.DEFINE_enum(
         "clock", "wall", list(measure.CLOCKS), "cpu: processor time, for a machine that is busy"
     )
@@ -68,7 +63,7 @@ def model_and_images(name: str) -> tuple[LatentClassifier, Array, Array]:
 
 
 def bench(name: str) -> dict[str, Any]:
-    """Rates, ratios and memory of one model."""
+    """Rates and ratios of one model."""
     model, images, classes = model_and_images(name)
     x, labels = tf.constant(images), tf.constant(classes)
     shape = [FLAGS.num_samples, model.architecture.num_classes, len(x), model.architecture.dim_z]
@@ -78,7 +73,6 @@ def bench(name: str) -> dict[str, Any]:
     timed |= {f"reference {what}": call for what, call in references.items()}
     timed["matrix"] = measure.matrix_product()
     seconds = measure.alternate(timed, FLAGS.repeats, measure.CLOCKS[FLAGS.clock])
-    peaks = {what: measure.peak_memory(call) for what, call in timed.items()}
     row: dict[str, Any] = {"model": name, "counting": counting_shares(model, x, labels, noise)}
     for what, part in parts.items():
         reference = f"reference {part.reference}"
@@ -86,16 +80,9 @@ def bench(name: str) -> dict[str, Any]:
             "library": part.steps * part.things / seconds[what],
             "reference": part.things / seconds[reference],
             "ratio": part.steps * seconds[reference] / seconds[what],
-            "peak_mb": peaks[what],
-            "reference_peak_mb": peaks[reference],
         }
     row["matrix_gflops"] = measure.MATRIX_PRODUCT_FLOPS / seconds["matrix"] / 1e9
     row["share_of_matrix"] = share_of_matrix(model, row)
-    if FLAGS.many_samples:
-        row["peak_mb_by_samples"] = {
-            k: measure.peak_memory(functools.partial(model.logits, x, num_samples=k))
-            for k in (FEW_SAMPLES, FLAGS.many_samples)
-        }
     return row
 
 
@@ -114,17 +101,11 @@ def share_of_matrix(model: LatentClassifier, row: dict[str, Any]) -> float | Non
 
 
 def show(row: dict[str, Any]) -> None:
-    """A line of rates with ratios, and one of memory and shares."""
+    """A line of rates with ratios, and one of shares."""
     cells = [f"{row[what]['library']:9.1f} ({row[what]['ratio']:5.2f})" for what in HEADINGS]
     print(f"{row['model']:6}", *cells)
-    peaks = [
-        f"{what} {row[what]['peak_mb']:.0f} MB (reference {row[what]['reference_peak_mb']:.0f})"
-        for what in ("logits", "gradient", "lazy")
-        if row[what]["peak_mb"] is not None
-    ]
-    peaks += [f"K = {k}: {mb:.0f} MB" for k, mb in row.get("peak_mb_by_samples", {}).items() if mb]
     shares = [f"{share:.0%}" for share in row["counting"].values()]
-    notes = [*peaks, f"terms that count {shares[0]}, lazily {shares[1]}"]
+    notes = [f"terms that count {shares[0]}, lazily {shares[1]}"]
     if row["share_of_matrix"] is not None:
         notes.append(f"decoder at {row['share_of_matrix']:.0%} of a matrix product's rate")
     print("      ", "; ".join(notes), flush=True)

@@ -1,8 +1,5 @@
-"""Time, memory and floating-point operations of the things that the benchmark compares."""
+"""Time and floating-point operations of the things that the benchmark compares."""
 
-import ctypes
-import pathlib
-import re
 import statistics
 import time
 from collections.abc import Callable
@@ -17,7 +14,6 @@ Timed = Callable[[], Any]
 
 MATRIX = 2048  # rows and columns of the product whose rate stands for what the machine can do
 MATRIX_PRODUCT_FLOPS = 2 * MATRIX**3
-KILOBYTE = 1024
 # Processor time does not run while other processes have the processor.
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -35,29 +31,6 @@ def alternate(
             function()
             times[name].append(clock() - started)
     return {name: statistics.median(found) for name, found in times.items()}
-
-
-def peak_memory(function: Timed) -> float | None:
-    """MB that a call needs beyond what the process holds before it; None where Linux is not.
-
-    Writing 5 to clear_refs sets the peak of the resident set back to its size (proc(5)). Memory
-    that earlier calls freed is given back first, or it would hide what this one takes.
-    """
-    process = pathlib.Path("/proc/self")
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is None or not (process / "clear_refs").exists():
-        return None
-    trim(0)
-    (process / "clear_refs").write_text("5")
-    held = _kilobytes(process, "VmRSS")
-    function()
-    return (_kilobytes(process, "VmHWM") - held) / KILOBYTE
-
-
-def _kilobytes(process: pathlib.Path, field: str) -> int:
-    found = re.search(rf"{field}:\s+(\d+) kB", (process / "status").read_text())
-    assert found is not None
-    return int(found[1])
 
 
 def matrix_product() -> Timed:
