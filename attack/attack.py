@@ -14,12 +14,19 @@ from typing import Any
 import tensorflow as tf
 from absl import flags
 
-from tf_deepbayes import attacks, cli, data, detection_runner, guards, results, thresholds
-from tf_deepbayes.attacks.losses import LOSSES
+from tf_deepbayes import (
+    attack_flags,
+    attacks,
+    cli,
+    data,
+    detection_runner,
+    guards,
+    results,
+    thresholds,
+)
 from tf_deepbayes.attacks.runner import Outcome, run
 from tf_deepbayes.attacks.scoring import EVAL_DRAWS, Target, zero_gradient_share
 from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
-from tf_deepbayes.attacks.superwhite import GATHERS
 from tf_deepbayes.attacks.views import Views
 from tf_deepbayes.attacks.workers import Worker
 from tf_deepbayes.axes import Array
@@ -29,20 +36,10 @@ from tf_deepbayes.files import digest
 from tf_deepbayes.indices import test_indices
 from tf_deepbayes.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.strategies import local_devices
-from tf_deepbayes.validation import check_count, check_eps
+from tf_deepbayes.validation import check_eps
 from tf_deepbayes.victims import Victim
 
 FLAGS = flags.FLAGS
-# Flag → field of the attacks that it sets, where the attack has it.
-OPTIONS = {
-    name: name
-    for name in (
-        *("targeted", "batch_size", "loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"),
-        *("learning_rate", "confidence", "binary_search_steps", "snapshot", "gather"),
-        *("delta", "spsa_samples", "p_init", "rescore", "corners", "initial_samples", "votes"),
-        *("lazy_classes", "early_stop", "check_every"),
-    )
-} | {"lbd": "detection_lambda"}
 # What changes the figures and not the attacked images.
 SCORING_ONLY = ("num_images", "indices", "eval_draws", "images")
 PUBLISHED_DETECTOR = "logit"  # the one that the published superwhite attack slips past
@@ -52,13 +49,11 @@ def define_flags() -> None:
     """The flags; those of the published scripts keep their meaning."""
     flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
     flags.DEFINE_string("data", "mnist", "data set of the victim: " + ", ".join(data.TASKS))
-    flags.DEFINE_string("attack", "fgsm", "attack: " + ", ".join(attacks.ATTACKS))
+    attack_flags.define()
     flags.DEFINE_list("eps", ["0.1"], "sizes of the perturbation, separated by commas")
-    flags.DEFINE_bool("targeted", False, "attack towards each wrong class instead of away")
     flags.DEFINE_string("name", None, "of the results (default: the attack and its detector)")
     flags.DEFINE_bool("save", True, "save the adversarial images")
     flags.DEFINE_bool("resume", False, "go on from the finished batches and results on disk")
-    flags.DEFINE_integer("batch_size", 100, "images at a time")
     flags.DEFINE_integer("block_size", None, "decodes held in memory at a time")
     flags.DEFINE_integer("num_images", None, "attack the first N test images only")
     flags.DEFINE_list("indices", None, "attack the images in all of these files of extract_index")
@@ -71,58 +66,13 @@ def define_flags() -> None:
     flags.DEFINE_string("substitute", None, "classifier whose gradients are followed instead")
     flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
     flags.DEFINE_integer("seed", 0, "of the classifier's noise and the attack's draws")
-    flags.DEFINE_enum("loss", None, list(LOSSES), "loss that the attack climbs")
-    flags.DEFINE_enum("norm", None, ["inf", "2"], "norm of the ball")
-    flags.DEFINE_integer("nb_iter", None, "number of steps")
-    flags.DEFINE_float("eps_iter", None, "size of a step")
-    flags.DEFINE_bool("rand_init", None, "start from a random point of the ball")
-    flags.DEFINE_integer("eot", None, "gradients averaged per step")
-    flags.DEFINE_integer("lazy_classes", None, "steps between looks at classes far from the top")
-    flags.DEFINE_bool("early_stop", None, "of pgd, mim: leave images that are broken for good")
-    flags.DEFINE_integer("check_every", None, "of --early_stop: steps between looks at which are")
-    flags.DEFINE_float("learning_rate", None, "of cw, whose c is --eps, and spsa")
-    flags.DEFINE_float("confidence", None, "of cw, in nats")
-    flags.DEFINE_integer("binary_search_steps", None, "of cw")
-    flags.DEFINE_bool("snapshot", None, "of superwhite: fool every sample")
-    flags.DEFINE_float("lbd", None, "of superwhite: weight of --detector (alone: of logit)")
-    flags.DEFINE_enum(
-        "gather", None, GATHERS, "of superwhite: whose thresholds an image is held to"
-    )
-    flags.DEFINE_enum("detector", None, list(guards.DETECTORS), "of superwhite: to slip past")
     flags.DEFINE_string("thresholds", None, "fitted detectors (default: fit on --num_train images)")
     flags.DEFINE_integer("num_train", 2000, "training images to fit a detector on")
     flags.DEFINE_integer("pool_size", 1000, "of matching: training images to choose from")
-    flags.DEFINE_float("delta", None, "of spsa: distance of the points probed")
-    flags.DEFINE_integer("spsa_samples", None, "of spsa: points probed per step")
-    flags.DEFINE_float("p_init", None, "of square: share of the pixels in the first patches")
-    flags.DEFINE_integer("rescore", None, "of square, noise: draws that confirm a better image")
-    flags.DEFINE_bool("corners", None, "of noise: every value changes by eps")
-    flags.DEFINE_integer("initial_samples", None, "of boundary: points for the first normal")
-    flags.DEFINE_integer("votes", None, "of boundary: draws per decision")
     cli.define_precision_flags()
     cli.define_devices_flag()
     flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
     flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
-
-
-def make_attack() -> attacks.Attack:
-    """The attack with what the flags change; the seed is that of what it draws."""
-    options = {field: FLAGS[flag].value for flag, field in OPTIONS.items()}
-    if FLAGS.norm is not None:
-        options["norm"] = float(FLAGS.norm)
-    if "seed" in attacks.fields(FLAGS.attack):
-        options["seed"] = FLAGS.seed
-    if FLAGS.detector and "detector" not in attacks.fields(FLAGS.attack):
-        raise InputError(f"detector does not apply to {FLAGS.attack}; leave it out")
-    if FLAGS.early_stop and FLAGS.common_random_numbers:
-        raise InputError(
-            "an image's noise changes with the batch, which --early_stop makes smaller; leave it "
-            "or --common_random_numbers out"
-        )
-    if FLAGS.check_every is not None and not FLAGS.early_stop:
-        raise InputError("--check_every is of --early_stop; give both or neither")
-    check_count("batch_size", FLAGS.batch_size)
-    return attacks.build(FLAGS.attack, **options)
 
 
 def eps_grid(values: Sequence[str]) -> list[float]:
@@ -258,7 +208,7 @@ def main(arguments: Sequence[str]) -> None:
     """Attack at each ε and print a line for it."""
     if arguments or not FLAGS.victim:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
-    grid, attack, names = eps_grid(FLAGS.eps), make_attack(), local_devices(FLAGS.devices)
+    grid, attack, names = eps_grid(FLAGS.eps), attack_flags.make(), local_devices(FLAGS.devices)
     victim = load(FLAGS.victim)
     source = load(FLAGS.substitute) if FLAGS.substitute else victim
     dataset = victim.load_data(FLAGS.data_dir)
