@@ -106,6 +106,13 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: pathlib.Path, app: A
             np.testing.assert_array_equal(whole[name], cut[name])
 
 
+def test_help_has_every_flag(app: App) -> None:
+    """Those that several apps share are defined elsewhere."""
+    shown = app("attack/attack.py", "--help").stdout
+    for flag in ("--victim:", "--[no]targeted:", "--[no]jit_compile:", "--devices:"):
+        assert flag in shown
+
+
 TRAIN, ATTACK, DETECT = "train/vae.py", "attack/attack.py", "detect/detect.py"
 BAD = [
     (TRAIN, ["H"], "unknown model 'H'; choose one of GFZ"),

@@ -53,7 +53,7 @@ def steps_of(attack: IterativeAttack, logits_fn: LogitsFn, y: Array, eps: float)
             NET,
         ),
     ],
-    ids=repr,
+    ids=["plain", "targeted", "lazy", "momentum"],
 )
 def test_an_image_goes_the_same_way_until_it_leaves(
     attack: IterativeAttack, logits_fn: LogitsFn

@@ -16,7 +16,10 @@ PRECISION_FLAGS = ("jit_compile", "mixed_precision")
 
 def run(main: Callable[[Sequence[str]], None], define_flags: Callable[[], None]) -> None:
     """Define the flags, parse the command line and run `main(positional arguments)`."""
+    others = set(flags.FLAGS)
     define_flags()
+    for name in set(flags.FLAGS) - others:  # --help shows these, whichever file defines them
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
     app.run(lambda argv: _guarded(main, argv[1:]), flags_parser=_parse)
 
 
