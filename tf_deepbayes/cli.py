@@ -33,7 +33,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 def _guarded(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None:
     devices.prepare_gpus()
-    if FLAGS.get_flag_value("mixed_precision", False):
+    if "mixed_precision" in FLAGS and FLAGS.mixed_precision:
         keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         main(arguments)
