@@ -42,9 +42,9 @@ class Architecture:
                 "input_shape must be (H, W, channels) for images or (size,) for feature vectors, "
                 f"got {self.input_shape}"
             )
-        if len(self.channels) != (3 if self.is_image else 0):
+        if self.is_image != bool(self.channels):
             raise InputError(
-                "an image architecture needs three channels and a feature-vector one has none, got "
+                "an image architecture needs channels and a feature-vector one has none, got "
                 f"input_shape {self.input_shape} with channels {self.channels}"
             )
 

@@ -98,10 +98,10 @@ def main(arguments: Sequence[str]) -> None:
     logging.getLogger("tensorflow").setLevel(logging.WARNING)
     strategy = training_strategy(FLAGS.devices)
     settings.check_devices(strategy.num_replicas_in_sync)
-    if is_chief(strategy):
-        claim_folder(folder, config, FLAGS.resume, CHANGEABLE)
     with strategy.scope():
         model = config.build()
+    if is_chief(strategy):
+        claim_folder(folder, config, FLAGS.resume, CHANGEABLE)
     train(model, train_split, dataset.test, settings, folder, jit_compile=FLAGS.jit_compile)
     print(folder)
 
