@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import tensorflow as tf
 from absl import flags
 
 from tf_deepbayes import (
@@ -28,7 +27,7 @@ from tf_deepbayes.attacks.runner import Outcome, run
 from tf_deepbayes.attacks.scoring import EVAL_DRAWS, Target, zero_gradient_share
 from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
 from tf_deepbayes.attacks.views import Views
-from tf_deepbayes.attacks.workers import Worker
+from tf_deepbayes.attacks.workers import Worker, on_device
 from tf_deepbayes.axes import Array
 from tf_deepbayes.classifier import MODES
 from tf_deepbayes.errors import InputError
@@ -104,7 +103,7 @@ def workers_on(names: Sequence[str]) -> list[Worker]:
     """Copies of the victim and its substitute on each of these devices."""
     workers = []
     for name in names:
-        with tf.device(name):
+        with on_device(name):
             victim = load(FLAGS.victim)
             source = load(FLAGS.substitute) if FLAGS.substitute else victim
         workers.append(worker_of(victim, source, name))

@@ -21,6 +21,11 @@ Reseed: TypeAlias = Callable[[int], None]  # puts a classifier's noise into a nu
 Result = TypeVar("Result")
 
 
+def on_device(name: str) -> contextlib.AbstractContextManager:
+    """Where TensorFlow computes and keeps weights; "" leaves the choice to it."""
+    return tf.device(name) if name else contextlib.nullcontext()
+
+
 @dataclasses.dataclass(frozen=True)
 class Worker:
     """What is attacked on one device, where nothing else uses it.
@@ -39,7 +44,7 @@ class Worker:
 
     def on_device(self) -> contextlib.AbstractContextManager:
         """Where it computes."""
-        return tf.device(self.device) if self.device else contextlib.nullcontext()
+        return on_device(self.device)
 
 
 def spread(call: Callable[[int, int], Result], count: int, num_workers: int) -> Iterator[Result]:
