@@ -3,28 +3,32 @@
 For each model: logits, cross-entropy gradient, PGD steps with and without lazy classes, and
 training step, library and reference in turn, medians. Numbers of both must agree before they are
 timed. The ratio is library / reference: above 1 the library is faster; steps of PGD are compared
-with gradients of the reference.
+with gradients of the reference. Peak memory is that of a process which makes one call.
 """
 
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
 from absl import flags
 
 from benchmark import measure
-from benchmark.parts import counting_shares, parts_of
-from tf_deepbayes import checkpoints, cli, data, factorisations, results
-from tf_deepbayes.architecture import CIFAR, MNIST
-from tf_deepbayes.axes import Array
+from benchmark.memory import peaks
+from benchmark.parts import (
+    ARCHITECTURES,
+    Subject,
+    all_calls,
+    check_agreement,
+    counting_shares,
+    parts_of,
+)
+from tf_deepbayes import cli, factorisations, results
 from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import write_json
 
 FLAGS = flags.FLAGS
-ARCHITECTURES = {"mnist": MNIST, "cifar": CIFAR}
 HEADINGS = {
     "logits": "logits",
     "gradient": "gradient",
@@ -44,42 +48,31 @@ def define_flags() -> None:
     flags.DEFINE_enum(
         "clock", "wall", list(measure.CLOCKS), "cpu: processor time, for a machine that is busy"
     )
+    flags.DEFINE_bool("memory", True, "peak memory as well, each call in a process of its own")
     flags.DEFINE_string("runs", None, "folder of trained runs (GFZ …), instead of random weights")
     flags.DEFINE_string("out", None, "JSON file to write as well")
 
 
-def model_and_images(name: str) -> tuple[LatentClassifier, Array, Array]:
-    """A trained run with its test images, or random weights and images."""
-    random = np.random.default_rng(0)
-    if FLAGS.runs:
-        model, config = checkpoints.load_model(pathlib.Path(FLAGS.runs) / name)
-        assert isinstance(model, LatentClassifier)
-        test = data.load(config.data).test.first(FLAGS.batch_size)
-        return model, test.pixels, test.labels
-    architecture = ARCHITECTURES[FLAGS.sizes]
-    x = random.uniform(size=[FLAGS.batch_size, *architecture.input_shape]).astype(np.float32)
-    labels = random.integers(architecture.num_classes, size=len(x))
-    return factorisations.get(name)(architecture), x, labels
-
-
-def bench(name: str) -> dict[str, Any]:
-    """Rates and ratios of one model."""
-    model, images, classes = model_and_images(name)
-    x, labels = tf.constant(images), tf.constant(classes)
-    shape = [FLAGS.num_samples, model.architecture.num_classes, len(x), model.architecture.dim_z]
-    noise = tf.random.stateless_normal(shape, [0, 1])
+def bench(subject: Subject) -> dict[str, Any]:
+    """Rates, ratios and memory of one model."""
+    model, x, labels, noise = subject.load()
     parts, references = parts_of(model, x, labels, noise)
-    timed = {what: part.ours for what, part in parts.items()}
-    timed |= {f"reference {what}": call for what, call in references.items()}
-    timed["matrix"] = measure.matrix_product()
-    seconds = measure.alternate(timed, FLAGS.repeats, measure.CLOCKS[FLAGS.clock])
-    row: dict[str, Any] = {"model": name, "counting": counting_shares(model, x, labels, noise)}
+    timed = all_calls(parts, references)
+    check_agreement(subject.name, timed)
+    memory = peaks(subject, list(timed)) if FLAGS.memory else {}
+    seconds = measure.alternate(
+        timed | {"matrix": measure.matrix_product()}, FLAGS.repeats, measure.CLOCKS[FLAGS.clock]
+    )
+    row: dict[str, Any] = {"model": subject.name}
+    row["counting"] = counting_shares(model, x, labels, noise)
     for what, part in parts.items():
         reference = f"reference {part.reference}"
         row[what] = {
             "library": part.steps * part.things / seconds[what],
             "reference": part.things / seconds[reference],
             "ratio": part.steps * seconds[reference] / seconds[what],
+            "library_mebibytes": memory.get(what),
+            "reference_mebibytes": memory.get(reference),
         }
     row["matrix_gflops"] = measure.MATRIX_PRODUCT_FLOPS / seconds["matrix"] / 1e9
     row["share_of_matrix"] = share_of_matrix(model, row)
@@ -101,14 +94,19 @@ def share_of_matrix(model: LatentClassifier, row: dict[str, Any]) -> float | Non
 
 
 def show(row: dict[str, Any]) -> None:
-    """A line of rates with ratios, and one of shares."""
+    """A line of rates with ratios, one of shares and one of memory."""
     cells = [f"{row[what]['library']:9.1f} ({row[what]['ratio']:5.2f})" for what in HEADINGS]
     print(f"{row['model']:6}", *cells)
     shares = [f"{share:.0%}" for share in row["counting"].values()]
     notes = [f"terms that count {shares[0]}, lazily {shares[1]}"]
     if row["share_of_matrix"] is not None:
         notes.append(f"decoder at {row['share_of_matrix']:.0%} of a matrix product's rate")
-    print("      ", "; ".join(notes), flush=True)
+    print("      ", "; ".join(notes))
+    if FLAGS.memory:
+        found = (row[what] for what in HEADINGS)
+        pairs = [f"{f['library_mebibytes']:.0f} ({f['reference_mebibytes']:.0f})" for f in found]
+        print("       memory, MiB:", ", ".join(pairs))
+    sys.stdout.flush()
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -120,7 +118,8 @@ def main(arguments: Sequence[str]) -> None:
     print("model ", *(f"{heading:>9} (  ×  )" for heading in HEADINGS.values()))
     rows = []
     for name in FLAGS.models:
-        rows.append(bench(name))
+        subject = (name, FLAGS.sizes, FLAGS.runs, FLAGS.batch_size, FLAGS.num_samples)
+        rows.append(bench(Subject(*subject)))
         show(rows[-1])
     if FLAGS.out:
         settings = {

@@ -1,14 +1,18 @@
 """What the benchmark times of one model: the library's calls, and those of the reference."""
 
 import functools
+import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from benchmark.measure import Timed
 from benchmark.reference import Reference
+from tf_deepbayes import checkpoints, data, factorisations
+from tf_deepbayes.architecture import CIFAR, MNIST
 from tf_deepbayes.attacks import PGD
 from tf_deepbayes.attacks.lazy import LazyLogits
 from tf_deepbayes.axes import Tensor, logits_of
@@ -19,6 +23,7 @@ from tf_deepbayes.input_gradient import counting
 from tf_deepbayes.optimizer import EPSILON, PublishedAdam
 from tf_deepbayes.trainers import BoundTrainer
 
+ARCHITECTURES = {"mnist": MNIST, "cifar": CIFAR}
 # Largest difference allowed, relative to the largest value: float32 sums of 784 terms; a gradient
 # has coefficients that are exponentials of them.
 AGREEMENT = {"logits": 1e-4, "gradient": 1e-3}
@@ -44,10 +49,57 @@ class Part(NamedTuple):
     things: int
 
 
+class Subject(NamedTuple):
+    """A model and its images.
+
+    Attributes:
+        name: of the factorisation.
+        sizes: of its networks, one of `ARCHITECTURES`; for random weights.
+        runs: folder of trained runs, used instead.
+        batch_size: images.
+        num_samples: K.
+    """
+
+    name: str
+    sizes: str
+    runs: str | None
+    batch_size: int
+    num_samples: int
+
+    def load(self) -> tuple[LatentClassifier, Tensor, Tensor, Tensor]:
+        """(model, images, labels, noise `[K, C, B, dim_z]`)."""
+        if self.runs:
+            model, config = checkpoints.load_model(pathlib.Path(self.runs) / self.name)
+            if not isinstance(model, LatentClassifier):
+                raise InputError(f"expected a deep Bayes classifier, got the run of {config.model}")
+            test = data.load(config.data).test.first(self.batch_size)
+            x, labels = test.pixels, test.labels
+        else:
+            architecture = ARCHITECTURES[self.sizes]
+            model = factorisations.get(self.name)(architecture)
+            random, shape = np.random.default_rng(0), [self.batch_size, *architecture.input_shape]
+            x = random.uniform(size=shape).astype(np.float32)
+            labels = random.integers(architecture.num_classes, size=len(x))
+        own = model.architecture
+        shape = [self.num_samples, own.num_classes, len(x), own.dim_z]
+        noise = tf.random.stateless_normal(shape, [0, 1])
+        return model, tf.constant(x), tf.constant(labels), noise
+
+    def calls(self) -> dict[str, Timed]:
+        """All that is timed, by name."""
+        return all_calls(*parts_of(*self.load()))
+
+
+def all_calls(parts: dict[str, Part], references: dict[str, Timed]) -> dict[str, Timed]:
+    """The library's calls under their names, the reference's under "reference …"."""
+    theirs = {f"reference {what}": call for what, call in references.items()}
+    return {what: part.ours for what, part in parts.items()} | theirs
+
+
 def parts_of(
     model: LatentClassifier, x: Tensor, labels: Tensor, noise: Tensor
 ) -> tuple[dict[str, Part], dict[str, Timed]]:
-    """What is timed of the library, and of the reference, after their numbers were compared.
+    """What is timed of the library, and of the reference.
 
     Args:
         x: images `[B, H, W, channels]` with their `labels` `[B]`.
@@ -57,8 +109,6 @@ def parts_of(
     compiled = tf.function(Reference(model).logits)
     theirs = lambda x: compiled(x, noise)  # noqa: E731
     gradient, reference_gradient = _gradient(ours, labels), _gradient(theirs, labels)
-    _check_agreement(type(model).__name__, "logits", ours(x), theirs(x))
-    _check_agreement(type(model).__name__, "gradient", gradient(x), reference_gradient(x))
     step, reference_step = _training_steps(model, x, labels)
     pgd, lazy = _attacks(model, x, labels, noise)
     parts = {
@@ -150,8 +200,12 @@ def _training_steps(model: LatentClassifier, x: Tensor, labels: Tensor) -> tuple
     return ours, theirs
 
 
-def _check_agreement(model: str, what: str, ours: Tensor, theirs: Tensor) -> None:
+def check_agreement(model: str, calls: dict[str, Timed]) -> None:
     """Refuse to time numbers that differ."""
-    gap = float(tf.reduce_max(tf.abs(ours - theirs)) / tf.reduce_max(tf.abs(theirs)))
-    if not gap < AGREEMENT[what]:
-        raise InputError(f"{model}: {what} of library and reference differ by {gap:.1e}; not timed")
+    for what, most in AGREEMENT.items():
+        ours, theirs = calls[what](), calls[f"reference {what}"]()
+        gap = float(tf.reduce_max(tf.abs(ours - theirs)) / tf.reduce_max(tf.abs(theirs)))
+        if not gap < most:
+            raise InputError(
+                f"{model}: {what} of library and reference differ by {gap:.1e}; not timed"
+            )

@@ -13,6 +13,8 @@ MEASURE = """
 import json, resource
 import tensorflow as tf
 from tests.small import classifier, images
+from tf_deepbayes import replay
+replay.MOST_BYTES = 2**24  # what gradients keep: less than K = 20 has
 model, x, peaks = classifier("GFZ"), tf.constant(images(100)), []
 def logits(num_samples):
     return model.logits(x, num_samples=num_samples)

@@ -60,6 +60,7 @@ class LatentClassifier(keras.Model, abc.ABC):
         self.q_z_xy = make.q_z_xy()
         self.has_p_x = hasattr(self, "p_x_z") or hasattr(self, "p_x_zy")
         self.block_size = BLOCK_SIZE_DECODER if self.has_p_x else BLOCK_SIZE_DENSE
+        self.keeps_decodes = self.has_p_x  # for the gradient: faster, and takes memory (`replay`)
         self.generator = tf.random.Generator.from_seed(seed)
         self.built = True
         self._cached_graphs = functools.cache(functools.partial(InferenceGraphs, self))
@@ -271,6 +272,14 @@ class LatentClassifier(keras.Model, abc.ABC):
         return pixels + label
 
     @property
+    def kept_dtypes(self) -> list[tf.DType]:
+        """Of what a decode keeps for its gradient (`replay.recording`)."""
+        if not self.keeps_decodes:
+            return []
+        p_x = self.p_x_z if hasattr(self, "p_x_z") else self.p_x_zy
+        return p_x.network.kept_dtypes
+
+    @property
     def label_factor(self) -> str | None:
         """The factor p(y|·); None in the models that start from p(y)."""
         names = {"p_y_z": "p(y|z)", "p_y_zx": "p(y|z,x)"}
@@ -278,7 +287,7 @@ class LatentClassifier(keras.Model, abc.ABC):
 
     def _graphs(self, factor: str | None, scheme: str = INDEPENDENT) -> InferenceGraphs:
         """One set for all factors together, one for each factor asked for alone."""
-        return self._cached_graphs(factor, scheme)
+        return self._cached_graphs(factor, scheme, tuple(self.kept_dtypes))
 
     def _seeds(self, seed: int | None) -> Tensor:
         return next_seeds(self.generator, seed, self.seed)

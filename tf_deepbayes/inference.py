@@ -10,9 +10,10 @@ import tensorflow as tf
 
 from tf_deepbayes.axes import Draw, Tensor, Terms, map_blocks
 from tf_deepbayes.errors import InputError
-from tf_deepbayes.input_gradient import input_gradient
+from tf_deepbayes.input_gradient import NEGLIGIBLE, input_gradient
 from tf_deepbayes.noise import INDEPENDENT, drawn
-from tf_deepbayes.terms import Leaves, SingleTerms, Weigh
+from tf_deepbayes.replay import Kept, recording
+from tf_deepbayes.terms import Block, Leaves, Walk
 
 if TYPE_CHECKING:
     from tf_deepbayes.classifier import LatentClassifier
@@ -27,7 +28,8 @@ COARSE = 1e-3
 class InferenceGraphs:
     """The log weights of one classifier, or one factor of them, traced once for all sizes.
 
-    Seeds become noise by one of `noise.SCHEMES`.
+    Seeds become noise by one of `noise.SCHEMES`. `kept_dtypes` says what decodes keep for the
+    gradient (`replay`), which decodes again what they did not.
 
     What depends on x alone, and q(z|x,y) of every class, is computed once per image; the samples
     follow in blocks of at most about `block` (sample, class, image) terms, so the memory of a
@@ -43,10 +45,16 @@ class InferenceGraphs:
     """
 
     def __init__(
-        self, model: LatentClassifier, factor: str | None = None, scheme: str = INDEPENDENT
+        self,
+        model: LatentClassifier,
+        factor: str | None = None,
+        scheme: str = INDEPENDENT,
+        kept_dtypes: Sequence[tf.DType] = (),
     ) -> None:
         self.model, self.architecture = model, model.architecture
         self.factor, self.scheme = factor, scheme
+        of_pixels = factor is None or factor.startswith("p(x|")
+        self.kept_dtypes = kept_dtypes if of_pixels else ()
         x = tf.TensorSpec([None, *self.architecture.input_shape], tf.float32)
         noise = tf.TensorSpec([None, None, None, self.architecture.dim_z], tf.float32)
         y = tf.TensorSpec([None, self.architecture.num_classes], tf.float32)
@@ -92,13 +100,8 @@ class InferenceGraphs:
         beta: Tensor,
         wanted: Tensor,
     ) -> Tensor:
-        draw = self._seeded(seeds, x)
-        weigh = functools.partial(self.weigh, beta=beta)
-        forward = lambda x: self._of_pairs(x, weigh, draw, num_samples, block, wanted)  # noqa: E731
-        backward = functools.partial(
-            input_gradient, self.model, weigh, block=block, negligible=COARSE
-        )
-        return _differentiable(forward, backward, x, draw)
+        walk = self._walk(x, self._seeded(seeds, x), num_samples, block, beta, wanted)
+        return _differentiable(self._one_by_one, walk, x, COARSE)
 
     def _bound_weights(self, x: Tensor, y: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
         return self.weigh(self.model.bound_terms(x, y, noise), beta)[:, 0]
@@ -111,43 +114,49 @@ class InferenceGraphs:
     def _log_weights(
         self, x: Tensor, draw: Draw, num_samples: Tensor, block: Tensor, beta: Tensor
     ) -> Tensor:
-        weigh = functools.partial(self.weigh, beta=beta)
-        forward = lambda x: self._in_blocks(x, weigh, draw, num_samples, block)  # noqa: E731
-        backward = functools.partial(input_gradient, self.model, weigh, block=block)
-        return _differentiable(forward, backward, x, draw)
+        every = tf.ones([self.architecture.num_classes, tf.shape(x)[0]], tf.bool)
+        walk = self._walk(x, draw, num_samples, block, beta, every)
+        forward = self._one_by_one if self.kept_dtypes else self._all_at_once
+        return _differentiable(forward, walk, x, NEGLIGIBLE)
 
-    def _of_pairs(
+    def _walk(
         self,
         x: Tensor,
-        weigh: Weigh,
         draw: Draw,
         num_samples: Tensor,
         block: Tensor,
+        beta: Tensor,
         wanted: Tensor,
-    ) -> Tensor:
-        """The terms of the wanted (class, image) pairs only."""
-        num_classes, batch = self.architecture.num_classes, tf.shape(x)[0]
-        leaves = Leaves.of(self.model, x)
+    ) -> Walk:
         pairs = tf.cast(tf.where(wanted), tf.int32)
-        samples = tf.clip_by_value(block // tf.maximum(tf.shape(pairs)[0], 1), 1, num_samples)
+        sizes = self.architecture.num_classes, tf.shape(x)[0]
+        weigh = functools.partial(self.weigh, beta=beta)
+        return Walk(self.model, weigh, draw, num_samples, pairs, sizes, block)
 
-        def sample_block(first: Tensor, last: Tensor) -> Tensor:
-            noise = draw.every(first, last, num_classes, batch)
-            single = SingleTerms(self.model, weigh, leaves, noise, draw.is_z)
-            shape = [last - first, num_classes, batch]
-            terms = tf.cast(tf.where(tf.broadcast_to(wanted, shape)), tf.int32)
-            log_w = map_blocks(
-                lambda start, stop: single.log_weights(terms[start:stop]), tf.shape(terms)[0], block
-            )
-            return tf.tensor_scatter_nd_update(tf.fill(shape, ABSENT), terms, log_w)
+    def _one_by_one(self, walk: Walk, x: Tensor) -> tuple[Tensor, Kept]:
+        """The terms of the walk, one by one; the rest is `ABSENT`."""
+        found = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False)
 
-        log_w = map_blocks(sample_block, num_samples, samples)
-        return tf.ensure_shape(log_w, [None, num_classes, x.shape[0]])
+        def visit(block: Block, state: tuple[tf.TensorArray, Kept]) -> tuple[tf.TensorArray, Kept]:
+            found, kept = state
+            with recording() as rows:
+                log_w = block.of.log_weights(block.terms)
+            if self.kept_dtypes:
+                kept = kept.plus(block.index, walk.block, rows)
+            return found.write(block.index, log_w), kept
 
-    def _in_blocks(
-        self, x: Tensor, weigh: Weigh, draw: Draw, num_samples: Tensor, block: Tensor
-    ) -> Tensor:
-        num_classes, batch = self.architecture.num_classes, tf.shape(x)[0]
+        state = found, Kept.nothing(self.kept_dtypes)
+        found, kept = walk.over(Leaves.of(self.model, x), visit, state)
+        log_w = tf.transpose(tf.reshape(found.concat(), [walk.num_samples, -1]))
+        every = tf.fill([*walk.sizes, walk.num_samples], ABSENT)
+        every = tf.tensor_scatter_nd_update(every, walk.pairs, log_w)
+        log_w = tf.transpose(every, [2, 0, 1])
+        return tf.ensure_shape(log_w, [None, walk.sizes[0], x.shape[0]]), kept
+
+    def _all_at_once(self, walk: Walk, x: Tensor) -> tuple[Tensor, Kept]:
+        """Every term, with what depends on the image alone computed once: without a decoder."""
+        weigh, draw, num_samples, block = walk.weigh, walk.draw, walk.num_samples, walk.block
+        num_classes, batch = walk.sizes
         y = tf.eye(num_classes)[:, None, :]
         leaves = Leaves.of(self.model, x)
         # Whole batches of a few samples where they fit, else one sample of a few images.
@@ -168,22 +177,27 @@ class InferenceGraphs:
             return tf.transpose(map_blocks(image_block, batch, images), [2, 1, 0])
 
         log_w = map_blocks(sample_block, num_samples, samples)
-        return tf.ensure_shape(log_w, [None, num_classes, x.shape[0]])
+        return tf.ensure_shape(log_w, [None, num_classes, x.shape[0]]), Kept.nothing([])
 
 
 def _differentiable(
-    forward: Callable[[Tensor], Tensor], backward: Callable[..., Tensor], x: Tensor, draw: Draw
+    forward: Callable[[Walk, Tensor], tuple[Tensor, Kept]],
+    walk: Walk,
+    x: Tensor,
+    negligible: float,
 ) -> Tensor:
-    """forward(x), whose gradient is `backward(x, draw, upstream)`: first order, for x alone."""
+    """The log weights of a walk, with `input_gradient`: first order, for x alone."""
 
     @tf.custom_gradient
     def function(x: Tensor) -> tuple[Tensor, Callable[..., Any]]:
+        log_w, kept = forward(walk, x)
+
         def gradient(upstream: Tensor, variables: Sequence[tf.Variable] = ()) -> Any:
             # Without the stop, TensorFlow prepares derivatives of any order.
-            slope = tf.stop_gradient(backward(x, draw, upstream))
+            slope = tf.stop_gradient(input_gradient(walk, kept, x, upstream, negligible))
             return (slope, [None] * len(variables)) if variables else slope
 
-        return forward(x), gradient
+        return log_w, gradient
 
     return function(x)
 

@@ -5,17 +5,19 @@ transposed convolutions uniform in ±1/(25 · output channels). Seeds differ fro
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
 from tf_deepbayes.architecture import Architecture
 from tf_deepbayes.axes import Tensor, over_leading_axes
+from tf_deepbayes.replay import Gate, output
 from tf_deepbayes.subpixel import SubpixelTranspose
 
 KERNEL_SIZE = 5
 Seeds = Iterator[int]
+Activation = str | Callable[[Tensor], Tensor]
 
 
 class JointDense(keras.layers.Layer):
@@ -25,7 +27,9 @@ class JointDense(keras.layers.Layer):
     products are added by broadcasting, so what depends on the image alone is multiplied once.
     """
 
-    def __init__(self, input_sizes: Sequence[int], units: int, activation: str, seed: int) -> None:
+    def __init__(
+        self, input_sizes: Sequence[int], units: int, activation: Activation, seed: int
+    ) -> None:
         super().__init__()
         self.input_sizes = tuple(input_sizes)
         self.activation = keras.activations.get(activation)
@@ -44,7 +48,8 @@ class JointDense(keras.layers.Layer):
             over_leading_axes(functools.partial(tf.matmul, b=block), value)
             for value, block in zip(inputs, blocks, strict=True)
         ]
-        return self.activation(sum(products[1:], products[0]) + self.bias)
+        # The gradient of bias_add does not ask for the shape of the sum, which may be left out.
+        return self.activation(tf.nn.bias_add(sum(products[1:], products[0]), self.bias))
 
 
 class DenseStack(keras.layers.Layer):
@@ -55,10 +60,11 @@ class DenseStack(keras.layers.Layer):
         input_sizes: Sequence[int],
         sizes: Sequence[int],
         seeds: Seeds,
-        last_activation: str = "linear",
+        relu: Activation = "relu",
+        last_activation: Activation = "linear",
     ) -> None:
         super().__init__()
-        activations = ["relu"] * (len(sizes) - 1) + [last_activation]
+        activations = [relu] * (len(sizes) - 1) + [last_activation]
         inputs = [tuple(input_sizes)] + [(size,) for size in sizes[:-1]]
         self.dense = [
             JointDense(widths, units, activation, next(seeds))
@@ -119,7 +125,7 @@ def deconvolutions(
                 # An odd size (7 from 4) is the even one (8) without its first row.
                 output_padding=tuple(1 - s % 2 for s in size),
                 use_bias=False,
-                activation="relu",
+                activation=Gate(3),
                 kernel_initializer=_small_uniform(units, seeds),
             )
         )
@@ -152,17 +158,28 @@ class Decoder(keras.layers.Layer):
         if architecture.is_image:
             height, width = architecture.spatial_sizes()[-1]
             flat = height * width * architecture.channels[-1]
-            self.stack = DenseStack(input_sizes, [*hidden, flat], seeds, last_activation="relu")
+            self.stack = DenseStack(input_sizes, [*hidden, flat], seeds, Gate(1), Gate(1))
             self.to_image = deconvolutions(
                 architecture, architecture.input_shape[-1] * num_parameters, seeds
             )
+            self.num_gates = 1 + len(
+                architecture.channels
+            )  # two of the stack's, the rest of the image's
         else:
             sizes = [*hidden * 2, architecture.num_pixels * num_parameters]
-            self.stack = DenseStack(input_sizes, sizes, seeds)
+            self.stack = DenseStack(input_sizes, sizes, seeds, Gate(1))
             self.to_image = None
+            self.num_gates = 2
         self.built = True
 
     def call(self, *inputs: Tensor) -> Tensor:
         """Inputs `[..., size_i]` → `[..., H, W, channels · num_parameters]`."""
         flat = self.stack(*inputs)
-        return flat if self.to_image is None else over_leading_axes(self.to_image, flat)
+        if self.to_image is None:
+            return output(flat, 1)
+        return output(over_leading_axes(self.to_image, flat), 3)
+
+    @property
+    def kept_dtypes(self) -> list[tf.DType]:
+        """Of what `replay.recording` writes down of a call."""
+        return [tf.bool] * self.num_gates + [tf.as_dtype(self.compute_dtype)]

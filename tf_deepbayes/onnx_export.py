@@ -13,10 +13,10 @@ import tensorflow as tf
 from tf_deepbayes.axes import Tensor
 from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.errors import InputError
-from tf_deepbayes.input_gradient import Leaves
 from tf_deepbayes.models import Classifier
 from tf_deepbayes.noise import fixed_noise
 from tf_deepbayes.serving import Server, logits_of
+from tf_deepbayes.terms import Leaves
 
 FILE, OPSET = "model.onnx", 17
 

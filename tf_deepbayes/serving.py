@@ -8,7 +8,8 @@ common to all classes cancel from the differences of logits: on Fashion-MNIST (G
 accuracy (.848, .845) and an effective sample size of 5.7 instead of 5.4 of 10.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import tensorflow as tf
@@ -138,11 +139,13 @@ class Server:
         return _compiled(signature, self._spec(dtype), tf.TensorSpec([], tf.int64, "seed"))
 
     def _fixed_log_weights(self, x: Tensor) -> Tensor:
-        return self.model.fixed_log_weights(x, self.num_samples, self.seed, self.scheme)
+        with _decoding_again(self.model):
+            return self.model.fixed_log_weights(x, self.num_samples, self.seed, self.scheme)
 
     def _fresh_log_weights(self, x: Tensor, seed: Tensor) -> Tensor:
         count, scheme = self.num_samples, self.scheme
-        return self.model.log_weights(x, num_samples=count, seed=seed, scheme=scheme)
+        with _decoding_again(self.model):
+            return self.model.log_weights(x, num_samples=count, seed=seed, scheme=scheme)
 
     def _spec(self, dtype: tf.DType) -> tf.TensorSpec:
         return tf.TensorSpec([None, *self.architecture.input_shape], dtype, "x")
@@ -172,6 +175,17 @@ def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
     known = (labels >= 0) & (labels < num_classes)
     labels = _refuse_unless(known, labels, f"labels must be from 0 to {num_classes - 1}")
     return tf.one_hot(labels, num_classes)
+
+
+@contextlib.contextmanager
+def _decoding_again(model: Classifier) -> Iterator[None]:
+    """Without what decodes keep for the gradient, which a SavedModel cannot hold."""
+    before = getattr(model, "keeps_decodes", False)
+    model.keeps_decodes = False
+    try:
+        yield
+    finally:
+        model.keeps_decodes = before
 
 
 def _at(values: Tensor, classes: Tensor) -> Tensor:

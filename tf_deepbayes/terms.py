@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import tensorflow as tf
 
-from tf_deepbayes.axes import Tensor, Terms
+from tf_deepbayes.axes import Draw, Tensor, Terms
 from tf_deepbayes.conditionals import Observed
 
 if TYPE_CHECKING:
@@ -76,20 +76,15 @@ class SingleTerms(NamedTuple):
         """log w of terms (k, c, b) `[M, 3]` → `[M]`."""
         return self._log_weights(terms, self.leaves.rows(terms[:, 1:]))
 
-    def add_gradients(
-        self, sums: Leaves, terms: Tensor, coefficients: Tensor, block: Tensor
-    ) -> Leaves:
-        """`sums` plus coefficient `[M]` · ∇ log w of the terms, `block` terms at a time."""
-
-        def body(start: Tensor, sums: Leaves) -> tuple[Tensor, Leaves]:
-            own = terms[start : start + block]
-            gradient = self._gradient(own, coefficients[start : start + block])
-            return start + block, sums.plus(own[:, 1:], gradient)
-
-        total = tf.shape(terms)[0]
-        return tf.while_loop(
-            lambda start, _: start < total, body, (0, sums), parallel_iterations=1
-        )[1]
+    def gradient(self, terms: Tensor, coefficients: Tensor) -> Leaves:
+        """coefficient `[M]` · ∇ log w of each term, with respect to its rows of the leaves."""
+        rows = self.leaves.rows(terms[:, 1:])
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            log_w = self._log_weights(terms, rows)
+        return tape.gradient(
+            log_w, rows, output_gradients=coefficients, unconnected_gradients="zero"
+        )
 
     def _log_weights(self, terms: Tensor, rows: Leaves) -> Tensor:
         noise = tf.gather_nd(self.noise, terms)[None, None]
@@ -98,11 +93,76 @@ class SingleTerms(NamedTuple):
         parts = self.model.terms(rows.observed, y, rows.loc, rows.scale, z)
         return tf.reshape(self.weigh(parts), [-1])
 
-    def _gradient(self, terms: Tensor, coefficients: Tensor) -> Leaves:
-        rows = self.leaves.rows(terms[:, 1:])
-        with tf.GradientTape() as tape:
-            tape.watch(rows)
-            log_w = self._log_weights(terms, rows)
-        return tape.gradient(
-            log_w, rows, output_gradients=coefficients, unconnected_gradients="zero"
-        )
+
+class Block(NamedTuple):
+    """Some terms of a `Walk`.
+
+    Attributes:
+        index: number of the block.
+        first: number of the first of its samples.
+        terms: (k − first, c, b), `[M, 3]`.
+        of: what they are terms of.
+    """
+
+    index: Tensor
+    first: Tensor
+    terms: Tensor
+    of: SingleTerms
+
+    def values(self, of_all: Tensor) -> Tensor:
+        """Those of the terms, `[K, C, B]` → `[M]`."""
+        return tf.gather_nd(of_all, tf.stack([self.first, 0, 0]) + self.terms)
+
+
+State = TypeVar("State")
+
+
+class Walk(NamedTuple):
+    """The terms of some pairs of class and image and all samples, a block at a time.
+
+    The walk is the same every time, which lets a second one find what the first one kept.
+
+    Attributes:
+        draw: the samples.
+        num_samples: K.
+        pairs: (c, b) `[P, 2]`.
+        sizes: C and B.
+        block: terms at a time.
+    """
+
+    model: LatentClassifier
+    weigh: Weigh
+    draw: Draw
+    num_samples: Tensor
+    pairs: Tensor
+    sizes: tuple[int, Tensor]
+    block: Tensor
+
+    def over(self, leaves: Leaves, visit: Callable[[Block, State], State], state: State) -> State:
+        """state = visit(block, state) for each block, sample by sample."""
+        per_sample = tf.shape(self.pairs)[0]
+        # As many samples at a time as fit in a block, so that the noise held does not grow with K.
+        step = tf.clip_by_value(self.block // tf.maximum(per_sample, 1), 1, self.num_samples)
+
+        def samples(first: Tensor, index: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+            last = tf.minimum(first + step, self.num_samples)
+            noise = self.draw.every(first, last, *self.sizes)
+            single = SingleTerms(self.model, self.weigh, leaves, noise, self.draw.is_z)
+            total = (last - first) * per_sample
+
+            def piece(start: Tensor, index: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+                number = tf.range(start, tf.minimum(start + self.block, total))
+                pairs = tf.gather(self.pairs, number % per_sample)
+                terms = tf.concat([(number // per_sample)[:, None], pairs], 1)
+                state = visit(Block(index, first, terms, single), state)
+                return start + self.block, index + 1, state
+
+            _, index, state = _while(lambda start, *_: start < total, piece, (0, index, state))
+            return last, index, state
+
+        return _while(lambda first, *_: first < self.num_samples, samples, (0, 0, state))[2]
+
+
+def _while(going: Callable[..., Tensor], body: Callable[..., Any], state: Any) -> Any:
+    """A loop whose steps run one after another, in the memory of one."""
+    return tf.while_loop(going, body, state, parallel_iterations=1)
