@@ -171,6 +171,21 @@ EVALUATION_HEAD = (
 )
 
 
+def component_table(runs: Runs) -> str:
+    """What each attack of the evaluations leaves right: robust accuracy, a column for each."""
+    rows = []
+    for model, name, figures in runs.evaluations():
+        with whole(model, name):
+            found = {row["name"]: row["robust_accuracy"] for row in figures["components"]}
+            rows.append((model, name, found))
+    names = list(dict.fromkeys(name for *_, found in rows for name in found))
+    cells = [
+        [model, evaluation, *(cli.share(found.get(name)) for name in names)]
+        for model, evaluation, found in rows
+    ]
+    return table(["model", "evaluation", *names], cells)
+
+
 def draw(runs: Runs, path: pathlib.Path) -> None:
     """Success against ε, one panel per model, FGSM and PGD, and what no detector catches."""
     models = list(runs.folders)
@@ -227,7 +242,7 @@ def main(arguments: Sequence[str]) -> None:
             print(f"\n{table(ATTACK_HEAD, rows)}")
     rows = evaluation_rows(runs)
     if rows:
-        print(f"\n{table(EVALUATION_HEAD, rows)}")
+        print(f"\n{table(EVALUATION_HEAD, rows)}\n\n{component_table(runs)}")
     if FLAGS.figure:
         draw(runs, pathlib.Path(FLAGS.figure))
 

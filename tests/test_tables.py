@@ -4,7 +4,15 @@ import pathlib
 
 import numpy as np
 
-from reproduce.tables import Runs, attack_rows, draw, evaluation_rows, table, training_rows
+from reproduce.tables import (
+    Runs,
+    attack_rows,
+    component_table,
+    draw,
+    evaluation_rows,
+    table,
+    training_rows,
+)
 from tests.small import IMAGES, convnet, images, labels_of
 from tf_deepbayes import results
 from tf_deepbayes.attacks import FGSM
@@ -61,6 +69,8 @@ def test_tables_say_what_the_results_say(tmp_path: pathlib.Path) -> None:
     assert attack_rows(runs, "pgd_*") == []
     (row,) = evaluation_rows(runs)
     assert row[3:] == ["1.000", "0.900", "0.50 (0.25–0.75)", "mim 0.50", "bound", "5"]
+    *_, leaves = component_table(runs).splitlines()
+    assert leaves == "| GFZ | eps0.10_quick | 0.750 | 0.500 |"
 
 
 def test_a_table_is_markdown(tmp_path: pathlib.Path) -> None:
