@@ -22,6 +22,7 @@ from tf_deepbayes import (
     guards,
     results,
     thresholds,
+    victim_flags,
 )
 from tf_deepbayes.attacks.runner import Outcome, run
 from tf_deepbayes.attacks.scoring import EVAL_DRAWS, Target, zero_gradient_share
@@ -29,11 +30,9 @@ from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
 from tf_deepbayes.attacks.views import Views
 from tf_deepbayes.attacks.workers import Worker, on_device
 from tf_deepbayes.axes import Array
-from tf_deepbayes.classifier import MODES
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.files import digest
 from tf_deepbayes.indices import test_indices
-from tf_deepbayes.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.strategies import local_devices
 from tf_deepbayes.validation import check_eps
 from tf_deepbayes.victims import Victim
@@ -46,32 +45,25 @@ PUBLISHED_DETECTOR = "logit"  # the one that the published superwhite attack sli
 
 def define_flags() -> None:
     """The flags; those of the published scripts keep their meaning."""
-    flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
-    flags.DEFINE_string("data", "mnist", "data set of the victim: " + ", ".join(data.TASKS))
+    victim_flags.define_victim()
+    victim_flags.define(seed_of="the classifier's noise and the attack's draws")
     attack_flags.define()
     flags.DEFINE_list("eps", ["0.1"], "sizes of the perturbation, separated by commas")
     flags.DEFINE_string("name", None, "of the results (default: the attack and its detector)")
     flags.DEFINE_bool("save", True, "save the adversarial images")
     flags.DEFINE_bool("resume", False, "go on from the finished batches and results on disk")
-    flags.DEFINE_integer("block_size", None, "decodes held in memory at a time")
     flags.DEFINE_integer("num_images", None, "attack the first N test images only")
     flags.DEFINE_list("indices", None, "attack the images in all of these files of extract_index")
-    flags.DEFINE_integer("num_samples", None, "K (default: of the victim's name, or 10)")
-    flags.DEFINE_enum("noise", INDEPENDENT, list(SCHEMES), "how the K draws of z are made")
     flags.DEFINE_integer("attack_samples", None, "K that the attack uses (default: num_samples)")
     flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise that the result is scored on")
     flags.DEFINE_bool("common_random_numbers", False, "the same noise at every step of the attack")
     flags.DEFINE_bool("label_only", False, "follow log p(y|.) alone, not the joint density")
     flags.DEFINE_string("substitute", None, "classifier whose gradients are followed instead")
-    flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
-    flags.DEFINE_integer("seed", 0, "of the classifier's noise and the attack's draws")
     flags.DEFINE_string("thresholds", None, "fitted detectors (default: fit on --num_train images)")
     flags.DEFINE_integer("num_train", 2000, "training images to fit a detector on")
     flags.DEFINE_integer("pool_size", 1000, "of matching: training images to choose from")
     cli.define_precision_flags()
     cli.define_devices_flag()
-    flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
-    flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
 
 
 def eps_grid(values: Sequence[str]) -> list[float]:
@@ -80,13 +72,6 @@ def eps_grid(values: Sequence[str]) -> list[float]:
         return [check_eps(float(value)) for value in values]
     except ValueError as error:
         raise InputError(f"--eps must be numbers separated by commas: {error}") from None
-
-
-def load(name: str) -> Victim:
-    """A classifier as the flags name it."""
-    runs = cli.project_runs(__file__, FLAGS.runs)
-    sampling = (FLAGS.num_samples, FLAGS.mode, FLAGS.seed, FLAGS.block_size)
-    return Victim.load(name, FLAGS.data, runs, *sampling, FLAGS.jit_compile, FLAGS.noise)
 
 
 def worker_of(victim: Victim, source: Victim, device: str = "") -> Worker:
@@ -104,8 +89,8 @@ def workers_on(names: Sequence[str]) -> list[Worker]:
     workers = []
     for name in names:
         with on_device(name):
-            victim = load(FLAGS.victim)
-            source = load(FLAGS.substitute) if FLAGS.substitute else victim
+            victim = victim_flags.load(FLAGS.victim, __file__)
+            source = victim_flags.load(FLAGS.substitute, __file__) if FLAGS.substitute else victim
         workers.append(worker_of(victim, source, name))
     return workers
 
@@ -208,8 +193,8 @@ def main(arguments: Sequence[str]) -> None:
     if arguments or not FLAGS.victim:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
     grid, attack, names = eps_grid(FLAGS.eps), attack_flags.make(), local_devices(FLAGS.devices)
-    victim = load(FLAGS.victim)
-    source = load(FLAGS.substitute) if FLAGS.substitute else victim
+    victim = victim_flags.load(FLAGS.victim, __file__)
+    source = victim_flags.load(FLAGS.substitute, __file__) if FLAGS.substitute else victim
     dataset = victim.load_data(FLAGS.data_dir)
     workers = [worker_of(victim, source), *workers_on(names[1:])]
     indices = test_indices(dataset, FLAGS.indices)

@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import flags
 
-from tf_deepbayes import cli, data, detection_runner, guards, results
+from tf_deepbayes import cli, detection_runner, guards, results, victim_flags
 from tf_deepbayes.attacks import Pool
 from tf_deepbayes.attacks.budgets import BUDGETS
 from tf_deepbayes.attacks.evaluation import evaluate
@@ -26,11 +26,9 @@ from tf_deepbayes.attacks.scoring import EVAL_DRAWS
 from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
 from tf_deepbayes.attacks.suite import LABEL_ONLY, SUBSTITUTE, VICTIM, Component, Plan, Subject
 from tf_deepbayes.attacks.views import Views
-from tf_deepbayes.classifier import MODES
 from tf_deepbayes.detection import Detector
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.evaluation_table import attack_line, table
-from tf_deepbayes.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.thresholds import weights_digest
 from tf_deepbayes.validation import check_count
 from tf_deepbayes.victims import Victim
@@ -40,8 +38,8 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     """The flags; those of attack/attack.py mean the same."""
-    flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
-    flags.DEFINE_string("data", "mnist", "data set of the victim: " + ", ".join(data.TASKS))
+    victim_flags.define_victim()
+    victim_flags.define(seed_of="the classifier's noise and the attacks' draws")
     flags.DEFINE_float("eps", 0.1, "radius of the l∞ ball, pixels in [0, 1]")
     flags.DEFINE_enum("budget", "standard", list(BUDGETS), "how much work")
     flags.DEFINE_integer("num_images", 100, "attack the first N test images")
@@ -55,28 +53,14 @@ def define_flags() -> None:
     flags.DEFINE_string("name", None, "of the result (default: eps<eps>_<budget>)")
     flags.DEFINE_bool("resume", False, "go on from the finished batches on disk")
     flags.DEFINE_integer("batch_size", 50, "images at a time")
-    flags.DEFINE_integer("block_size", None, "decodes held in memory at a time")
-    flags.DEFINE_integer("num_samples", None, "K (default: of the victim's name, or 10)")
-    flags.DEFINE_enum("noise", INDEPENDENT, list(SCHEMES), "how the K draws of z are made")
-    flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
-    flags.DEFINE_integer("seed", 0, "of the classifier's noise and the attacks' draws")
     flags.DEFINE_integer("lazy_classes", 0, "steps between looks at classes far from the top")
     cli.define_precision_flags()
-    flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
-    flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
 
 
 def make_plan() -> Plan:
     """The evaluation as the flags describe it."""
     names = ("eps", "eot", "batch_size", "check_images", "eval_draws", "seed", "lazy_classes")
     return Plan(BUDGETS[FLAGS.budget], **{name: FLAGS[name].value for name in names})
-
-
-def load(name: str) -> Victim:
-    """A classifier as the flags name it."""
-    runs = cli.project_runs(__file__, FLAGS.runs)
-    sampling = (FLAGS.num_samples, FLAGS.mode, FLAGS.seed, FLAGS.block_size)
-    return Victim.load(name, FLAGS.data, runs, *sampling, FLAGS.jit_compile, FLAGS.noise)
 
 
 def sources_of(victim: Victim, substitute: Victim | None) -> dict[str, Views]:
@@ -172,8 +156,8 @@ def main(arguments: Sequence[str]) -> None:
     check_count("num_images", FLAGS.num_images)
     # Each loss and view is one graph; TensorFlow would warn that these are many for so few calls.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    victim = load(FLAGS.victim)
-    substitute = load(FLAGS.substitute) if FLAGS.substitute else None
+    victim = victim_flags.load(FLAGS.victim, __file__)
+    substitute = victim_flags.load(FLAGS.substitute, __file__) if FLAGS.substitute else None
     print(f"{victim.config.model} on {victim.config.data}: eps {plan.eps:g}, {plan.budget}")
     try:
         figures = figures_of(plan, victim, substitute)

@@ -11,14 +11,12 @@ from typing import Any
 
 from absl import flags
 
-from tf_deepbayes import cli, data, metrics, results, substitutes
+from tf_deepbayes import cli, metrics, results, substitutes, victim_flags
 from tf_deepbayes.axes import Array
 from tf_deepbayes.baselines import CNN
 from tf_deepbayes.checkpoints import RunConfig, claim_folder
-from tf_deepbayes.classifier import MODES
 from tf_deepbayes.data import Dataset, Split
 from tf_deepbayes.errors import InputError
-from tf_deepbayes.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.substitutes import JacobianSettings, Oracle
 from tf_deepbayes.training import BOUND_SETTINGS, VALIDATION_IMAGES, TrainingSettings
 from tf_deepbayes.validation import check_count
@@ -38,8 +36,8 @@ NUM_SEED_IMAGES = 200
 
 def define_flags() -> None:
     """The flags; a distilled substitute is grey-box, a jacobian one black-box."""
-    flags.DEFINE_string("victim", None, "as for attack/attack.py")
-    flags.DEFINE_string("data", "mnist", "data set of the victim: " + ", ".join(data.TASKS))
+    victim_flags.define_victim()
+    victim_flags.define(seed_of="the substitute and of the victim's noise")
     flags.DEFINE_enum("kind", "distilled", list(EPOCHS), "victim's probabilities, or its classes")
     flags.DEFINE_string("out", None, "run folder (default: <victim's run>/substitute_<kind>)")
     flags.DEFINE_bool("resume", False, "continue the run in the folder")
@@ -51,12 +49,6 @@ def define_flags() -> None:
     flags.DEFINE_integer("num_seed_images", None, "jacobian: the last N test images (200)")
     flags.DEFINE_integer("augmentation_rounds", None, "jacobian: doublings of the images (6)")
     flags.DEFINE_float("lambda", None, "jacobian: size of a step, in pixels (0.1)")
-    flags.DEFINE_integer("num_samples", None, "K of the victim (default: of its name, or 10)")
-    flags.DEFINE_enum("noise", INDEPENDENT, list(SCHEMES), "how the victim's K draws of z are made")
-    flags.DEFINE_enum("mode", "sample", MODES, "how the victim's noise is sampled")
-    flags.DEFINE_integer("seed", 0, "of the substitute and of the victim's noise")
-    flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
-    flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
 
 
 def check_flags() -> None:
@@ -135,9 +127,7 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
     check_flags()
     settings = training_settings()
-    runs = cli.project_runs(__file__, FLAGS.runs)
-    sampling = {"mode": FLAGS.mode, "seed": FLAGS.seed, "scheme": FLAGS.noise}
-    victim = Victim.load(FLAGS.victim, FLAGS.data, runs, FLAGS.num_samples, **sampling)
+    victim = victim_flags.load(FLAGS.victim, __file__)
     dataset = victim.load_data(FLAGS.data_dir)
     images, test = choose_images(dataset)
     settings.steps_per_epoch(len(images))

@@ -14,13 +14,21 @@ from typing import Any
 
 from absl import flags
 
-from tf_deepbayes import cli, data, detection, detection_runner, guards, results, thresholds
+from tf_deepbayes import (
+    cli,
+    data,
+    detection,
+    detection_runner,
+    guards,
+    results,
+    thresholds,
+    victim_flags,
+)
 from tf_deepbayes.axes import Array
 from tf_deepbayes.detection_runner import Scored
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.indices import test_indices
 from tf_deepbayes.legacy import saved_attack_name
-from tf_deepbayes.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.roc_figure import write_roc_figure
 from tf_deepbayes.thresholds import FitSettings
 from tf_deepbayes.validation import check_count
@@ -38,7 +46,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("targeted", False, "the attack was targeted: its name ends in _targeted")
     flags.DEFINE_list("indices", None, "keep to images in all of these files of extract_index")
     flags.DEFINE_bool("save", True, "write the result and the fitted detectors")
-    flags.DEFINE_string("data", "mnist", "data set of both: " + ", ".join(data.TASKS))
+    victim_flags.define("the guard")
     names = ", ".join(guards.DETECTORS)
     flags.DEFINE_list("detectors", None, f"of {names} (default: all that the guard's p(x) allows)")
     flags.DEFINE_float("false_positive_rate", 5.0, "percent of training images to reject")
@@ -46,13 +54,8 @@ def define_flags() -> None:
     flags.DEFINE_integer("num_train", None, "fit on the first N training images (default: all)")
     flags.DEFINE_string("thresholds", None, "file of fitted detectors to use instead of fitting")
     flags.DEFINE_integer("num_clean", 1000, "clean test images for the false-positive rate")
-    flags.DEFINE_integer("num_samples", None, "K (default: of the guard's name, or 10)")
-    flags.DEFINE_enum("noise", INDEPENDENT, list(SCHEMES), "how the guard's K draws of z are made")
     flags.DEFINE_integer("batch_size", 100, "images at a time")
-    flags.DEFINE_integer("seed", 0, "of the classifier's noise")
     flags.DEFINE_bool("plot", False, "draw the ROC curves as PNG beside the result")
-    flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
-    flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
 
 
 def check_flags(arguments: Sequence[str]) -> None:
@@ -69,13 +72,6 @@ def check_flags(arguments: Sequence[str]) -> None:
     if not 0.0 < FLAGS.false_positive_rate < 100.0:
         rate = FLAGS.false_positive_rate
         raise InputError(f"--false_positive_rate must be in (0, 100) percent, got {rate}")
-
-
-def load(name: str) -> Victim:
-    """A classifier as the flags name it."""
-    runs = cli.project_runs(__file__, FLAGS.runs)
-    sampling = {"seed": FLAGS.seed, "scheme": FLAGS.noise}
-    return Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, **sampling)
 
 
 def attack_name() -> str:
@@ -96,7 +92,7 @@ def fit(train: data.Split) -> tuple[dict[str, detection.Detector], FitSettings]:
     They are fitted on a copy of the guard, so that its noise on the images that are scored is the
     same whether the detectors were fitted or read.
     """
-    guard = load(FLAGS.guard or FLAGS.victim)
+    guard = victim_flags.load(FLAGS.guard or FLAGS.victim, __file__)
     print(f"fitting the detectors of {guard.config.model} on {len(train)} images", flush=True)
     rate = FLAGS.false_positive_rate / 100.0
     detectors, settings = detection_runner.fit(
@@ -138,8 +134,8 @@ def detect(
 def main(arguments: Sequence[str]) -> None:
     """Run the detectors and print a line for each."""
     check_flags(arguments)
-    victim = load(FLAGS.victim)
-    guard = load(FLAGS.guard) if FLAGS.guard else victim
+    victim = victim_flags.load(FLAGS.victim, __file__)
+    guard = victim_flags.load(FLAGS.guard, __file__) if FLAGS.guard else victim
     has_p_x = detection_runner.has_p_x(guard)
     names = guards.detector_names(FLAGS.detectors, has_p_x)
     if FLAGS.detectors is None and not has_p_x:

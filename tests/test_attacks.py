@@ -212,6 +212,18 @@ def test_masked_gradients_are_reported() -> None:
     assert figures["zero_gradients"] == 0.0
 
 
+def test_the_share_of_terms_that_count_is_reported() -> None:
+    hopeless = tf.constant([0.0, 0.0, -100.0, 0.0, -200.0])  # nats: two of five classes
+
+    def log_weights(x: tf.Tensor) -> tf.Tensor:
+        return tf.transpose(tf.nn.log_softmax(NET(x) / 100.0) + hopeless)[None]
+
+    target = Target.of(NET, X, np.zeros_like(Y))
+    views = Views(NET, log_weights)
+    assert run(FGSM(batch_size=5), views, target, 0.1).figures["counting_terms"] == 0.6
+    assert run(FGSM(), Views(NET), target, 0.1).figures["counting_terms"] is None
+
+
 @pytest.mark.parametrize("attack", [FGSM(), FGSM(norm=2), PGD(nb_iter=2, rand_init=False)])
 def test_a_classifier_without_any_gradient_is_reported_not_broken(attack: Attack) -> None:
     rounded = lambda x: NET(tf.round(4.0 * x) / 4.0)  # noqa: E731

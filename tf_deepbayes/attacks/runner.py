@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from tf_deepbayes.attacks.base import Attack, Part
-from tf_deepbayes.attacks.scoring import Target, draw_logits, score, zero_gradient_share
+from tf_deepbayes.attacks.scoring import (
+    Target,
+    counting_share,
+    draw_logits,
+    score,
+    zero_gradient_share,
+)
 from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
 from tf_deepbayes.attacks.views import Views
 from tf_deepbayes.attacks.workers import Reseed, Worker, spread
@@ -59,8 +65,9 @@ def run(
 
     Returns:
         Figures: those of `score`; `zero_gradients`, the share of images whose gradient of the
-        attack's loss is exactly zero; `mean_steps` that an image took, of an attack that stops
-        early; `seconds` spent on the batches of this run, summed over devices.
+        attack's loss is exactly zero; `counting_terms`, the share of terms (sample, class) that
+        count for it, None where there are none; `mean_steps` that an image took, of an attack that
+        stops early; `seconds` spent on the batches of this run, summed over devices.
 
     Raises:
         AttackStoppedError: an image is not finite, or the disk is full; finished batches are kept.
@@ -71,9 +78,12 @@ def run(
     draws = draw_logits(target.logits_fn, adversarial, target.draws, attack.batch_size)
     if zero_gradients is None:
         zero_gradients = zero_gradient_share(views.logits, target, attack)
+    log_weights = views.log_weights
+    counting = log_weights and counting_share(log_weights, target, adversarial, attack)
     figures = {
         **score(target, adversarial, draws),
         "zero_gradients": zero_gradients,
+        "counting_terms": counting,
         **({} if steps is None else {"mean_steps": float(steps.mean())}),
         "seconds": round(seconds, 1),
     }

@@ -5,13 +5,15 @@ import warnings
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tf_deepbayes import metrics
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.checks import ZERO_GRADIENT_WARNING, zero_gradients
-from tf_deepbayes.axes import Array, LogitsFn
+from tf_deepbayes.axes import Array, LogitsFn, LogWeightsFn, logits_of
 from tf_deepbayes.errors import InputError
+from tf_deepbayes.input_gradient import counting
 from tf_deepbayes.validation import check_count
 
 # A success rate moves by a few points from draw to draw at K = 10; five show by how much.
@@ -113,6 +115,36 @@ def zero_gradient_share(logits_fn: LogitsFn, target: Target, attack: Attack) -> 
             stacklevel=2,
         )
     return share
+
+
+def counting_share(
+    log_weights_fn: LogWeightsFn, target: Target, adversarial: Array, attack: Attack
+) -> float:
+    """Share of the terms (sample, class) that count for the gradient of the attack's loss.
+
+    What a gradient costs grows with it, see `input_gradient.counting`. At the attacked images, of
+    the log weights' log-mean-exp; for an attack without a loss of its own of cross-entropy.
+    """
+    loss_fn = losses.get(getattr(attack, "loss", "cross_entropy"), target.targeted)
+    counts = [
+        _counts(log_weights_fn, loss_fn, x, labels).numpy()[..., :size]
+        for (x, size), (labels, _) in zip(
+            metrics.padded(adversarial, attack.batch_size),
+            metrics.padded(target.attack_labels, attack.batch_size),
+            strict=True,
+        )
+    ]
+    return float(np.concatenate(counts, axis=-1).mean())
+
+
+@tf.function
+def _counts(log_weights_fn, loss_fn, x, labels):  # type: ignore[no-untyped-def]
+    """Whether each term counts, `[K, C, B]`."""
+    log_w = log_weights_fn(x)
+    with tf.GradientTape() as tape:
+        tape.watch(log_w)
+        loss = loss_fn(labels, logits_of(log_w))
+    return counting(tape.gradient(loss, log_w))
 
 
 def success(target: Target, logits: Array) -> Array:
