@@ -118,7 +118,7 @@ def _minimise(  # type: ignore[no-untyped-def]
         return i + 1, w + change, m, v, best, best_size, known
 
     zero = tf.zeros_like(x)
-    known = logits_fn(origin) if lazy_classes else tf.zeros([0])
+    known = lazy.nothing_known(logits_fn, lazy_classes, origin)
     start = (0, zero, zero, zero, x, tf.fill([tf.shape(x)[0]], FOUND_NONE), known)
     *_, best, best_size, _ = tf.while_loop(
         lambda i, *_: i < nb_iter, step, start, parallel_iterations=1

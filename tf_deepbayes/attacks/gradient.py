@@ -185,8 +185,7 @@ def _iterate_until_broken(judge, check_every, *settings):  # type: ignore[no-unt
 
 def _first(logits_fn: LogitsFn, lazy_classes: int, start: Tensor) -> State:
     """What a step changes: the images, the velocity, the logits known so far (if lazy)."""
-    known = logits_fn(start) if lazy_classes else tf.zeros([start.shape[0], 0])
-    return start, tf.zeros_like(start), known
+    return start, tf.zeros_like(start), lazy.nothing_known(logits_fn, lazy_classes, start)
 
 
 def _steps(
