@@ -27,6 +27,7 @@ ARCHITECTURES = {"mnist": MNIST, "cifar": CIFAR}
 # Largest difference allowed, relative to the largest value: float32 sums of 784 terms; a gradient
 # has coefficients that are exponentials of them.
 AGREEMENT = {"logits": 1e-4, "gradient": 1e-3}
+TINY = float(np.finfo(np.float32).tiny)
 EPS = 0.1
 PGD_STEPS = 2
 LAZY = 10  # as many steps as from one look at all classes to the next
@@ -204,7 +205,9 @@ def check_agreement(model: str, calls: dict[str, Timed]) -> None:
     """Refuse to time numbers that differ."""
     for what, most in AGREEMENT.items():
         ours, theirs = calls[what](), calls[f"reference {what}"]()
-        gap = float(tf.reduce_max(tf.abs(ours - theirs)) / tf.reduce_max(tf.abs(theirs)))
+        # A model at chance may have no gradient at all, which must be so of both then.
+        largest = tf.maximum(tf.reduce_max(tf.abs(theirs)), TINY)
+        gap = float(tf.reduce_max(tf.abs(ours - theirs)) / largest)
         if not gap < most:
             raise InputError(
                 f"{model}: {what} of library and reference differ by {gap:.1e}; not timed"
