@@ -41,6 +41,7 @@ HEADINGS = {
 def define_flags() -> None:
     """What to time."""
     flags.DEFINE_list("models", list(factorisations.FACTORISATIONS), "models to time")
+    flags.DEFINE_multi_enum("part", list(HEADINGS), list(HEADINGS), "what; may be repeated")
     flags.DEFINE_enum("sizes", "mnist", list(ARCHITECTURES), "sizes of the networks")
     flags.DEFINE_integer("repeats", 5, "timings of each; the median counts", lower_bound=1)
     flags.DEFINE_integer("batch_size", 100, "images of logits and gradient", lower_bound=1)
@@ -57,8 +58,10 @@ def bench(subject: Subject) -> dict[str, Any]:
     """Rates, ratios and memory of one model."""
     model, x, labels, noise = subject.load()
     parts, references = parts_of(model, x, labels, noise)
-    timed = all_calls(parts, references)
-    check_agreement(subject.name, timed)
+    check_agreement(subject.name, all_calls(parts, references))
+    parts = {what: parts[what] for what in FLAGS.part}
+    needed = {part.reference for part in parts.values()}
+    timed = all_calls(parts, {what: references[what] for what in needed})
     memory = peaks(subject, list(timed)) if FLAGS.memory else {}
     seconds = measure.alternate(
         timed | {"matrix": measure.matrix_product()}, FLAGS.repeats, measure.CLOCKS[FLAGS.clock]
@@ -75,7 +78,7 @@ def bench(subject: Subject) -> dict[str, Any]:
             "reference_mebibytes": memory.get(reference),
         }
     row["matrix_gflops"] = measure.MATRIX_PRODUCT_FLOPS / seconds["matrix"] / 1e9
-    row["share_of_matrix"] = share_of_matrix(model, row)
+    row["share_of_matrix"] = share_of_matrix(model, row) if "logits" in parts else None
     return row
 
 
@@ -95,7 +98,7 @@ def share_of_matrix(model: LatentClassifier, row: dict[str, Any]) -> float | Non
 
 def show(row: dict[str, Any]) -> None:
     """A line of rates with ratios, one of shares and one of memory."""
-    cells = [f"{row[what]['library']:9.1f} ({row[what]['ratio']:5.2f})" for what in HEADINGS]
+    cells = [f"{row[what]['library']:9.1f} ({row[what]['ratio']:5.2f})" for what in FLAGS.part]
     print(f"{row['model']:6}", *cells)
     shares = [f"{share:.0%}" for share in row["counting"].values()]
     notes = [f"terms that count {shares[0]}, lazily {shares[1]}"]
@@ -103,7 +106,7 @@ def show(row: dict[str, Any]) -> None:
         notes.append(f"decoder at {row['share_of_matrix']:.0%} of a matrix product's rate")
     print("      ", "; ".join(notes))
     if FLAGS.memory:
-        found = (row[what] for what in HEADINGS)
+        found = (row[what] for what in FLAGS.part)
         pairs = [f"{f['library_mebibytes']:.0f} ({f['reference_mebibytes']:.0f})" for f in found]
         print("       memory, MiB:", ", ".join(pairs))
     sys.stdout.flush()
@@ -115,7 +118,7 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError(f"expected flags only, got {list(arguments)}")
     where = f"runs in {FLAGS.runs}" if FLAGS.runs else f"{FLAGS.sizes} sizes, random weights"
     print(f"{where}; K = {FLAGS.num_samples}, batch {FLAGS.batch_size}; rates per second")
-    print("model ", *(f"{heading:>9} (  ×  )" for heading in HEADINGS.values()))
+    print("model ", *(f"{HEADINGS[what]:>9} (  ×  )" for what in FLAGS.part))
     rows = []
     for name in FLAGS.models:
         subject = (name, FLAGS.sizes, FLAGS.runs, FLAGS.batch_size, FLAGS.num_samples)

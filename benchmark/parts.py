@@ -16,12 +16,13 @@ from tf_deepbayes.architecture import CIFAR, MNIST
 from tf_deepbayes.attacks import PGD
 from tf_deepbayes.attacks.lazy import LazyLogits
 from tf_deepbayes.axes import Tensor, logits_of
+from tf_deepbayes.batches import Batches
 from tf_deepbayes.classifier import LatentClassifier
 from tf_deepbayes.errors import InputError
 from tf_deepbayes.inference import COARSE
 from tf_deepbayes.input_gradient import counting
 from tf_deepbayes.optimizer import EPSILON, PublishedAdam
-from tf_deepbayes.trainers import BoundTrainer
+from tf_deepbayes.trainers import BoundTrainer, Steps
 
 ARCHITECTURES = {"mnist": MNIST, "cifar": CIFAR}
 # Largest difference allowed, relative to the largest value: float32 sums of 784 terms; a gradient
@@ -32,6 +33,7 @@ EPS = 0.1
 PGD_STEPS = 2
 LAZY = 10  # as many steps as from one look at all classes to the next
 TRAINING_BATCH = 50
+TRAINING_STEPS = 10  # in one call
 
 
 class Part(NamedTuple):
@@ -110,14 +112,14 @@ def parts_of(
     compiled = tf.function(Reference(model).logits)
     theirs = lambda x: compiled(x, noise)  # noqa: E731
     gradient, reference_gradient = _gradient(ours, labels), _gradient(theirs, labels)
-    step, reference_step = _training_steps(model, x, labels)
+    steps, reference_step = _training_steps(model, x, labels)
     pgd, lazy = _attacks(model, x, labels, noise)
     parts = {
         "logits": Part(lambda: ours(x), "logits", 1, len(x)),
         "gradient": Part(lambda: gradient(x), "gradient", 1, len(x)),
         "pgd": Part(pgd, "gradient", PGD_STEPS, len(x)),
         "lazy": Part(lazy, "gradient", LAZY, len(x)),
-        "training": Part(step, "training", 1, 1),
+        "training": Part(steps, "training", TRAINING_STEPS, 1),
     }
     references: dict[str, Timed] = {
         "logits": lambda: theirs(x),
@@ -174,7 +176,10 @@ def _attacks(
 
 
 def _training_steps(model: LatentClassifier, x: Tensor, labels: Tensor) -> tuple[Timed, Timed]:
-    """One Adam step of the library and of the reference, on the same batch and noise."""
+    """Adam steps of the library, as `train` takes them, and one of the reference on a batch.
+
+    The library's have to find the batch, draw its noise and keep running means as well.
+    """
     architecture = model.architecture
     x = tf.repeat(x, -(-TRAINING_BATCH // len(x)), axis=0)[:TRAINING_BATCH]
     labels = tf.repeat(labels, -(-TRAINING_BATCH // len(labels)))[:TRAINING_BATCH]
@@ -182,14 +187,14 @@ def _training_steps(model: LatentClassifier, x: Tensor, labels: Tensor) -> tuple
     noise = tf.random.stateless_normal([1, 1, TRAINING_BATCH, architecture.dim_z], [0, 2])
     trainer = BoundTrainer(model)
     trainer.compile(PublishedAdam(1e-6))
+    split = data.Split(x.numpy(), labels.numpy())
+    batches = Batches(split, architecture.num_classes, TRAINING_BATCH, seed=0)
+    steps = Steps(trainer, batches)
+    rows = tf.tile(tf.range(TRAINING_BATCH)[None], [TRAINING_STEPS, 1])
     reference, optimizer = Reference(model), keras.optimizers.Adam(1e-6, epsilon=EPSILON)
     variables = model.trainable_variables
     trainer.optimizer.build(variables)
     optimizer.build(variables)
-
-    @tf.function
-    def ours() -> Tensor:
-        return trainer.update(x, y, noise)[0]
 
     @tf.function
     def theirs() -> Tensor:
@@ -198,7 +203,7 @@ def _training_steps(model: LatentClassifier, x: Tensor, labels: Tensor) -> tuple
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    return ours, theirs
+    return lambda: steps.run(rows), theirs
 
 
 def check_agreement(model: str, calls: dict[str, Timed]) -> None:
