@@ -120,7 +120,9 @@ def test_quoted_tolerances_stand_in_the_tests() -> None:
 def test_the_flags_named_are_flags_of_the_apps() -> None:
     apps = [*ROOT.glob("train/*.py"), *ROOT.glob("attack/*.py"), *ROOT.glob("detect/*.py")]
     apps += [*ROOT.glob("reproduce/*.py"), *ROOT.glob("benchmark/*.py")]
-    apps += [ROOT / "tf_deepbayes" / name for name in ("cli.py", "attack_flags.py")]
+    apps += [
+        ROOT / "tf_deepbayes" / name for name in ("cli.py", "attack_flags.py", "victim_flags.py")
+    ]
     defined = re.findall(r'DEFINE_\w+\(\s*"(\w+)"', "".join(app.read_text() for app in apps))
     settings = re.findall(r'^    "(\w+)": ', (ROOT / "train" / "vae.py").read_text(), re.MULTILINE)
     named = {flag for page in PAGES.values() for flag in re.findall(r"--([a-z]\w*)", page)}
