@@ -142,7 +142,7 @@ class InferenceGraphs:
             with recording() as rows:
                 log_w = block.of.log_weights(block.terms)
             if self.kept_dtypes:
-                kept = kept.plus(block.index, walk.block, rows)
+                kept = kept.plus(block.index, rows)
             return found.write(block.index, log_w), kept
 
         state = found, Kept.nothing(self.kept_dtypes)

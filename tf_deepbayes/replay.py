@@ -8,7 +8,6 @@ serve their gradients alone: TensorFlow leaves out the products that nothing fol
 
 import contextlib
 import contextvars
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
@@ -16,8 +15,8 @@ import tensorflow as tf
 
 from tf_deepbayes.axes import Tensor
 
-# 13,000 decodes at MNIST sizes: 130 images of ten classes with K = 10.
-MOST_BYTES = 2**28
+# 13,000 decodes of 20 kB at MNIST sizes: 130 images of ten classes with K = 10.
+MOST_BLOCKS = 26
 
 
 class _Tape(Protocol):
@@ -120,7 +119,7 @@ def _instead(value: Tensor, kept: Tensor, slope: Callable[[Tensor], Tensor]) -> 
 
 
 class Kept(NamedTuple):
-    """What the first blocks of a pass wrote down, as many as `MOST_BYTES` hold.
+    """What the first `MOST_BLOCKS` blocks of a pass wrote down.
 
     Attributes:
         arrays: a block's `[M, *event]` for each gate and the output, with no rows where nothing is
@@ -135,12 +134,12 @@ class Kept(NamedTuple):
         make = lambda dtype: tf.TensorArray(dtype, 0, dynamic_size=True, infer_shape=False)  # noqa: E731
         return cls(tuple(make(dtype) for dtype in dtypes))
 
-    def plus(self, index: Tensor, block: Tensor, rows: Sequence[Tensor]) -> "Kept":
-        """With those of a block; `block` terms are in each but the last."""
-        size = sum(value.dtype.size * math.prod(value.shape[1:]) for value in rows)
-        count = tf.where(index < MOST_BYTES // max(size, 1) // block, block, 0)
-        written = (a.write(index, r[:count]) for a, r in zip(self.arrays, rows, strict=True))
-        return Kept(tuple(written))
+    def plus(self, index: Tensor, rows: Sequence[Tensor]) -> "Kept":
+        """With those of a block, if it is one of the first."""
+        # Not a slice of no rows, which would hold the memory of all.
+        none = [tf.zeros([0, *value.shape[1:]], value.dtype) for value in rows]
+        chosen = tf.cond(index < MOST_BLOCKS, lambda: list(rows), lambda: none)
+        return Kept(tuple(a.write(index, r) for a, r in zip(self.arrays, chosen, strict=True)))
 
     def of(self, index: Tensor) -> list[Tensor]:
         """Those of a block."""
