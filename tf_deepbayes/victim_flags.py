@@ -12,7 +12,9 @@ FLAGS = flags.FLAGS
 OPTIONAL = ("mode", "block_size", "jit_compile")
 
 
-def define(whose: str = "the victim", default_data: str = "mnist", seed_of: str = "noise") -> None:
+def define(
+    whose: str = "the victim", default_data: str = "mnist", seed_of: str = "the classifier's noise"
+) -> None:
     """The flags that `load` reads in every app."""
     flags.DEFINE_string("data", default_data, "data set of the run: " + ", ".join(data.TASKS))
     flags.DEFINE_integer("num_samples", None, f"K of {whose} (default: of its name, or 10)")
