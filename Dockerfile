@@ -53,4 +53,4 @@ VOLUME ["/study/runs", "/data"]
 # Python stops on SIGINT, and apps end cleanly; as the first process it would ignore SIGTERM.
 STOPSIGNAL SIGINT
 ENTRYPOINT ["python"]
-CMD ["-m", "tf_deepbayes.devices"]
+CMD ["-m", "tf_deepbayes.core.devices"]

@@ -13,29 +13,25 @@ from typing import Any
 
 from absl import flags
 
-from tf_deepbayes import (
-    attack_flags,
-    attacks,
-    cli,
-    data,
-    detection_runner,
-    guards,
-    results,
-    thresholds,
-    victim_flags,
-)
-from tf_deepbayes.attacks.runner import Outcome, run
-from tf_deepbayes.attacks.scoring import EVAL_DRAWS, Target, zero_gradient_share
-from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
-from tf_deepbayes.attacks.views import Views
-from tf_deepbayes.attacks.workers import Worker, on_device
-from tf_deepbayes.axes import Array
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.files import digest
-from tf_deepbayes.indices import test_indices
-from tf_deepbayes.strategies import local_devices
-from tf_deepbayes.validation import check_eps
-from tf_deepbayes.victims import Victim
+from tf_deepbayes import attacks
+from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.cli import app, attack_flags, classifier_flags
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.devices import local_devices
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import digest
+from tf_deepbayes.core.validation import check_eps
+from tf_deepbayes.data import splits
+from tf_deepbayes.detection import selection
+from tf_deepbayes.evaluation import saved_attacks
+from tf_deepbayes.evaluation.batch_store import AttackStoppedError, BatchStore
+from tf_deepbayes.evaluation.runner import Outcome, run
+from tf_deepbayes.evaluation.scoring import EVAL_DRAWS, Target, zero_gradient_share
+from tf_deepbayes.evaluation.workers import Worker, on_device
+from tf_deepbayes.reporting import text
+from tf_deepbayes.runs import detector_files, guards, results
+from tf_deepbayes.runs.indices import test_indices
+from tf_deepbayes.runs.run import Victim
 
 FLAGS = flags.FLAGS
 # What changes the figures and not the attacked images.
@@ -45,8 +41,8 @@ PUBLISHED_DETECTOR = "logit"  # the one that the published superwhite attack sli
 
 def define_flags() -> None:
     """The flags; those of the published scripts keep their meaning."""
-    victim_flags.define_victim()
-    victim_flags.define(seed_of="the classifier's noise and the attack's draws")
+    classifier_flags.define_victim()
+    classifier_flags.define(seed_of="the classifier's noise and the attack's draws")
     attack_flags.define()
     flags.DEFINE_list("eps", ["0.1"], "sizes of the perturbation, separated by commas")
     flags.DEFINE_string("name", None, "of the results (default: the attack and its detector)")
@@ -62,8 +58,8 @@ def define_flags() -> None:
     flags.DEFINE_string("thresholds", None, "fitted detectors (default: fit on --num_train images)")
     flags.DEFINE_integer("num_train", 2000, "training images to fit a detector on")
     flags.DEFINE_integer("pool_size", 1000, "of matching: training images to choose from")
-    cli.define_precision_flags()
-    cli.define_devices_flag()
+    app.define_precision_flags()
+    app.define_devices_flag()
 
 
 def eps_grid(values: Sequence[str]) -> list[float]:
@@ -89,8 +85,10 @@ def workers_on(names: Sequence[str]) -> list[Worker]:
     workers = []
     for name in names:
         with on_device(name):
-            victim = victim_flags.load(FLAGS.victim, __file__)
-            source = victim_flags.load(FLAGS.substitute, __file__) if FLAGS.substitute else victim
+            victim = classifier_flags.load(FLAGS.victim, __file__)
+            source = (
+                classifier_flags.load(FLAGS.substitute, __file__) if FLAGS.substitute else victim
+            )
         workers.append(worker_of(victim, source, name))
     return workers
 
@@ -110,16 +108,16 @@ def detector_name() -> str | None:
     return PUBLISHED_DETECTOR if FLAGS.lbd is not None and not FLAGS.detector else FLAGS.detector
 
 
-def equip(attack: attacks.Attack, victim: Victim, train: data.Split) -> attacks.Attack:
+def equip(attack: attacks.Attack, victim: Victim, train: splits.Split) -> attacks.Attack:
     """The attack with the detector or the images that it needs."""
     if name := detector_name():
-        names = guards.detector_names([name], detection_runner.has_p_x(victim))
+        names = selection.detector_names([name], guards.has_p_x(victim))
         if FLAGS.thresholds:
-            fitted = thresholds.read_detectors(pathlib.Path(FLAGS.thresholds))
+            fitted = detector_files.read_detectors(pathlib.Path(FLAGS.thresholds))
         else:
             size, few = FLAGS.batch_size, train.first(min(FLAGS.num_train, len(train)))
-            fitted, _ = detection_runner.fit(victim, few, FLAGS.seed, 0.05, "published", size)
-        (detector,) = detection_runner.choose(names, fitted)
+            fitted, _ = guards.fit(victim, few, FLAGS.seed, 0.05, "published", size)
+        (detector,) = guards.choose(names, fitted)
         return dataclasses.replace(attack, detector=detector)  # type: ignore[call-arg]
     if isinstance(attack, attacks.Matching):
         few = train.first(min(FLAGS.pool_size, len(train)))
@@ -143,7 +141,7 @@ def settings_of(
         "indices": digest(indices) if FLAGS.indices else None,
         "early_stop": getattr(attack, "check_every", None) if FLAGS.early_stop else None,
         "eval_draws": FLAGS.eval_draws,
-        **cli.unusual_computing(),
+        **app.unusual_computing(),
     }
 
 
@@ -151,7 +149,7 @@ def save(name: str, victim: Victim, settings: dict, target: Target, found: Outco
     """Images first, then the JSON that speaks of them."""
     folder = victim.folder / "attacks"
     if FLAGS.save:
-        results.write_attack_arrays(folder / f"{name}.npz", target, found)
+        saved_attacks.write_attack_arrays(folder / f"{name}.npz", target, found)
     settings = settings | {"images": f"{name}.npz" if FLAGS.save else None}
     results.write_result(folder / f"{name}.json", "attack", victim.config, settings, found.figures)
 
@@ -173,7 +171,7 @@ def attack_at(
     """
     early = "early_stop" if FLAGS.early_stop else None
     stem = FLAGS.name or "_".join(filter(None, [FLAGS.attack, FLAGS.detector, early]))
-    name = results.attack_name(stem, attack, eps)
+    name = saved_attacks.attack_name(stem, attack, eps)
     settings = settings_of(attack, eps, victim, indices)
     finished = results.finished(victim.folder / "attacks" / f"{name}.json", "attack", settings)
     if FLAGS.resume and finished:
@@ -193,8 +191,8 @@ def main(arguments: Sequence[str]) -> None:
     if arguments or not FLAGS.victim:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
     grid, attack, names = eps_grid(FLAGS.eps), attack_flags.make(), local_devices(FLAGS.devices)
-    victim = victim_flags.load(FLAGS.victim, __file__)
-    source = victim_flags.load(FLAGS.substitute, __file__) if FLAGS.substitute else victim
+    victim = classifier_flags.load(FLAGS.victim, __file__)
+    source = classifier_flags.load(FLAGS.substitute, __file__) if FLAGS.substitute else victim
     dataset = victim.load_data(FLAGS.data_dir)
     workers = [worker_of(victim, source), *workers_on(names[1:])]
     indices = test_indices(dataset, FLAGS.indices)
@@ -220,7 +218,7 @@ def report(eps: float, figures: dict[str, Any]) -> None:
     """One line of the table."""
     steps = f"  {figures['mean_steps']:.1f} steps" if "mean_steps" in figures else ""
     print(
-        f"eps {eps:.2f}  success {cli.share(figures['success_rate'])}"
+        f"eps {eps:.2f}  success {text.share(figures['success_rate'])}"
         f"  accuracy {figures['clean_accuracy']:.3f} -> {figures['accuracy']:.3f}"
         f"  l2 {figures['perturbation']['l2']['mean']:.2f}"
         f"  zero gradients {figures['zero_gradients']:.3f}"
@@ -231,4 +229,4 @@ def report(eps: float, figures: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

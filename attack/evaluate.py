@@ -16,30 +16,33 @@ from typing import Any
 
 from absl import flags
 
-from tf_deepbayes import cli, detection_runner, guards, results, victim_flags
 from tf_deepbayes.attacks import Pool
-from tf_deepbayes.attacks.budgets import BUDGETS
-from tf_deepbayes.attacks.evaluation import evaluate
-from tf_deepbayes.attacks.evaluation_runs import Finished
-from tf_deepbayes.attacks.runner import Outcome
-from tf_deepbayes.attacks.scoring import EVAL_DRAWS
-from tf_deepbayes.attacks.store import AttackStoppedError, BatchStore
-from tf_deepbayes.attacks.suite import LABEL_ONLY, SUBSTITUTE, VICTIM, Component, Plan, Subject
-from tf_deepbayes.attacks.views import Views
-from tf_deepbayes.detection import Detector
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.evaluation_table import attack_line, table
-from tf_deepbayes.thresholds import weights_digest
-from tf_deepbayes.validation import check_count
-from tf_deepbayes.victims import Victim
+from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.cli import app, classifier_flags
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.detection import selection
+from tf_deepbayes.detection.detectors import Detector
+from tf_deepbayes.evaluation import saved_attacks
+from tf_deepbayes.evaluation.batch_store import AttackStoppedError, BatchStore
+from tf_deepbayes.evaluation.runner import Outcome
+from tf_deepbayes.evaluation.scoring import EVAL_DRAWS
+from tf_deepbayes.reporting.evaluation_table import attack_line, table
+from tf_deepbayes.robustness.attack_cache import Finished
+from tf_deepbayes.robustness.budgets import BUDGETS
+from tf_deepbayes.robustness.evaluate import evaluate
+from tf_deepbayes.robustness.suite import LABEL_ONLY, SUBSTITUTE, VICTIM, Component, Plan, Subject
+from tf_deepbayes.runs import guards, results
+from tf_deepbayes.runs.detector_files import weights_digest
+from tf_deepbayes.runs.run import Victim
 
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
     """The flags; those of attack/attack.py mean the same."""
-    victim_flags.define_victim()
-    victim_flags.define(seed_of="the classifier's noise and the attacks' draws")
+    classifier_flags.define_victim()
+    classifier_flags.define(seed_of="the classifier's noise and the attacks' draws")
     flags.DEFINE_float("eps", 0.1, "radius of the l∞ ball, pixels in [0, 1]")
     flags.DEFINE_enum("budget", "standard", list(BUDGETS), "how much work")
     flags.DEFINE_integer("num_images", 100, "attack the first N test images")
@@ -54,7 +57,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("resume", False, "go on from the finished batches on disk")
     flags.DEFINE_integer("batch_size", 50, "images at a time")
     flags.DEFINE_integer("lazy_classes", 0, "steps between looks at classes far from the top")
-    cli.define_precision_flags()
+    app.define_precision_flags()
 
 
 def make_plan() -> Plan:
@@ -78,8 +81,8 @@ def detectors_of(victim: Victim) -> dict[str, Detector]:
     """The fitted detectors of --thresholds that mean something on the victim."""
     if not FLAGS.thresholds:
         return {}
-    fitted, _ = detection_runner.read(victim, pathlib.Path(FLAGS.thresholds))
-    names = guards.detector_names(None, detection_runner.has_p_x(victim))
+    fitted, _ = guards.read(victim, pathlib.Path(FLAGS.thresholds))
+    names = selection.detector_names(None, guards.has_p_x(victim))
     return {name: fitted[name] for name in names if name in fitted}
 
 
@@ -105,7 +108,7 @@ def settings_of(plan: Plan, victim: Victim) -> dict[str, Any]:
         "num_samples": victim.num_samples,
         "noise": victim.recorded_scheme,
         "weights": weights_digest(victim.model),
-        **cli.unusual_computing(),
+        **app.unusual_computing(),
     }
 
 
@@ -141,7 +144,7 @@ def figures_of(plan: Plan, victim: Victim, substitute: Victim | None) -> dict[st
         return finished
     subject, partial = subject_of(plan, victim, substitute), path.with_name(f"{name}.partial")
     figures, worst = attack_all(plan, subject, partial, settings)
-    results.write_attack_arrays(victim.folder / "attacks" / images, subject.target, worst)
+    saved_attacks.write_attack_arrays(victim.folder / "attacks" / images, subject.target, worst)
     settings = settings | {"images": images}
     results.write_result(path, "evaluation", victim.config, settings, figures)
     shutil.rmtree(partial, ignore_errors=True)
@@ -156,8 +159,8 @@ def main(arguments: Sequence[str]) -> None:
     check_count("num_images", FLAGS.num_images)
     # Each loss and view is one graph; TensorFlow would warn that these are many for so few calls.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    victim = victim_flags.load(FLAGS.victim, __file__)
-    substitute = victim_flags.load(FLAGS.substitute, __file__) if FLAGS.substitute else None
+    victim = classifier_flags.load(FLAGS.victim, __file__)
+    substitute = classifier_flags.load(FLAGS.substitute, __file__) if FLAGS.substitute else None
     print(f"{victim.config.model} on {victim.config.data}: eps {plan.eps:g}, {plan.budget}")
     try:
         figures = figures_of(plan, victim, substitute)
@@ -168,4 +171,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

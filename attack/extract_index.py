@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tf_deepbayes import cli, metrics, victim_flags
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.indices import correct_indices, write_indices
-from tf_deepbayes.validation import check_count
+from tf_deepbayes.cli import app, classifier_flags
+from tf_deepbayes.core import metrics
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.runs.indices import correct_indices, write_indices
 
 FLAGS = flags.FLAGS
 
@@ -20,7 +21,7 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """The flags, as those of attack/attack.py."""
     flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
-    victim_flags.define(default_data="plane_frog")
+    classifier_flags.define(default_data="plane_frog")
     flags.DEFINE_integer("batch_size", 100, "images at a time")
     flags.DEFINE_string("out", None, "file to write (default: indices.json in the run folder)")
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     if arguments or not FLAGS.victim:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
     check_count("batch_size", FLAGS.batch_size)
-    victim = victim_flags.load(FLAGS.victim, __file__)
+    victim = classifier_flags.load(FLAGS.victim, __file__)
     test = victim.load_data(FLAGS.data_dir).test
     logits = metrics.predict(victim.logits_fn, test.pixels, FLAGS.batch_size, "test images")
     indices = correct_indices(logits, test.labels)
@@ -40,4 +41,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

@@ -11,16 +11,21 @@ from typing import Any
 
 from absl import flags
 
-from tf_deepbayes import cli, metrics, results, substitutes, victim_flags
-from tf_deepbayes.axes import Array
-from tf_deepbayes.baselines import CNN
-from tf_deepbayes.checkpoints import RunConfig, claim_folder
-from tf_deepbayes.data import Dataset, Split
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.substitutes import JacobianSettings, Oracle
-from tf_deepbayes.training import BOUND_SETTINGS, VALIDATION_IMAGES, TrainingSettings
-from tf_deepbayes.validation import check_count
-from tf_deepbayes.victims import Victim
+from tf_deepbayes.cli import app, classifier_flags
+from tf_deepbayes.core import metrics
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.data.datasets import Dataset
+from tf_deepbayes.data.splits import Split
+from tf_deepbayes.models.baselines import CNN
+from tf_deepbayes.runs import results
+from tf_deepbayes.runs.checkpoints import RunConfig, claim_folder
+from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.training import substitutes
+from tf_deepbayes.training.settings import BOUND_SETTINGS, TrainingSettings
+from tf_deepbayes.training.substitutes import JacobianSettings, Oracle
+from tf_deepbayes.training.train import VALIDATION_IMAGES
 
 FLAGS = flags.FLAGS
 # Kind → its default epochs (of each round: Papernot et al. 2017) and the flags only it has.
@@ -36,8 +41,8 @@ NUM_SEED_IMAGES = 200
 
 def define_flags() -> None:
     """The flags; a distilled substitute is grey-box, a jacobian one black-box."""
-    victim_flags.define_victim()
-    victim_flags.define(seed_of="the substitute and of the victim's noise")
+    classifier_flags.define_victim()
+    classifier_flags.define(seed_of="the substitute and of the victim's noise")
     flags.DEFINE_enum("kind", "distilled", list(EPOCHS), "victim's probabilities, or its classes")
     flags.DEFINE_string("out", None, "run folder (default: <victim's run>/substitute_<kind>)")
     flags.DEFINE_bool("resume", False, "continue the run in the folder")
@@ -127,7 +132,7 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
     check_flags()
     settings = training_settings()
-    victim = victim_flags.load(FLAGS.victim, __file__)
+    victim = classifier_flags.load(FLAGS.victim, __file__)
     dataset = victim.load_data(FLAGS.data_dir)
     images, test = choose_images(dataset)
     settings.steps_per_epoch(len(images))
@@ -145,4 +150,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

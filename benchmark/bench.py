@@ -23,10 +23,12 @@ from benchmark.parts import (
     counting_shares,
     parts_of,
 )
-from tf_deepbayes import cli, factorisations, results
-from tf_deepbayes.classifier import LatentClassifier
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.files import write_json
+from tf_deepbayes.cli import app
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import write_json
+from tf_deepbayes.models import factorisations
+from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.runs import results
 
 FLAGS = flags.FLAGS
 HEADINGS = {
@@ -135,4 +137,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_deepbayes.architecture import Architecture
-from tf_deepbayes.networks import KERNEL_SIZE
+from tf_deepbayes.core.architecture import Architecture
+from tf_deepbayes.models.layers.networks import KERNEL_SIZE
 
 Timed = Callable[[], Any]
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from benchmark.parts import Subject
-from tf_deepbayes.errors import InputError
+from tf_deepbayes.core.errors import InputError
 
 PROCESS = pathlib.Path("/proc/self")  # Linux's
 

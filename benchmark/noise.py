@@ -14,13 +14,17 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from tf_deepbayes import checkpoints, cli, data, factorisations, metrics, results
-from tf_deepbayes.axes import Array, effective_sample_size, logits_of
-from tf_deepbayes.classifier import LatentClassifier
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.files import write_json
-from tf_deepbayes.noise import SCHEMES
-from tf_deepbayes.validation import check_count
+from tf_deepbayes.cli import app
+from tf_deepbayes.core import metrics
+from tf_deepbayes.core.axes import Array, effective_sample_size, logits_of
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import write_json
+from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.data import datasets, splits
+from tf_deepbayes.inference.noise import SCHEMES
+from tf_deepbayes.models import factorisations
+from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.runs import checkpoints, results
 
 FLAGS = flags.FLAGS
 # Figure → (heading of its table, decimals).
@@ -97,7 +101,7 @@ def per_image(logits: Array, effective: Array, labels: Array) -> dict[str, Array
 
 
 def measure(
-    model: LatentClassifier, test: data.Split, num_samples: int, scheme: str
+    model: LatentClassifier, test: splits.Split, num_samples: int, scheme: str
 ) -> dict[str, dict[str, float]]:
     """{figure: its mean over the images and the standard error of that}."""
     drawn = [draw(model, test.pixels, num_samples, scheme, seed) for seed in range(FLAGS.draws)]
@@ -112,7 +116,7 @@ def measure_model(name: str) -> list[dict[str, Any]]:
     model, config = checkpoints.load_model(pathlib.Path(FLAGS.runs) / name)
     if not isinstance(model, LatentClassifier):
         raise InputError(f"{name} draws no z; leave it out of --models")
-    test = data.load(config.data, FLAGS.data_dir).test
+    test = datasets.load(config.data, FLAGS.data_dir).test
     rows = []
     for num_samples, count in sizes():
         own = test.first(min(count, len(test)))
@@ -153,4 +157,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

@@ -11,18 +11,19 @@ import tensorflow as tf
 
 from benchmark.measure import Timed
 from benchmark.reference import Reference
-from tf_deepbayes import checkpoints, data, factorisations
-from tf_deepbayes.architecture import CIFAR, MNIST
 from tf_deepbayes.attacks import PGD
-from tf_deepbayes.attacks.lazy import LazyLogits
-from tf_deepbayes.axes import Tensor, logits_of
-from tf_deepbayes.batches import Batches
-from tf_deepbayes.classifier import LatentClassifier
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.inference import COARSE
-from tf_deepbayes.input_gradient import counting
-from tf_deepbayes.optimizer import EPSILON, PublishedAdam
-from tf_deepbayes.trainers import BoundTrainer, Steps
+from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
+from tf_deepbayes.core.architecture import CIFAR, MNIST
+from tf_deepbayes.core.axes import Tensor, counting, logits_of
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.data import datasets, splits
+from tf_deepbayes.inference.log_weights import COARSE
+from tf_deepbayes.models import factorisations
+from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.runs import checkpoints
+from tf_deepbayes.training.minibatches import Batches
+from tf_deepbayes.training.optimizer import EPSILON, PublishedAdam
+from tf_deepbayes.training.trainers import BoundTrainer, Steps
 
 ARCHITECTURES = {"mnist": MNIST, "cifar": CIFAR}
 # Largest difference allowed, relative to the largest value: float32 sums of 784 terms; a gradient
@@ -75,7 +76,7 @@ class Subject(NamedTuple):
             model, config = checkpoints.load_model(pathlib.Path(self.runs) / self.name)
             if not isinstance(model, LatentClassifier):
                 raise InputError(f"expected a deep Bayes classifier, got the run of {config.model}")
-            test = data.load(config.data).test.first(self.batch_size)
+            test = datasets.load(config.data).test.first(self.batch_size)
             x, labels = test.pixels, test.labels
         else:
             architecture = ARCHITECTURES[self.sizes]
@@ -187,7 +188,7 @@ def _training_steps(model: LatentClassifier, x: Tensor, labels: Tensor) -> tuple
     noise = tf.random.stateless_normal([1, 1, TRAINING_BATCH, architecture.dim_z], [0, 2])
     trainer = BoundTrainer(model)
     trainer.compile(PublishedAdam(1e-6))
-    split = data.Split(x.numpy(), labels.numpy())
+    split = splits.Split(x.numpy(), labels.numpy())
     batches = Batches(split, architecture.num_classes, TRAINING_BATCH, seed=0)
     steps = Steps(trainer, batches)
     rows = tf.tile(tf.range(TRAINING_BATCH)[None], [TRAINING_STEPS, 1])

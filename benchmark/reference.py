@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tf_deepbayes.axes import Tensor, log_mean_exp
-from tf_deepbayes.classifier import LatentClassifier
+from tf_deepbayes.core.axes import Tensor, log_mean_exp
+from tf_deepbayes.models.classifier import LatentClassifier
 
 LOG_2PI, LOG_PI = math.log(2 * math.pi), math.log(math.pi)
 

@@ -17,17 +17,20 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from tf_deepbayes import cli, metrics, results
 from tf_deepbayes.attacks import PGD
 from tf_deepbayes.attacks.base import Part
 from tf_deepbayes.attacks.losses import LOSSES
-from tf_deepbayes.attacks.runner import SCORING, Reseed
-from tf_deepbayes.attacks.scoring import EVAL_DRAWS, Target, draw_logits, success
-from tf_deepbayes.axes import Array, LogitsFn
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.files import write_json
-from tf_deepbayes.noise import reseed
-from tf_deepbayes.victims import Victim
+from tf_deepbayes.cli import app
+from tf_deepbayes.core import metrics
+from tf_deepbayes.core.axes import Array, LogitsFn
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import write_json
+from tf_deepbayes.evaluation.runner import SCORING, Reseed
+from tf_deepbayes.evaluation.scoring import EVAL_DRAWS, Target, draw_logits, success
+from tf_deepbayes.inference.noise import reseed
+from tf_deepbayes.reporting import text
+from tf_deepbayes.runs import results
+from tf_deepbayes.runs.run import Victim
 
 FLAGS = flags.FLAGS
 SHORTCUTS: dict[str, dict[str, Any]] = {
@@ -146,7 +149,7 @@ def cells(row: dict[str, Any]) -> list[str]:
     shares = row["differing"], row["without"]["differing"], row["with"]["differing"]
     ratios = [f"{row[kind]['ratio']:.2f}" for kind in ("wall_clock", "processor")]
     start = [row["model"], str(row["num_images"]), rate("without"), rate("with")]
-    return [*start, f"{row['with']['steps']:.1f}", *ratios, *map(cli.share, shares)]
+    return [*start, f"{row['with']['steps']:.1f}", *ratios, *map(text.share, shares)]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -168,4 +171,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

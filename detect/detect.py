@@ -14,25 +14,22 @@ from typing import Any
 
 from absl import flags
 
-from tf_deepbayes import (
-    cli,
-    data,
-    detection,
-    detection_runner,
-    guards,
-    results,
-    thresholds,
-    victim_flags,
-)
-from tf_deepbayes.axes import Array
-from tf_deepbayes.detection_runner import Scored
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.indices import test_indices
-from tf_deepbayes.legacy import saved_attack_name
-from tf_deepbayes.roc_figure import write_roc_figure
-from tf_deepbayes.thresholds import FitSettings
-from tf_deepbayes.validation import check_count
-from tf_deepbayes.victims import Victim
+from tf_deepbayes.cli import app, classifier_flags
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.data import splits
+from tf_deepbayes.detection import selection, thresholds
+from tf_deepbayes.detection.detectors import Detector
+from tf_deepbayes.evaluation import saved_attacks
+from tf_deepbayes.legacy.published_names import saved_attack_name
+from tf_deepbayes.reporting import text
+from tf_deepbayes.reporting.roc_figure import write_roc_figure
+from tf_deepbayes.runs import detector_files, guards, results
+from tf_deepbayes.runs.detector_files import FitSettings
+from tf_deepbayes.runs.guards import Scored
+from tf_deepbayes.runs.indices import test_indices
+from tf_deepbayes.runs.run import Victim
 
 FLAGS = flags.FLAGS
 FIT_FLAGS = ("false_positive_rate", "threshold", "num_train")  # what a file of thresholds has fixed
@@ -46,11 +43,11 @@ def define_flags() -> None:
     flags.DEFINE_bool("targeted", False, "the attack was targeted: its name ends in _targeted")
     flags.DEFINE_list("indices", None, "keep to images in all of these files of extract_index")
     flags.DEFINE_bool("save", True, "write the result and the fitted detectors")
-    victim_flags.define("the guard")
-    names = ", ".join(guards.DETECTORS)
+    classifier_flags.define("the guard")
+    names = ", ".join(selection.DETECTORS)
     flags.DEFINE_list("detectors", None, f"of {names} (default: all that the guard's p(x) allows)")
     flags.DEFINE_float("false_positive_rate", 5.0, "percent of training images to reject")
-    flags.DEFINE_enum("threshold", "published", list(detection.THRESHOLDS), "kind of threshold")
+    flags.DEFINE_enum("threshold", "published", list(thresholds.THRESHOLDS), "kind of threshold")
     flags.DEFINE_integer("num_train", None, "fit on the first N training images (default: all)")
     flags.DEFINE_string("thresholds", None, "file of fitted detectors to use instead of fitting")
     flags.DEFINE_integer("num_clean", 1000, "clean test images for the false-positive rate")
@@ -82,25 +79,25 @@ def attack_name() -> str:
 
 def saved_attack(victim: Victim, indices: Array) -> dict[str, Array]:
     """The saved attack's arrays, with --indices on those images alone."""
-    saved = results.read_attack_arrays(victim.folder / "attacks" / f"{attack_name()}.npz")
-    return results.keep_attacked(saved, indices) if FLAGS.indices else saved
+    saved = saved_attacks.read_attack_arrays(victim.folder / "attacks" / f"{attack_name()}.npz")
+    return saved_attacks.keep_attacked(saved, indices) if FLAGS.indices else saved
 
 
-def fit(train: data.Split) -> tuple[dict[str, detection.Detector], FitSettings]:
+def fit(train: splits.Split) -> tuple[dict[str, Detector], FitSettings]:
     """Fit the guard's detectors and write them to its run.
 
     They are fitted on a copy of the guard, so that its noise on the images that are scored is the
     same whether the detectors were fitted or read.
     """
-    guard = victim_flags.load(FLAGS.guard or FLAGS.victim, __file__)
+    guard = classifier_flags.load(FLAGS.guard or FLAGS.victim, __file__)
     print(f"fitting the detectors of {guard.config.model} on {len(train)} images", flush=True)
     rate = FLAGS.false_positive_rate / 100.0
-    detectors, settings = detection_runner.fit(
+    detectors, settings = guards.fit(
         guard, train, FLAGS.seed, rate, FLAGS.threshold, FLAGS.batch_size
     )
     if FLAGS.save:
         path = guard.folder / "detection" / settings.file_name
-        thresholds.write_detectors(path, guard.config, settings, detectors)
+        detector_files.write_detectors(path, guard.config, settings, detectors)
         print(f"fitted detectors in {path}")
     return detectors, settings
 
@@ -116,13 +113,13 @@ def detect(
     clean = dataset.test.take(indices[: FLAGS.num_clean])
     read = None
     if FLAGS.thresholds:
-        read = detection_runner.read(guard, pathlib.Path(FLAGS.thresholds))
+        read = guards.read(guard, pathlib.Path(FLAGS.thresholds))
     is_transfer = guard.folder.resolve() != victim.folder.resolve()
     scored = Scored.of(guard, clean, saved, is_transfer, FLAGS.batch_size)
     detectors, settings = read or fit(train)
-    chosen = detection_runner.choose(names, detectors)
+    chosen = guards.choose(names, detectors)
     for detector in chosen:
-        missed = detection_runner.missed_rate(detector, settings)
+        missed = guards.missed_rate(detector, settings)
         if missed is not None:
             print(
                 f"{detector.name}: the {detector.threshold} thresholds reject {missed:.3f} of the "
@@ -134,10 +131,10 @@ def detect(
 def main(arguments: Sequence[str]) -> None:
     """Run the detectors and print a line for each."""
     check_flags(arguments)
-    victim = victim_flags.load(FLAGS.victim, __file__)
-    guard = victim_flags.load(FLAGS.guard, __file__) if FLAGS.guard else victim
-    has_p_x = detection_runner.has_p_x(guard)
-    names = guards.detector_names(FLAGS.detectors, has_p_x)
+    victim = classifier_flags.load(FLAGS.victim, __file__)
+    guard = classifier_flags.load(FLAGS.guard, __file__) if FLAGS.guard else victim
+    has_p_x = guards.has_p_x(guard)
+    names = selection.detector_names(FLAGS.detectors, has_p_x)
     if FLAGS.detectors is None and not has_p_x:
         print(f"{guard.config.model} has no p(x): the marginal and logit detectors are left out")
     figures, settings = detect(victim, guard, names)
@@ -152,7 +149,7 @@ def write(
     """Write the result, with --plot the ROC curves beside it."""
     attack = attack_name()
     name = attack + (f"_guard_{guard.folder.name}" if FLAGS.guard else "")
-    name += "" if fitted.kind == thresholds.PUBLISHED else f"_{fitted.kind}"
+    name += "" if fitted.kind == detector_files.PUBLISHED else f"_{fitted.kind}"
     settings = {
         "attack": attack,
         "indices": FLAGS.indices,
@@ -176,13 +173,13 @@ def report(figures: Sequence[Mapping[str, Any]]) -> None:
     """Print a line for each detector."""
     for row in figures:
         print(
-            f"{row['detector']:9} detects {cli.share(row['detection_rate'])} of "
+            f"{row['detector']:9} detects {text.share(row['detection_rate'])} of "
             f"{row['successful_attacks']} successful attacks  "
             f"false positives {row['false_positive_rate']:.3f}  "
             f"misclassified and undetected {row['misclassified_undetected']:.3f}  "
-            f"AUROC {cli.share(row['auroc']['successful'])}, all {row['auroc']['all']:.3f}"
+            f"AUROC {text.share(row['auroc']['successful'])}, all {row['auroc']['all']:.3f}"
         )
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

@@ -15,11 +15,17 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from tf_deepbayes import checkpoints, cli, data, files, generation, metrics, report, results
 from tf_deepbayes.attacks import FGSM
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.training import read_history
-from tf_deepbayes.victims import Victim
+from tf_deepbayes.cli import app as cli
+from tf_deepbayes.core import files, metrics
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.data import datasets, splits
+from tf_deepbayes.evaluation import saved_attacks
+from tf_deepbayes.models import generation
+from tf_deepbayes.reporting import html_report, text
+from tf_deepbayes.runs import checkpoints, results
+from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.training.journal import read_history
 
 FLAGS = flags.FLAGS
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -59,7 +65,7 @@ def make_results(model: str, runs: pathlib.Path) -> None:
     run_app("detect/detect.py", "--victim", model, *common, *attack, *fit)
 
 
-def model_row(victim: Victim, test: data.Split, changes: float) -> dict[str, Any]:
+def model_row(victim: Victim, test: splits.Split, changes: float) -> dict[str, Any]:
     """One line of the table of models."""
     history = read_history(victim.folder)
     predicted = metrics.predict(victim.logits_fn, test.pixels).argmax(1)
@@ -73,35 +79,35 @@ def model_row(victim: Victim, test: data.Split, changes: float) -> dict[str, Any
     }
 
 
-def generated(victim: Victim, test: data.Split) -> dict[str, str]:
+def generated(victim: Victim, test: splits.Split) -> dict[str, str]:
     """Reconstructions and samples as pictures."""
     x, y = test.pixels[:10], test.labels[:10]
     rows = [generation.sample(victim.model, np.full(10, c), seed=c) for c in range(10)]
     return {
-        "reconstructions": report.picture_grid(
+        "reconstructions": html_report.picture_grid(
             [x, generation.reconstruct(victim.model, x, y)], ["test", "reconstruction"]
         ),
-        "samples": report.picture_grid(rows, [str(c) for c in range(10)]),
+        "samples": html_report.picture_grid(rows, [str(c) for c in range(10)]),
     }
 
 
 def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
     """The report and its main figures as lines."""
-    test = data.load(DATA).test
+    test = datasets.load(DATA).test
     attacks, detections, grids, models = {}, [], [], []
     for model in FLAGS.models:
         victim = Victim.load(model, DATA, runs)
-        names = [results.attack_name("fgsm", FGSM(), float(eps)) for eps in FLAGS.eps]
+        names = [saved_attacks.attack_name("fgsm", FGSM(), float(eps)) for eps in FLAGS.eps]
         folder = victim.folder / "attacks"
         attacks[model] = [results.read_result(folder / f"{n}.json", "attack") for n in names]
         models.append(
             model_row(victim, test, attacks[model][0]["figures"]["clean_prediction_changes"])
         )
         saved = [
-            (f"ε = {eps}", results.read_attack_arrays(folder / f"{name}.npz"))
+            (f"ε = {eps}", saved_attacks.read_attack_arrays(folder / f"{name}.npz"))
             for eps, name in zip(FLAGS.eps[:3], names[:3], strict=True)
         ]
-        grids.append({"title": model, "image": report.attack_grid(test.pixels, saved)})
+        grids.append({"title": model, "image": html_report.attack_grid(test.pixels, saved)})
         path = victim.folder / "detection" / f"fgsm_eps{FLAGS.detect_eps}.json"
         rows = results.read_result(path, "detection")["figures"]
         detections += [
@@ -116,7 +122,7 @@ def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
         "models": models,
         "num_images": FLAGS.num_images,
         "num_samples": generative.num_samples,
-        "curves": report.accuracy_curves(attacks),
+        "curves": html_report.accuracy_curves(attacks),
         "attacks": [{"model": m, **run} for m, rows in attacks.items() for run in rows],
         "grids": grids,
         "target_rate": FALSE_POSITIVE_RATE,
@@ -132,11 +138,11 @@ def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
         for run in rows
     ]
     lines += [
-        f"{d['model']}: the {d['detector']} detector finds {cli.share(d['detection_rate'])} of "
+        f"{d['model']}: the {d['detector']} detector finds {text.share(d['detection_rate'])} of "
         f"the successful attacks at ε = {FLAGS.detect_eps}"
         for d in detections
     ]
-    return report.render("Deep Bayes classifiers on MNIST digits", context), lines
+    return html_report.render("Deep Bayes classifiers on MNIST digits", context), lines
 
 
 def main(arguments: Sequence[str]) -> None:

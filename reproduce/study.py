@@ -14,8 +14,10 @@ from collections.abc import Iterator, Sequence
 
 from absl import flags
 
-from tf_deepbayes import cli, data, factorisations
-from tf_deepbayes.errors import InputError
+from tf_deepbayes.cli import app
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.data import datasets
+from tf_deepbayes.models import factorisations
 
 FLAGS = flags.FLAGS
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -26,7 +28,7 @@ PARTS = ("train", "fgsm", "pgd", "mim", "cw", "suite")
 
 def define_flags() -> None:
     """Sizes of the study; the defaults are those of docs/results.md."""
-    flags.DEFINE_string("data", "fashion_mnist", "data set: " + ", ".join(data.TASKS))
+    flags.DEFINE_string("data", "fashion_mnist", "data set: " + ", ".join(datasets.TASKS))
     flags.DEFINE_list("models", list(factorisations.FACTORISATIONS), "classifiers")
     flags.DEFINE_multi_enum("part", list(PARTS), PARTS, "what to do; may be repeated")
     flags.DEFINE_integer("epochs", 20, "of training")
@@ -105,7 +107,7 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError(f"expected flags only, got {list(arguments)}")
     for model in FLAGS.models:
         factorisations.get(model)
-    study = Study(cli.project_runs(__file__, FLAGS.runs))
+    study = Study(app.project_runs(__file__, FLAGS.runs))
     for part in PARTS:
         for model in FLAGS.models if part in FLAGS.part else ():
             if part == "train":
@@ -121,4 +123,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

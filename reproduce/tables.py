@@ -11,16 +11,21 @@ from typing import Any
 
 import matplotlib
 
+from tf_deepbayes.cli import app
+from tf_deepbayes.data import datasets
+from tf_deepbayes.models import factorisations
+from tf_deepbayes.reporting import text
+from tf_deepbayes.runs import results
+
 matplotlib.use("Agg")
 
 from absl import flags
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from tf_deepbayes import cli, data, factorisations, results
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.files import write_atomically
-from tf_deepbayes.training import read_history
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import write_atomically
+from tf_deepbayes.training.journal import read_history
 
 FLAGS = flags.FLAGS
 Row = Mapping[str, Any]
@@ -29,7 +34,7 @@ DETECTORS = ("marginal", "logit", "kl", "tv")
 
 def define_flags() -> None:
     """Which study."""
-    flags.DEFINE_string("data", "fashion_mnist", "data set: " + ", ".join(data.TASKS))
+    flags.DEFINE_string("data", "fashion_mnist", "data set: " + ", ".join(datasets.TASKS))
     flags.DEFINE_list("models", list(factorisations.FACTORISATIONS), "classifiers")
     flags.DEFINE_string("figure", None, "PNG file for the curves")
     flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
@@ -97,7 +102,7 @@ def training_rows(runs: Runs) -> list[list[str]]:
             minutes = sum(float(row["seconds"]) for row in history) / 60
             seen = [float(row["val_accuracy"]) for row in history if row.get("val_accuracy")]
             bound = f"{float(history[-1]['bound']):.2f}"
-            accuracy = cli.share(seen[-1] if seen else None)
+            accuracy = text.share(seen[-1] if seen else None)
             rows.append([model, str(len(history)), f"{minutes:.0f}", bound, accuracy])
     return rows
 
@@ -114,19 +119,19 @@ def attack_rows(runs: Runs, pattern: str) -> list[list[str]]:
 
 def attack_row(figures: Row, seen: Mapping[str, Row]) -> list[str]:
     """The cells of one attack."""
-    detected = [cli.share(seen[d]["detection_rate"]) if d in seen else "–" for d in DETECTORS]
+    detected = [text.share(seen[d]["detection_rate"]) if d in seen else "–" for d in DETECTORS]
     missed = [row["misclassified_undetected"] for row in seen.values()]
     return [
         str(figures["num_images"]),
-        cli.share(figures["clean_accuracy"]),
-        cli.share(figures["accuracy"]),
+        text.share(figures["clean_accuracy"]),
+        text.share(figures["accuracy"]),
         with_interval(figures["success_rate"], figures["success_rate_interval"]),
-        cli.share(figures["success_in_every_draw"]),
+        text.share(figures["success_in_every_draw"]),
         f"{figures['perturbation']['l2']['mean']:.2f}",
-        cli.share(figures["zero_gradients"]),
-        cli.share(figures["clean_prediction_changes"]),
+        text.share(figures["zero_gradients"]),
+        text.share(figures["clean_prediction_changes"]),
         *detected,
-        cli.share(min(missed)) if missed else "–",
+        text.share(min(missed)) if missed else "–",
         f"{figures['seconds']:.0f}",
     ]
 
@@ -156,8 +161,8 @@ def evaluation_row(figures: Row) -> list[str]:
     interval = worst["robust_accuracy_interval"]
     return [
         str(worst["num_images"]),
-        cli.share(worst["clean_accuracy"]),
-        cli.share(noise["robust_accuracy"]),
+        text.share(worst["clean_accuracy"]),
+        text.share(noise["robust_accuracy"]),
         with_interval(worst["robust_accuracy"], interval),
         f"{strongest['name']} {strongest['robust_accuracy']:.2f}",
         "; ".join(failed) or "none",
@@ -180,7 +185,7 @@ def component_table(runs: Runs) -> str:
             rows.append((model, name, found))
     names = list(dict.fromkeys(name for *_, found in rows for name in found))
     cells = [
-        [model, evaluation, *(cli.share(found.get(name)) for name in names)]
+        [model, evaluation, *(text.share(found.get(name)) for name in names)]
         for model, evaluation, found in rows
     ]
     return table(["model", "evaluation", *names], cells)
@@ -229,7 +234,7 @@ def main(arguments: Sequence[str]) -> None:
     """Print the tables for which there are results."""
     if arguments:
         raise InputError(f"expected flags only, got {list(arguments)}")
-    root = cli.project_runs(__file__, FLAGS.runs)
+    root = app.project_runs(__file__, FLAGS.runs)
     runs = Runs(root / FLAGS.data, [factorisations.get(m).__name__ for m in FLAGS.models])
     trained = training_rows(runs)
     if not trained:
@@ -248,4 +253,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from tests.small import IMAGES, classifier, images
-from tf_deepbayes import checkpoints, guards, thresholds
-from tf_deepbayes.baselines import BASELINES
-from tf_deepbayes.models import Classifier
-from tf_deepbayes.thresholds import FitSettings
-from tf_deepbayes.victims import Victim
+from tf_deepbayes.detection import selection
+from tf_deepbayes.models.baselines import BASELINES
+from tf_deepbayes.models.registry import Classifier
+from tf_deepbayes.runs import checkpoints, detector_files
+from tf_deepbayes.runs.detector_files import FitSettings
+from tf_deepbayes.runs.run import Victim
 
 K, SEED = 5, 3
 BYTES = np.random.default_rng(1).integers(0, 256, (7, 28, 28, 1)).astype(np.uint8)
@@ -27,17 +28,17 @@ def build(name: str) -> Classifier:
 def write_thresholds(path: pathlib.Path, victim: Victim) -> None:
     """Detectors fitted on random images."""
     logits = victim.logits_fn(images(60)).numpy()
-    fitted = guards.fit_all(logits, np.arange(60) % 3, victim.model.has_p_x, 0.3)
+    fitted = selection.fit_all(logits, np.arange(60) % 3, victim.model.has_p_x, 0.3)
     settings = FitSettings(
         victim.folder.name,
-        thresholds.weights_digest(victim.model),
+        detector_files.weights_digest(victim.model),
         num_samples=victim.num_samples,
         seed=0,
         num_train=60,
         false_positive_rate=0.3,
         threshold="published",
     )
-    thresholds.write_detectors(path, victim.config, settings, fitted)
+    detector_files.write_detectors(path, victim.config, settings, fitted)
 
 
 def write_run(folder: pathlib.Path) -> None:

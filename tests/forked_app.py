@@ -19,7 +19,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # What the server imports. The library comes first: it hides TensorFlow's notes on the machine.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["tf_deepbayes.attacks", "tf_deepbayes.training", "tf_deepbayes.export", "tests.forked_app"]
+    [
+        "tf_deepbayes.attacks",
+        "tf_deepbayes.training.train",
+        "tf_deepbayes.export.saved_model",
+        "tests.forked_app",
+    ]
 )
 
 

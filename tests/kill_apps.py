@@ -22,10 +22,11 @@ import numpy as np
 import tensorflow as tf
 
 from tests.conftest import ROOT, app_environment
-from tf_deepbayes import checkpoints, legacy_runs, results
-from tf_deepbayes.axes import Array
-from tf_deepbayes.files import read_arrays
-from tf_deepbayes.training import read_history
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.files import read_arrays
+from tf_deepbayes.evaluation import saved_attacks
+from tf_deepbayes.runs import checkpoints, published_checkpoints, results
+from tf_deepbayes.training.journal import read_history
 
 DATA = "mnist_5k"
 SMALL = ["--data", DATA, "--num_train", "400", "--epochs", "8", "--dim_z", "4"]
@@ -77,7 +78,7 @@ def read_attack(folder: pathlib.Path) -> Content:
     if not (attacks / "pgd_eps0.10.json").exists():
         return {}
     assert results.read_result(attacks / "pgd_eps0.10.json", "attack")["figures"]
-    return results.read_attack_arrays(attacks / "pgd_eps0.10.npz")
+    return saved_attacks.read_attack_arrays(attacks / "pgd_eps0.10.npz")
 
 
 def read_export(folder: pathlib.Path) -> Content:
@@ -91,7 +92,7 @@ def read_export(folder: pathlib.Path) -> Content:
 def read_pickle(folder: pathlib.Path) -> Content:
     """Arrays of an exported checkpoint."""
     path = folder / "checkpoint_0.pkl"
-    return legacy_runs.read_checkpoint(path) if path.exists() else {}
+    return published_checkpoints.read_checkpoint(path) if path.exists() else {}
 
 
 def cases(run: pathlib.Path, published: pathlib.Path) -> Iterator[Case]:

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_deepbayes.architecture import Architecture
-from tf_deepbayes.classifier import LatentClassifier
-from tf_deepbayes.factorisations import FACTORISATIONS
+from tf_deepbayes.core.architecture import Architecture
+from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.models.factorisations import FACTORISATIONS
 
 IMAGES = Architecture((28, 28, 1), num_classes=3, dim_z=4, dim_h=16, channels=(2, 3, 4))
 VECTORS = Architecture((6,), num_classes=3, dim_z=4, dim_h=16, channels=(), hidden_layers=2)

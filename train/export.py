@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 from absl import flags, logging
 
-from tf_deepbayes import cli
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.export import check_free, export
-from tf_deepbayes.noise import INDEPENDENT, SCHEMES
-from tf_deepbayes.victims import Victim
+from tf_deepbayes.cli import app
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.export.saved_model import check_free, export
+from tf_deepbayes.inference.noise import INDEPENDENT, SCHEMES
+from tf_deepbayes.runs.run import Victim
 
 FLAGS = flags.FLAGS
 
@@ -36,12 +36,12 @@ def define_flags() -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Export the run named on the command line."""
-    name = cli.one_argument(arguments, "the run: a run folder, or a model and --data")
+    name = app.one_argument(arguments, "the run: a run folder, or a model and --data")
     if not FLAGS.out:
         raise InputError("expected --out, the folder of the SavedModel")
     out = pathlib.Path(FLAGS.out)
     check_free(out, FLAGS.overwrite)
-    runs = cli.project_runs(__file__, FLAGS.runs)
+    runs = app.project_runs(__file__, FLAGS.runs)
     sampling = {"seed": FLAGS.seed, "scheme": FLAGS.noise}
     victim = Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, **sampling)
     logging.set_verbosity(logging.WARNING)  # saving a model logs a line for each signature
@@ -58,4 +58,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

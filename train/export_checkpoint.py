@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tf_deepbayes import cli, legacy_runs
-from tf_deepbayes.errors import InputError
+from tf_deepbayes.cli import app
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.runs import published_checkpoints
 
 FLAGS = flags.FLAGS
 
@@ -22,12 +23,12 @@ def define_flags() -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Write the run's weights."""
-    folder = pathlib.Path(cli.one_argument(arguments, "the run folder"))
+    folder = pathlib.Path(app.one_argument(arguments, "the run folder"))
     if not FLAGS.out:
         raise InputError("expected --out, the file to write, such as checkpoint_0.pkl")
-    letter = legacy_runs.export_checkpoint(folder, pathlib.Path(FLAGS.out))
+    letter = published_checkpoints.export_checkpoint(folder, pathlib.Path(FLAGS.out))
     print(f"{FLAGS.out} (letter {letter})")
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

@@ -11,18 +11,22 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tf_deepbayes import cli, data, legacy, likelihoods
-from tf_deepbayes.baselines import BASELINES
-from tf_deepbayes.checkpoints import RunConfig, claim_folder
-from tf_deepbayes.errors import InputError
-from tf_deepbayes.strategies import is_chief, training_strategy
-from tf_deepbayes.training import BOUND_SETTINGS, TrainingSettings, train
-from tf_deepbayes.victims import run_name
+from tf_deepbayes.cli import app
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.data import datasets
+from tf_deepbayes.legacy import published_names
+from tf_deepbayes.models.baselines import BASELINES
+from tf_deepbayes.models.layers import likelihoods
+from tf_deepbayes.runs.checkpoints import RunConfig, claim_folder
+from tf_deepbayes.runs.run import run_name
+from tf_deepbayes.training.settings import BOUND_SETTINGS, TrainingSettings
+from tf_deepbayes.training.strategies import is_chief, training_strategy
+from tf_deepbayes.training.train import train
 
 FLAGS = flags.FLAGS
 # Settings that a resumed run may change: they say how long, how to watch and how to compute, not
 # what is computed.
-CHANGEABLE = ("epochs", "eval_every", *cli.PRECISION_FLAGS)
+CHANGEABLE = ("epochs", "eval_every", *app.PRECISION_FLAGS)
 # Flags of the bound, which baselines do not have.
 OF_THE_BOUND = ("likelihood", "dim_z", *BOUND_SETTINGS)
 SETTINGS_HELP = {
@@ -38,14 +42,14 @@ SETTINGS_HELP = {
 
 def define_flags() -> None:
     """The flags; training settings left out are the published ones of the data set."""
-    flags.DEFINE_string("data", "mnist", "data set: " + ", ".join(data.TASKS))
+    flags.DEFINE_string("data", "mnist", "data set: " + ", ".join(datasets.TASKS))
     flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
     flags.DEFINE_string("out", None, "run folder (default: runs/<data>/<model>)")
     flags.DEFINE_bool("resume", False, "continue the run in the folder")
     flags.DEFINE_integer("num_train", None, "use the first N training images only")
     flags.DEFINE_integer("dim_z", None, "size of z (published: 64; colour images 128)")
-    cli.define_precision_flags()
-    cli.define_devices_flag()
+    app.define_precision_flags()
+    app.define_devices_flag()
     names = ", ".join(likelihoods.LIKELIHOODS)
     flags.DEFINE_string("likelihood", None, f"p(x|.): {names} (published: l2)")
     for field in dataclasses.fields(TrainingSettings):
@@ -67,11 +71,11 @@ def refuse_flags_of_the_bound(model: str) -> None:
             raise InputError(f"--{name} does not apply to {model}, it has no bound; leave it out")
 
 
-def run_config(model: str, dataset: data.Dataset, settings: TrainingSettings) -> RunConfig:
+def run_config(model: str, dataset: datasets.Dataset, settings: TrainingSettings) -> RunConfig:
     """The run that the flags describe."""
     sizes = {} if FLAGS.dim_z is None else {"dim_z": FLAGS.dim_z}
     training = dataclasses.asdict(settings) | {"num_train": FLAGS.num_train}
-    training |= cli.unusual_computing()
+    training |= app.unusual_computing()
     likelihood = FLAGS.likelihood or "l2"
     if model in BASELINES:
         likelihood = None
@@ -82,16 +86,16 @@ def run_config(model: str, dataset: data.Dataset, settings: TrainingSettings) ->
 
 def main(arguments: Sequence[str]) -> None:
     """Train the classifier named on the command line."""
-    name = legacy.model_name(
-        cli.one_argument(arguments, "the model: GFZ … GBY, A … G, MLP, CNN or BNN")
+    name = published_names.model_name(
+        app.one_argument(arguments, "the model: GFZ … GBY, A … G, MLP, CNN or BNN")
     )
     if name in BASELINES:
         refuse_flags_of_the_bound(name)
-    dataset = data.load(FLAGS.data, FLAGS.data_dir)
+    dataset = datasets.load(FLAGS.data, FLAGS.data_dir)
     settings = training_settings(dataset.name)
     config = run_config(name, dataset, settings)
     train_split = dataset.train.first(FLAGS.num_train)
-    default = cli.project_runs(__file__) / dataset.name / run_name(name, FLAGS.dim_z)
+    default = app.project_runs(__file__) / dataset.name / run_name(name, FLAGS.dim_z)
     folder = pathlib.Path(FLAGS.out) if FLAGS.out else default
     settings.steps_per_epoch(len(train_split))
     # How a strategy adds up gradients is told once for each of them otherwise.
@@ -107,4 +111,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, define_flags)
+    app.run(main, define_flags)

@@ -4,16 +4,16 @@ import dataclasses
 from typing import Any
 
 from tf_deepbayes.attacks.base import Attack
-from tf_deepbayes.attacks.boundary import Boundary
-from tf_deepbayes.attacks.carlini import CarliniWagnerL2
-from tf_deepbayes.attacks.fgsm import FGSM
-from tf_deepbayes.attacks.gradient import MIM, PGD
-from tf_deepbayes.attacks.matching import FeatureMatching, Matching, Pool
-from tf_deepbayes.attacks.noise import RandomNoise
-from tf_deepbayes.attacks.spsa import SPSA
-from tf_deepbayes.attacks.square import Square
-from tf_deepbayes.attacks.superwhite import Superwhite
-from tf_deepbayes.errors import InputError
+from tf_deepbayes.attacks.black_box.hop_skip_jump import Boundary
+from tf_deepbayes.attacks.black_box.random_noise import RandomNoise
+from tf_deepbayes.attacks.black_box.spsa import SPSA
+from tf_deepbayes.attacks.black_box.square import Square
+from tf_deepbayes.attacks.white_box.carlini_wagner import CarliniWagnerL2
+from tf_deepbayes.attacks.white_box.fgsm import FGSM
+from tf_deepbayes.attacks.white_box.matching import FeatureMatching, Matching, Pool
+from tf_deepbayes.attacks.white_box.pgd import MIM, PGD
+from tf_deepbayes.attacks.white_box.superwhite import Superwhite
+from tf_deepbayes.core.errors import InputError
 
 # Name on the command line → attack.
 ATTACKS: dict[str, type[Attack]] = {

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tf_deepbayes.axes import Tensor
+from tf_deepbayes.core.axes import Tensor
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 

@@ -10,9 +10,8 @@ import numpy as np
 import tensorflow as tf
 from cleverhans.tf2.utils import clip_eta
 
-from tf_deepbayes.attacks.base import PIXEL_MAX, PIXEL_MIN
-from tf_deepbayes.axes import Tensor
-from tf_deepbayes.errors import InputError
+from tf_deepbayes.core.axes import PIXEL_MAX, PIXEL_MIN, Tensor
+from tf_deepbayes.core.errors import InputError
 
 # A prime far above the seeds people choose: the draws of seeds 0, 1, 2 … do not overlap.
 STRIDE = 1_000_003

@@ -8,11 +8,9 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from tf_deepbayes.axes import Array, ArrayLike, LogitsFn, Tensor
-from tf_deepbayes.metrics import padded
-from tf_deepbayes.validation import check_eps, check_labels, check_pixels
-
-PIXEL_MIN, PIXEL_MAX = 0.0, 1.0
+from tf_deepbayes.core.axes import Array, ArrayLike, LogitsFn, Tensor
+from tf_deepbayes.core.metrics import padded
+from tf_deepbayes.core.validation import check_eps, check_labels, check_pixels
 
 
 class Part(NamedTuple):

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tf_deepbayes.axes import Tensor
-from tf_deepbayes.errors import InputError
+from tf_deepbayes.core.axes import Tensor
+from tf_deepbayes.core.errors import InputError
 
 TINY = 1e-12  # keeps a ratio of equal logits finite
 Loss = Callable[[Tensor, Tensor], Tensor]  # (integer labels [B], logits [B, C]) → [B]

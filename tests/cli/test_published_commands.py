@@ -1,0 +1,214 @@
+"""Every command of the published code has one here, which is run on few images."""
+
+import json
+import pathlib
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests import small
+from tests.conftest import ROOT, app_environment
+from tests.data.test_datasets import idx
+from tf_deepbayes.core.architecture import Architecture
+from tf_deepbayes.data import datasets, readers
+from tf_deepbayes.legacy import published_names, variables
+from tf_deepbayes.runs import checkpoints
+
+SMALL = Architecture((32, 32, 3), num_classes=2, dim_z=4, dim_h=16, channels=(2, 3, 4))
+TRAIN, ATTACK, DETECT = "train/vae.py", "attack/attack.py", "detect/detect.py"
+EXTRACT = "attack/extract_index.py"
+# What makes a command short. What it does is in the command itself.
+SHORT = {
+    TRAIN: "--epochs 1 --num_train 50",
+    ATTACK: "--num_images 6 --eval_draws 1 --num_train 50",
+    DETECT: "--num_clean 10 --num_train 50",
+    EXTRACT: "",
+}
+
+
+def write_data(folder: pathlib.Path) -> None:
+    """A tiny MNIST and CIFAR-10 in their own formats."""
+    random = np.random.default_rng(0)
+    for split, count in (("train", 50), ("t10k", 20)):
+        pixels = random.integers(256, size=(count, 28, 28), dtype=np.uint8)
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        (folder / f"{split}-images-idx3-ubyte").write_bytes(idx(pixels, 2051))
+        (folder / f"{split}-labels-idx1-ubyte").write_bytes(idx(labels, 2049))
+    cifar = folder / readers.CIFAR_FOLDER
+    cifar.mkdir()
+    for name in [*readers.CIFAR_FILES["train"], *readers.CIFAR_FILES["test"]]:
+        pixels = random.integers(256, size=(100, 3072), dtype=np.uint8)
+        batch = {"data": pixels, "labels": [int(i) for i in np.arange(100) % 10]}
+        (cifar / name).write_bytes(pickle.dumps(batch, protocol=2))
+
+
+class Published:
+    """The apps, with their runs and data in a folder of their own."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder, self.runs, self.data = folder, folder / "runs", folder / "data"
+        self.data.mkdir()
+        write_data(self.data)
+
+    def run(self, command: str) -> "subprocess.CompletedProcess[str]":
+        """A command as it is typed, made short."""
+        script, *arguments = command.split()
+        where = ["--data_dir", str(self.data)]
+        where += [] if script == TRAIN else ["--runs", str(self.runs)]
+        return subprocess.run(
+            [sys.executable, str(ROOT / script), *SHORT[script].split(), *where, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            env=app_environment(str(self.folder)),
+            timeout=600,
+        )
+
+    def __call__(self, command: str) -> str:
+        """The output of a command that works."""
+        done = self.run(command)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def train(self, letter: str, data_name: str = "mnist") -> pathlib.Path:
+        """The run folder of `train/vae.py <letter>`, trained when first asked for."""
+        folder = self.runs / data_name / published_names.LETTERS[letter]
+        if not folder.exists():
+            self(f"{TRAIN} {letter} --data {data_name} --out {folder}")
+        return folder
+
+    def untrained(self, letter: str) -> pathlib.Path:
+        """The run folder of a small classifier of planes and frogs with random weights."""
+        folder = self.runs / "plane_frog" / published_names.LETTERS[letter]
+        if not folder.exists():
+            name = published_names.LETTERS[letter]
+            config = checkpoints.RunConfig(name, "plane_frog", SMALL, "l2", 0, {})
+            checkpoints.create(folder, config, small.classifier(name, SMALL))
+        return folder
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    return Published(tmp_path_factory.mktemp("published"))
+
+
+def figures(path: pathlib.Path) -> dict:
+    return json.loads(path.read_text())["figures"]
+
+
+@pytest.mark.parametrize("letter", published_names.LETTERS)
+def test_train_on_mnist(letter: str, published: Published) -> None:
+    """`python vae_mnist.py A`: the sizes are the published ones."""
+    model, config = checkpoints.load_model(published.train(letter))
+    assert config.architecture == datasets.architecture("mnist")
+    assert (config.training["batch_size"], config.training["learning_rate"]) == (50, 1e-4)
+    assert len(variables.params_from_model(model)) > 0
+
+
+def test_train_on_planes_and_frogs(published: Published) -> None:
+    """`python vae_cifar_binary.py A`."""
+    folder = published.folder / "binary"
+    published(f"{TRAIN} A --data plane_frog --out {folder}")
+    config = checkpoints.load_config(folder)
+    assert config.architecture == datasets.architecture("plane_frog")
+    assert (config.training["batch_size"], config.training["learning_rate"]) == (50, 5e-5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ("fgsm --eps 0.1", "fgsm_eps0.10"),
+        ("pgd --eps 0.1 --nb_iter 2", "pgd_eps0.10"),
+        ("mim --eps 0.1 --nb_iter 2", "mim_eps0.10"),
+        ("cw --eps 10 --nb_iter 2", "cw_c10.00_lr0.010"),
+        ("fgsm --eps 0.1 --targeted", "fgsm_eps0.10_targeted"),
+    ],
+)
+def test_attack(flags: str, name: str, published: Published) -> None:
+    """`python attack.py --data mnist --attack fgsm --eps 0.1 --victim bayes_K10_A --save`."""
+    folder = published.train("A") / "attacks"
+    published(f"{ATTACK} --data mnist --attack {flags} --victim bayes_K10_A --save")
+    count = 6 * 9 if "targeted" in flags else 6
+    assert figures(folder / f"{name}.json")["num_images"] == count
+    with np.load(folder / f"{name}.npz") as saved:
+        assert saved["adversarial"].shape == (count, 28, 28, 1)
+
+
+@pytest.fixture(scope="module")
+def attacked(published: Published) -> pathlib.Path:
+    """A victim A with a saved FGSM."""
+    folder = published.train("A")
+    published(f"{ATTACK} --data mnist --attack fgsm --eps 0.1 --victim bayes_K10_A --save")
+    return folder
+
+
+def test_detect(published: Published, attacked: pathlib.Path) -> None:
+    """`python detect_attacks_logp.py --victim bayes_K10_A_cnn --guard bayes_K10_A …`."""
+    flags = "--victim bayes_K10_A_cnn --guard bayes_K10_A --data mnist --save"
+    published(f"{DETECT} {flags} --attack fgsm_eps0.10")
+    rows = figures(attacked / "detection" / "fgsm_eps0.10_guard_GFZ.json")
+    assert [row["detector"] for row in rows] == ["marginal", "logit", "kl", "tv"]
+
+
+def test_detect_a_transferred_attack(published: Published, attacked: pathlib.Path) -> None:
+    """The guard is another model; the name is that of the published file; nothing is saved."""
+    published.train("B")
+    flags = "--victim bayes_K10_A_cnn --guard bayes_K10_B --data mnist"
+    before = sorted(attacked.parent.rglob("*"))
+    printed = published(f"{DETECT} {flags} --attack fgsm_eps0.10_untargeted --nosave")
+    assert "marginal" in printed and sorted(attacked.parent.rglob("*")) == before
+    published(f"{DETECT} {flags} --attack fgsm_eps0.10_untargeted")
+    rows = figures(attacked / "detection" / "fgsm_eps0.10_guard_GFY.json")
+    assert all("transferred" in row for row in rows)
+
+
+def test_superwhite(published: Published) -> None:
+    """`python attack_superwhite.py --victim bayes_K10_F --eps 0.2 --lbd 0.1 --save --snapshot`."""
+    folder = published.train("F")
+    flags = "--victim bayes_K10_F --eps 0.2 --data mnist --lbd 0.1 --save --snapshot"
+    published(f"{ATTACK} --attack superwhite {flags} --nb_iter 2")
+    result = json.loads((folder / "attacks" / "superwhite_eps0.20_lambda0.1.json").read_text())
+    # The published attack slips past the logit detector.
+    assert "detector=Logit('logit'" in result["settings"]["attack"]
+    assert "snapshot=True" in result["settings"]["attack"]
+    detect = "--victim bayes_K10_F_cnn --guard bayes_K10_F --data mnist"
+    published(f"{DETECT} {detect} --attack superwhite_eps0.20_lambda0.1")
+    path = folder / "detection" / "superwhite_eps0.20_lambda0.1_guard_GBZ.json"
+    assert len(figures(path)) == 4
+
+
+def test_planes_and_frogs_that_all_models_get_right(published: Published) -> None:
+    """`python extract_index.py bayes_K10_A plane_frog`; what is common to all."""
+    folders = [published.untrained(letter) for letter in "AB"]
+    published(f"{ATTACK} --data plane_frog --victim bayes_K10_A --num_images 20")
+    for letter in "AB":
+        printed = published(f"{EXTRACT} --data plane_frog --victim bayes_K10_{letter}")
+        assert "of 20 test images are classified correctly" in printed
+    files = [folder / "indices.json" for folder in folders]
+    common = sorted(set.intersection(*(set(figures(file)["indices"]) for file in files)))
+    assert 0 < len(common) < 20
+    indices = f"--indices {files[0]},{files[1]}"
+
+    flags = "--victim bayes_K10_A --guard bayes_K10_B --data plane_frog --attack fgsm_eps0.10"
+    published(f"{DETECT} {flags} {indices} --num_clean 20")
+    path = folders[0] / "detection" / "fgsm_eps0.10_guard_GFY.json"
+    with np.load(folders[0] / "attacks" / "fgsm_eps0.10.npz") as saved:
+        fooled = saved["adversarial_logits"].argmax(1) != saved["labels"]
+    assert {row["successful_attacks"] for row in figures(path)} == {fooled[common].sum()}
+
+    few = f"--victim bayes_K10_A --data plane_frog --num_images {min(3, len(common))}"
+    published(f"{ATTACK} {few} {indices} --name common")
+    with np.load(folders[0] / "attacks" / "common_eps0.10.npz") as saved:
+        assert saved["indices"].tolist() == common[:3]
+        test = datasets.load("plane_frog", published.data).test
+        np.testing.assert_array_equal(saved["labels"], test.labels[common[:3]])
+
+
+def test_a_fusion_model_without_a_run_is_one_line(published: Published) -> None:
+    """`python attack.py --victim fea_K10_F_mid --data cifar10`."""
+    done = published.run(f"{ATTACK} --victim fea_K10_F_mid --data cifar10")
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "no fusion model on the VGG" in done.stderr

@@ -1,0 +1,1 @@
+"""Attacks that ask for logits or labels only."""

@@ -1,0 +1,119 @@
+"""A hard-label attack: it sees the class predicted and nothing else."""
+
+import dataclasses
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from tf_deepbayes.attacks.ball import check_norm, image_seeds
+from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.black_box.boundary_search import HopSkipJump
+from tf_deepbayes.core.axes import ArrayLike, LogitsFn, Tensor
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count, check_pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Boundary(Attack):
+    """HopSkipJump: walk along the decision boundary towards x, seeing argmax(logits) only.
+
+    From the nearest random image of another class (targeted: of the target): bisect towards x as
+    far as the boundary; estimate its normal from the decisions at random points around; step along
+    it; again. The walk minimises the distance and does not know eps: what it finds is returned
+    where it lies in the ball and projected onto the ball where it does not.
+
+    A classifier that samples errs on its boundary in half of the draws. Of five images in that
+    direction, from the closest to one on the ball's surface, the one that succeeds in most of 20
+    draws is returned: the closest, where all always succeed. Noise in the decisions also hides the
+    normal: where clean predictions change between draws, far more `initial_samples` are needed,
+    and a low success rate says little.
+
+    x comes back where it is misclassified already (targeted: has the target), and, with a warning,
+    where no starting point has the class sought.
+
+    Attributes:
+        nb_iter: iterations. 50 take about 25,000 points for the normals, the paper's budget.
+        initial_samples: points for the first normal; √t times as many in iteration t.
+        norm: distance to minimise and norm of the ball, np.inf or 2.
+        votes: draws of the classifier per decision of a bisection or step; the majority counts.
+        seed: of the starts and directions; each image has its own.
+        starting_points: images `[M, H, W, channels]` to start from as well as from random ones,
+            such as training images: random ones seldom have a given target.
+    """
+
+    nb_iter: int = 50
+    initial_samples: int = 100
+    norm: float = np.inf
+    votes: int = 5
+    seed: int = 0
+    starting_points: ArrayLike = dataclasses.field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_norm(self.norm)
+        for name in ("nb_iter", "initial_samples", "votes"):
+            check_count(name, getattr(self, name))
+        if self.starting_points is not None:
+            check_pixels(self.starting_points)
+
+    def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        image, started = _attack(
+            logits_fn,
+            self.norm,
+            self.targeted,
+            max(1, self.batch_size // x.shape[0]),
+            x,
+            y,
+            image_seeds(x, self.seed),
+            self._points(x.shape[1:]),
+            tf.constant(eps, tf.float32),
+            tf.constant(self.nb_iter),
+            tf.constant(self.initial_samples, tf.float32),
+            tf.constant(self.votes),
+        )
+        if not tf.reduce_all(started):
+            warnings.warn(
+                f"no starting point has the class sought for {np.mean(~started.numpy()):.1%} of a "
+                "batch: these images come back unattacked; give more starting_points",
+                stacklevel=3,
+            )
+        return image
+
+    def _points(self, shape: tf.TensorShape) -> Tensor:
+        if self.starting_points is None:
+            return tf.zeros([0, *shape])
+        points = check_pixels(self.starting_points)
+        if points.shape[1:] != tuple(shape):
+            raise InputError(
+                f"starting_points must be images like x, of shape {list(shape)}, got "
+                f"{list(points.shape[1:])}"
+            )
+        return tf.constant(points)
+
+
+@tf.function(autograph=False)  # nothing of ours needs it, and tracing takes half the time
+def _attack(  # type: ignore[no-untyped-def]
+    logits_fn,
+    norm,
+    targeted,
+    at_once,
+    x,
+    y,
+    seeds,
+    starting_points,
+    eps,
+    nb_iter,
+    initial_samples,
+    votes,
+):
+    """The attack on one batch; numbers are tensors, so that other numbers need no new trace."""
+
+    @tf.function  # one trace for all the places that ask; the classifier may need autograph
+    def sought(image: Tensor, labels: Tensor) -> Tensor:
+        same = tf.argmax(logits_fn(image), axis=1) == labels
+        return tf.reshape(same if targeted else ~same, [image.shape[0], 1, 1, 1])
+
+    search = HopSkipJump(sought, norm, at_once, x, y, seeds, votes, starting_points)
+    start, distance = search.start()
+    found = search.walk(start, nb_iter, initial_samples)
+    return search.most_often_sought(found, eps), tf.math.is_finite(distance)

@@ -1,0 +1,80 @@
+"""Random noise: what any attack has to beat."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tf_deepbayes.attacks import losses
+from tf_deepbayes.attacks.ball import (
+    check_norm,
+    image_seeds,
+    later_seeds,
+    project,
+    signs,
+    uniform_in_ball,
+)
+from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.black_box.random_search import random_search, scores
+from tf_deepbayes.core.axes import LogitsFn, Tensor
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomNoise(Attack):
+    """x + u, clipped to [0, 1], with u drawn uniformly from the ball; the draw of largest loss.
+
+    Attributes:
+        nb_iter: draws. One is noise; more are a random search.
+        norm: np.inf or 2.
+        corners: draw from the corners of the l∞ ball, ±eps in every value, instead.
+        loss: see `IterativeAttack`.
+        rescore: draws in which a draw that seems better is scored again, see `Square`.
+        seed: of the draws; each image has its own.
+    """
+
+    nb_iter: int = 1
+    norm: float = np.inf
+    corners: bool = False
+    loss: str = "margin"
+    rescore: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        losses.get(self.loss)
+        check_norm(self.norm)
+        check_count("nb_iter", self.nb_iter)
+        check_count("rescore", self.rescore, minimum=0)
+        if self.corners and self.norm != np.inf:
+            raise InputError(f"corners need the norm inf, got {self.norm}; leave one of them out")
+
+    def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        return _search(
+            logits_fn,
+            losses.get(self.loss, self.targeted),
+            self.norm,
+            self.targeted,
+            self.corners,
+            x,
+            y,
+            image_seeds(x, self.seed),
+            tf.constant(eps, tf.float32),
+            tf.constant(self.nb_iter),
+            tf.constant(self.rescore),
+        )
+
+
+@tf.function
+def _search(  # type: ignore[no-untyped-def]
+    logits_fn, loss_fn, norm, targeted, corners, x, y, seeds, eps, nb_iter, rescore
+):
+    shape = x.shape[1:]
+
+    def propose(i: Tensor, best: Tensor) -> Tensor:
+        own = later_seeds(seeds, i)
+        draw = eps * signs(own, shape) if corners else uniform_in_ball(own, shape, eps, norm)
+        return project(x, x + draw, eps, norm)
+
+    score = scores(logits_fn, loss_fn, targeted, y)
+    return random_search(score, propose, propose(0, x), nb_iter, rescore)

@@ -1,0 +1,97 @@
+"""SPSA: gradient descent on gradients estimated from values of the loss (Uesato et al. 2018).
+
+cleverhans 4 has it too, and fails with Keras 3's optimizers; this is the published algorithm.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tf_deepbayes.attacks import losses
+from tf_deepbayes.attacks.adam import adam
+from tf_deepbayes.attacks.ball import image_seeds, project, signs
+from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.black_box.monte_carlo import repeated, sum_over_samples
+from tf_deepbayes.attacks.black_box.random_search import scores
+from tf_deepbayes.core.axes import LogitsFn, Tensor
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count, check_positive
+
+
+@dataclasses.dataclass(frozen=True)
+class SPSA(Attack):
+    """Adam on ĝ = mean_j [f(x′ + δ u_j) − f(x′ − δ u_j)] / 2δ · u_j, u_j random signs; l∞ ball.
+
+    f is the loss, and x′ is projected onto the ball after each step. The mean runs over draws of
+    the classifier's noise as well, and the last x′ is returned, so that no lucky draw is kept.
+
+    Attributes:
+        nb_iter: Adam steps.
+        learning_rate: of Adam, in pixels.
+        delta: δ, in pixels. Points probed may leave [0, 1] by as much.
+        spsa_samples: points probed per step: spsa_samples / 2 pairs. The images of one call of the
+            classifier are never more than `batch_size`.
+        loss: see `IterativeAttack`; a hinge of this margin is published.
+        seed: of the directions; each image has its own.
+    """
+
+    nb_iter: int = 100
+    learning_rate: float = 0.01
+    delta: float = 0.01
+    spsa_samples: int = 128
+    loss: str = "margin"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        losses.get(self.loss)
+        check_count("nb_iter", self.nb_iter)
+        check_positive("learning_rate", self.learning_rate)
+        check_positive("delta", self.delta)
+        if check_count("spsa_samples", self.spsa_samples, minimum=2) % 2:
+            raise InputError(f"spsa_samples must be even, they are pairs; got {self.spsa_samples}")
+
+    def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        return _climb(
+            logits_fn,
+            losses.get(self.loss, self.targeted),
+            self.targeted,
+            max(1, self.batch_size // x.shape[0]),
+            x,
+            y,
+            image_seeds(x, self.seed),
+            tf.constant(eps, tf.float32),
+            tf.constant(self.learning_rate, tf.float32),
+            tf.constant(self.delta, tf.float32),
+            tf.constant(self.spsa_samples // 2),
+            tf.constant(self.nb_iter),
+        )
+
+
+@tf.function
+def _climb(  # type: ignore[no-untyped-def]
+    logits_fn, loss_fn, targeted, at_once, x, y, seeds, eps, learning_rate, delta, pairs, nb_iter
+):
+    """The attack on one batch; numbers are tensors, so that other numbers need no new trace."""
+    zero = tf.zeros_like(x)
+    score = scores(logits_fn, loss_fn, targeted, repeated(y, at_once))
+
+    def gradient(i: Tensor, adversarial: Tensor) -> Tensor:
+        centre = repeated(adversarial, at_once)
+
+        def slope(own_seeds: Tensor) -> Tensor:
+            u = signs(own_seeds, x.shape[1:])
+            rise = score(centre + delta * u) - score(centre - delta * u)
+            return rise[:, None, None, None] / (2.0 * delta) * u
+
+        total = sum_over_samples(slope, zero, seeds, i * pairs, pairs, at_once)
+        return total / tf.cast(pairs, tf.float32)
+
+    def step(i: Tensor, adversarial: Tensor, m: Tensor, v: Tensor) -> tuple:
+        change, m, v = adam(i, -gradient(i, adversarial), m, v, learning_rate)
+        return i + 1, project(x, adversarial + change, eps, np.inf), m, v
+
+    _, adversarial, _, _ = tf.while_loop(
+        lambda i, *_: i < nb_iter, step, (0, x, zero, zero), parallel_iterations=1
+    )
+    return adversarial

@@ -1,0 +1,91 @@
+"""Square attack: random search over square patches (Andriushchenko et al. 2020)."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tf_deepbayes.attacks import losses
+from tf_deepbayes.attacks.ball import check_norm, image_seeds, later_seeds, project
+from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.black_box.patches import moved_mass, recoloured_patch, stripes, tiles
+from tf_deepbayes.attacks.black_box.random_search import random_search, scores
+from tf_deepbayes.core.axes import LogitsFn, Tensor
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count
+
+# Queries of 10,000 after each of which the patch share is half (section 5 of the paper).
+HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+
+
+@dataclasses.dataclass(frozen=True)
+class Square(Attack):
+    """Random search: each query changes one square patch of the perturbation.
+
+    l∞: every channel of the patch becomes +eps or −eps; the first image has such stripes, and the
+    perturbation is always a corner of the ball. l2: the patch takes over the norm of another one.
+    The search does not stop at success: the loss is maximised to the end.
+
+    Attributes:
+        nb_iter: queries; the patch share shrinks on the published schedule, scaled to them.
+        p_init: share of the pixels in the first patches; 0.8 is that of AutoAttack.
+        norm: np.inf or 2.
+        loss: see `IterativeAttack`.
+        rescore: draws in which a proposal that seems better is scored again, see `random_search`.
+            On by default, for classifiers that sample; a query then costs up to two calls. For a
+            deterministic classifier 0 finds the same image with one.
+        seed: of the patches; each image has its own.
+    """
+
+    nb_iter: int = 5000
+    p_init: float = 0.8
+    norm: float = np.inf
+    loss: str = "margin"
+    rescore: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        losses.get(self.loss)
+        check_norm(self.norm)
+        check_count("nb_iter", self.nb_iter)
+        check_count("rescore", self.rescore, minimum=0)
+        if not 0 < self.p_init <= 1:
+            raise InputError(f"p_init must be a share above 0 and up to 1, got {self.p_init}")
+
+    def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        return _search(
+            logits_fn,
+            losses.get(self.loss, self.targeted),
+            self.norm,
+            self.targeted,
+            x,
+            y,
+            image_seeds(x, self.seed),
+            tf.constant(eps, tf.float32),
+            tf.constant(self.p_init, tf.float32),
+            tf.constant(self.nb_iter),
+            tf.constant(self.rescore),
+        )
+
+
+@tf.function
+def _search(  # type: ignore[no-untyped-def]
+    logits_fn, loss_fn, norm, targeted, x, y, seeds, eps, p_init, nb_iter, rescore
+):
+    """The attack on one batch; numbers are tensors, so that other numbers need no new trace."""
+    first, change = (stripes, recoloured_patch) if norm == np.inf else (tiles, moved_mass)
+
+    def propose(i: Tensor, best: Tensor) -> Tensor:
+        share = patch_share(i, nb_iter, p_init)
+        return project(x, change(later_seeds(seeds, i), x, best, share, eps), eps, norm)
+
+    start = project(x, first(seeds, x, eps), eps, norm)
+    score = scores(logits_fn, loss_fn, targeted, y)
+    return random_search(score, propose, start, nb_iter, rescore)
+
+
+def patch_share(i: Tensor, nb_iter: Tensor, p_init: Tensor) -> Tensor:
+    """Share of the pixels that the patch of query i has."""
+    of_10000 = tf.cast(i, tf.float32) / tf.cast(nb_iter, tf.float32) * 10_000.0
+    halvings = tf.reduce_sum(tf.cast(of_10000 > tf.constant(HALVINGS, tf.float32), tf.float32))
+    return p_init / 2.0**halvings

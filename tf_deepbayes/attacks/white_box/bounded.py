@@ -1,0 +1,32 @@
+"""An attack that has no bound of its own, held to a ball."""
+
+import dataclasses
+
+import numpy as np
+
+from tf_deepbayes.attacks.ball import project
+from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.white_box.carlini_wagner import CarliniWagnerL2
+from tf_deepbayes.core.axes import LogitsFn, Tensor
+from tf_deepbayes.core.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounded(Attack):
+    """The images of another attack, each value brought to within eps of the clean one (l∞).
+
+    Attributes:
+        attack: what is called, with `size` in place of eps.
+        size: of the Carlini-Wagner attack its c.
+    """
+
+    attack: Attack = dataclasses.field(default_factory=CarliniWagnerL2)
+    size: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.attack.targeted != self.targeted:
+            raise InputError("targeted must be that of the attack inside; give both the same")
+
+    def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        moved = self.attack.perturb(logits_fn, x, y, self.size)
+        return project(x, moved, eps, np.inf)

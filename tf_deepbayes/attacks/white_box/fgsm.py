@@ -1,0 +1,37 @@
+"""The fast gradient (sign) method (Goodfellow et al. 2015).
+
+The step is cleverhans' own; its `fast_gradient_method` ends in an exception where the logits have
+no gradient with respect to x, which is for `zero_gradients` to report.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+from cleverhans.tf2.utils import optimize_linear
+
+from tf_deepbayes.attacks import losses
+from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.gradient_checks import loss_gradient
+from tf_deepbayes.core.axes import PIXEL_MAX, PIXEL_MIN, LogitsFn, Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class FGSM(Attack):
+    """clip(x + eps · sign ∇ₓ loss); with `norm` 2 the gradient of unit length instead.
+
+    Attributes:
+        norm: np.inf (published) or 2.
+        loss: see `IterativeAttack`.
+    """
+
+    norm: float = np.inf
+    loss: str = "cross_entropy"
+
+    def __post_init__(self) -> None:
+        losses.get(self.loss)
+
+    def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        gradient = loss_gradient(logits_fn, losses.get(self.loss, self.targeted), x, y)
+        step = optimize_linear(-gradient if self.targeted else gradient, eps, self.norm)
+        return tf.clip_by_value(x + step, PIXEL_MIN, PIXEL_MAX)

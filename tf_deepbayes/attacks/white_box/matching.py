@@ -1,0 +1,106 @@
+"""Attacks that imitate a clean image of another class (Tramèr et al. 2020, section on this model).
+
+An image whose logits, or features, are those of a clean image is classified as that one is and
+passes every detector that it passes.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+import tensorflow as tf
+from scipy.spatial.distance import cdist
+
+from tf_deepbayes.attacks.white_box.pgd import PGD
+from tf_deepbayes.core.axes import Array, FeaturesFn, LogitsFn, Tensor
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.metrics import predict
+from tf_deepbayes.core.validation import check_labels, check_pixels
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pool:
+    """Clean images to imitate.
+
+    Attributes:
+        images: `[M, H, W, channels]` in [0, 1]; not among those attacked.
+        labels: the classes they belong to, `[M]`.
+    """
+
+    images: Array
+    labels: Array
+
+    def __post_init__(self) -> None:
+        check_pixels(self.images)
+        check_labels(self.labels, count=len(self.images))
+
+    @classmethod
+    def of_right(
+        cls, logits_fn: LogitsFn, x: Array, labels: Array, batch_size: int = 100
+    ) -> "Pool":
+        """Those of the images that the classifier gets right."""
+        right = predict(logits_fn, x, batch_size).argmax(1) == labels
+        return cls(x[right], labels[right])
+
+    def __repr__(self) -> str:
+        return f"Pool({len(self.images)} images)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Matching(PGD):
+    """PGD down ‖f(x′) − f(g)‖², g the pool's image of another class whose f is nearest to f(x).
+
+    With `targeted`, y names the class of g. The default of a hundred steps is that of the source.
+
+    Attributes:
+        pool: where g is taken from.
+    """
+
+    misleads: ClassVar[bool] = False  # it imitates, so that detectors are misled too
+    nb_iter: int = 100
+    pool: Pool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.pool, Pool | None):
+            raise InputError(f"pool must be a Pool of clean images, got {type(self.pool).__name__}")
+
+    def loss_fn(self) -> "SquaredDistance":
+        """See `IterativeAttack.loss_fn`."""
+        return SquaredDistance()
+
+    def perturb(self, logits_fn: FeaturesFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        return self.climb(logits_fn, x, self.goals(logits_fn, x, y), eps, descend=True)
+
+    def goals(self, features_fn: FeaturesFn, x: Tensor, y: Tensor) -> Tensor:
+        """f(g) of each image, `[B, …]`."""
+        if self.pool is None:
+            raise InputError(f"{type(self).__name__} needs images to imitate; give it a pool")
+        pool = predict(features_fn, np.asarray(self.pool.images, np.float32), len(x))
+        own = features_fn(x).numpy()
+        flat = own.reshape(len(own), -1), pool.reshape(len(pool), -1)
+        distances = cdist(*flat, "sqeuclidean")
+        allowed = (self.pool.labels[None] == y.numpy()[:, None]) == self.targeted
+        if not allowed.any(1).all():
+            raise InputError(
+                "the pool has no image to imitate for some of the labels; add images of "
+                + ("every target class" if self.targeted else "at least two classes")
+            )
+        return tf.constant(pool[np.where(allowed, distances, np.inf).argmin(1)])
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureMatching(Matching):
+    """`Matching` of features, whatever the network that gives them."""
+
+    sees: ClassVar[str] = "features"
+
+
+@dataclasses.dataclass(frozen=True)
+class SquaredDistance:
+    """‖f − goal‖², `[B]`; every instance is equal to every other."""
+
+    def __call__(self, goal: Tensor, features: Tensor) -> Tensor:
+        """goal and features `[B, …]` → `[B]`."""
+        squares = tf.square(features - goal)
+        return tf.reduce_sum(tf.reshape(squares, [tf.shape(squares)[0], -1]), 1)

@@ -1,0 +1,107 @@
+"""White-box attacks on sampling and on a detector, WB+S, WB+S+M, WB+S+L, WB+S+K (Li et al. 2019).
+
+The published code calls them "superwhite".
+"""
+
+import dataclasses
+from typing import ClassVar
+
+import tensorflow as tf
+
+from tf_deepbayes.attacks import losses
+from tf_deepbayes.attacks.white_box.pgd import PGD
+from tf_deepbayes.core.axes import Tensor, logits_of
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.detection.detectors import Detector
+from tf_deepbayes.detection.graph_scores import CLASS_SCORES
+
+GATHERS = ("own", "published")
+
+
+@dataclasses.dataclass(frozen=True)
+class Superwhite(PGD):
+    """PGD on loss(x′) − λ · relu(score(x′) − threshold), seeing every sample's log weights.
+
+    The first argument of the call is a `log_weights_fn`, `[B, H, W, channels]` → `[K, C, B]`, whose
+    log-mean-exp over K are the logits; a classifier that averages probabilities gives
+    log softmax of each pass.
+
+    Attributes:
+        detector: a fitted detector to slip past as well: Marginal (WB+S+M), Logit (WB+S+L),
+            Divergence (WB+S+K); None attacks the sampling alone (WB+S).
+        detection_lambda: λ.
+        snapshot: the mean of the K samples' own losses, so that every sample is fooled, instead
+            of the loss of their combination.
+        gather: "own": an image is held to the threshold of the class that it is given;
+            "published": to those of the classes that all images of its batch are given, on
+            average, as the published code does (an N×N gather where each row's own was meant).
+    """
+
+    sees: ClassVar[str] = "log_weights"
+    misleads: ClassVar[bool] = False  # past a detector, or in every sample
+    detector: Detector | None = None
+    detection_lambda: float = 0.1
+    snapshot: bool = False
+    gather: str = "own"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gather not in GATHERS:
+            raise InputError(f"gather must be one of {', '.join(GATHERS)}, got {self.gather!r}")
+        if not self.detection_lambda >= 0:
+            raise InputError(f"detection_lambda must be at least 0, got {self.detection_lambda}")
+        if self.detector is not None:
+            _check_detector(self.detector)
+
+    def size_name(self, eps: float) -> str:
+        """See `Attack.size_name`."""
+        return f"eps{eps:.2f}_lambda{self.detection_lambda:.1f}"
+
+    def loss_fn(self) -> "SuperwhiteLoss":
+        """See `IterativeAttack.loss_fn`."""
+        return SuperwhiteLoss(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class SuperwhiteLoss:
+    """(labels `[B]`, log weights `[K, C, B]`) → the loss that the attack climbs, or descends."""
+
+    attack: Superwhite
+
+    def __call__(self, labels: Tensor, log_w: Tensor) -> Tensor:
+        """`[B]`, nats."""
+        attack, logits = self.attack, logits_of(log_w)
+        loss_fn = losses.get(attack.loss, attack.targeted)
+        loss = self._of_samples(loss_fn, labels, log_w) if attack.snapshot else None
+        loss = loss_fn(labels, logits) if loss is None else loss
+        if attack.detector is None:
+            return loss
+        penalty = attack.detection_lambda * violation(attack.detector, logits, attack.gather)
+        return loss + penalty if attack.targeted else loss - penalty
+
+    def _of_samples(self, loss_fn: losses.Loss, labels: Tensor, log_w: Tensor) -> Tensor:
+        """The mean of the losses of single samples, `[B]`."""
+        num_samples, _, batch = tf.unstack(tf.shape(log_w))
+        single = tf.reshape(tf.transpose(log_w, [0, 2, 1]), [-1, log_w.shape[1]])
+        values = loss_fn(tf.tile(labels, [num_samples]), single)
+        return tf.reduce_mean(tf.reshape(values, [num_samples, batch]), 0)
+
+
+def violation(detector: Detector, logits: Tensor, gather: str = "own") -> Tensor:
+    """relu(score − threshold) of each image of logits `[B, C]`, `[B]`, nats."""
+    class_scores = CLASS_SCORES[detector.name](detector, tf.cast(logits, tf.float64))
+    above = tf.cast(tf.nn.relu(class_scores - detector.thresholds), tf.float32)
+    predicted = tf.argmax(logits, axis=1)
+    if gather == "published":
+        return tf.reduce_mean(tf.gather(above, predicted, axis=1), 1)
+    return tf.gather(above, predicted, axis=1, batch_dims=1)
+
+
+def _check_detector(detector: Detector) -> None:
+    if detector.name not in CLASS_SCORES:
+        raise InputError(
+            f"the attack knows the detectors {', '.join(CLASS_SCORES)}, got {detector.name!r}; "
+            "add its score to CLASS_SCORES"
+        )
+    if detector.thresholds is None:
+        raise InputError("the detector has no thresholds yet; call fit(logits, labels) first")

@@ -1,0 +1,1 @@
+"""What everything stands on: the shape law, sizes, checks, files. Nothing here knows a model."""

@@ -1,0 +1,88 @@
+"""Figures of a classifier and of an attack on it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_deepbayes.core.axes import Array, LogitsFn
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.progress import progress
+
+
+def predict(
+    logits_fn: LogitsFn, x: Array, batch_size: int = 100, label: str | None = None
+) -> Array:
+    """Logits `[N, C]` of `[N, …]`, batch by batch; a short last batch is padded, one trace.
+
+    With a label, the progress is shown on a terminal.
+    """
+    if not len(x):
+        raise InputError("expected at least one image, got none")
+    batches: Iterable[tuple[tf.Tensor, int]] = padded(x, batch_size)
+    if label is not None:
+        batches = progress(batches, -(-len(x) // batch_size), f"{label}, batches")
+    return np.concatenate([logits_fn(part).numpy()[:size] for part, size in batches])
+
+
+def padded(x: Array, batch_size: int) -> list[tuple[tf.Tensor, int]]:
+    """Batches of exactly min(batch_size, N) rows and how many of each are real."""
+    size = min(batch_size, len(x))
+    parts = [x[start : start + size] for start in range(0, len(x), size)]
+    short = size - len(parts[-1])
+    filled = [*parts[:-1], np.concatenate([parts[-1], np.repeat(x[:1], short, axis=0)])]
+    return [(tf.constant(whole), len(part)) for whole, part in zip(filled, parts, strict=True)]
+
+
+def accuracy(predicted: Array, labels: Array) -> float:
+    """Share of predictions that equal the label."""
+    return float(np.mean(predicted == labels))
+
+
+def success_rate(clean: Array, adversarial: Array, labels: Array) -> float | None:
+    """Share of the images classified correctly before the attack that are not after it.
+
+    Args:
+        clean: predicted classes `[N]` of the clean images.
+        adversarial: predicted classes of the attacked ones.
+
+    Returns:
+        None when no image was classified correctly.
+    """
+    correct = clean == labels
+    return float(np.mean(adversarial[correct] != labels[correct])) if correct.any() else None
+
+
+def perturbation_norms(x: Array, adversarial: Array) -> dict[str, Array]:
+    """l0 (changed values), l2 and l∞ of each perturbation, `[N]` each."""
+    difference = (adversarial - x).reshape(len(x), -1).astype(np.float64)
+    return {
+        "l0": np.count_nonzero(difference, axis=1),
+        "l2": np.sqrt(np.square(difference).sum(1)),
+        "linf": np.abs(difference).max(1),
+    }
+
+
+def confidence_interval(share: float | None, count: int) -> tuple[float, float] | None:
+    """95% Wilson interval of a share observed on `count` images; None without any."""
+    if not count or share is None:
+        return None
+    z = 1.959964
+    centre = share + z * z / (2 * count)
+    spread = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    return (float((centre - spread) / scale), float((centre + spread) / scale))
+
+
+def entropy(logits: Array) -> Array:
+    """Entropy of softmax(logits), nats, `[N]`."""
+    log_p = tf.nn.log_softmax(tf.constant(logits), axis=-1).numpy()
+    return -np.sum(np.exp(log_p) * log_p, axis=-1)
+
+
+def summary(values: Array) -> dict[str, Any]:
+    """Mean, standard deviation and maximum, for a JSON file."""
+    if not len(values):
+        return {"mean": None, "std": None, "max": None}
+    return {"mean": float(values.mean()), "std": float(values.std()), "max": float(values.max())}

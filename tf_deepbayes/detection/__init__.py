@@ -1,0 +1,5 @@
+"""Detectors of adversarial images. They see logits and labels, nothing else."""
+
+from tf_deepbayes.detection.detectors import Detector, Divergence, Logit, Marginal
+
+__all__ = ["Detector", "Divergence", "Logit", "Marginal"]

@@ -1,0 +1,60 @@
+"""The detectors by name, and which of them a guard may use."""
+
+from collections.abc import Callable, Sequence
+
+from tf_deepbayes.core.axes import ArrayLike
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.detection.detectors import Detector, Divergence, Logit, Marginal
+
+DETECTORS: dict[str, Callable[[str], Detector]] = {
+    "marginal": Marginal,
+    "logit": Logit,
+    "kl": lambda threshold: Divergence("kl", threshold),
+    "tv": lambda threshold: Divergence("tv", threshold),
+}
+
+
+def make(name: str, threshold: str = "published") -> Detector:
+    """A new detector by its name and kind of threshold."""
+    if name not in DETECTORS:
+        raise InputError(f"unknown detector {name!r}; choose from {', '.join(DETECTORS)}")
+    return DETECTORS[name](threshold)
+
+
+def detector_names(asked: Sequence[str] | None, has_p_x: bool) -> list[str]:
+    """The detectors to use on a classifier: those asked for, or all that mean something on it.
+
+    "marginal" and "logit" read the logits as log p̂(x, y_c). Those of a classifier without p(x)
+    (DFX, DBX, any plain network) are log p(y|x) up to a constant of each image, and say nothing of
+    how likely the image is. The published script prints both figures for such models all the same,
+    and with the opposite sign for guards called "mlp" and "cnn"; here there is no such figure.
+
+    Raises:
+        InputError: none asked for, an unknown name, or one that needs p(x) where there is none.
+    """
+    if asked is None:
+        return [name for name in DETECTORS if has_p_x or not make(name).needs_density]
+    if not asked:
+        raise InputError(f"expected at least one detector; choose from {', '.join(DETECTORS)}")
+    names = list(dict.fromkeys(asked))
+    refused = [name for name in names if make(name).needs_density and not has_p_x]
+    if refused:
+        raise InputError(
+            f"the detectors {', '.join(refused)} need p(x), which the classifier does not have: "
+            f"its logits are no densities; choose from {', '.join(detector_names(None, False))}"
+        )
+    return names
+
+
+def fit_all(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    has_p_x: bool,
+    false_positive_rate: float = 0.05,
+    threshold: str = "published",
+) -> dict[str, Detector]:
+    """Every detector that means something on the classifier, fitted: {name: detector}."""
+    return {
+        name: make(name, threshold).fit(logits, labels, false_positive_rate)
+        for name in detector_names(None, has_p_x)
+    }

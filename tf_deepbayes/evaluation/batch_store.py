@@ -1,0 +1,99 @@
+"""Finished batches of an attack on disk, so that one that was killed goes on."""
+
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_deepbayes.attacks.base import Part
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import digest, read_arrays, read_json, write_atomically, write_json
+
+SETTINGS = "settings.json"
+
+
+class AttackStoppedError(RuntimeError):
+    """The attack cannot go on; the batches finished before are kept."""
+
+
+class BatchStore:
+    """A folder with one file per finished batch of one attack.
+
+    Args:
+        folder: made when the first batch is finished.
+        settings: what the batches depend on; those on disk must have the same.
+        resume: take up the batches that are there.
+
+    Raises:
+        InputError: batches are there and `resume` is not asked for, or they are of other settings.
+    """
+
+    def __init__(self, folder: pathlib.Path, settings: Mapping[str, Any], resume: bool) -> None:
+        self.folder, self.settings = folder, dict(settings)
+        if not (folder / SETTINGS).is_file():
+            return
+        if not resume:
+            raise InputError(
+                f"{folder} holds {len(self)} finished batches of an attack that was stopped; pass "
+                "--resume to go on with it, or delete the folder to start again"
+            )
+        found = read_json(folder / SETTINGS)
+        differing = [n for n, value in self.settings.items() if found.get(n) != value]
+        if differing:
+            name = differing[0]
+            raise InputError(
+                f"{folder} cannot be resumed: {name} is {found.get(name)} there and "
+                f"{self.settings[name]} now; repeat the flags, or delete the folder"
+            )
+
+    def __len__(self) -> int:
+        return len(list(self.folder.glob("batch_*.npz")))
+
+    def get(self, index: int, x: Array) -> Array | None:
+        """The attacked images of a batch, if it was finished on these images."""
+        part = self.get_part(index, x)
+        return None if part is None else part.images
+
+    def get_part(self, index: int, x: Array) -> Part | None:
+        """The same with the steps that each image took."""
+        path = self._path(index)
+        if not path.is_file():
+            return None
+        arrays = read_arrays(path, "delete it and resume")
+        if not {"adversarial", "digest"} <= set(arrays) or str(arrays["digest"]) != digest(x):
+            return None
+        return Part(arrays["adversarial"], arrays.get("steps"))
+
+    def put(self, index: int, x: Array, adversarial: Array, steps: Array | None = None) -> None:
+        """Keep a finished batch.
+
+        Raises:
+            AttackStoppedError: the disk does not take it.
+        """
+        try:
+            if not (self.folder / SETTINGS).is_file():
+                write_json(self.folder / SETTINGS, self.settings)
+            arrays: dict[str, Any] = {"adversarial": adversarial, "digest": digest(x)}
+            arrays |= {} if steps is None else {"steps": steps}
+            write_atomically(self._path(index), lambda file: np.savez(file, **arrays))
+        except OSError as error:
+            raise AttackStoppedError(
+                f"cannot write batch {index} ({error.strerror}); {self.kept()}"
+            ) from None
+
+    def kept(self) -> str:
+        """What an error says of the batches on disk."""
+        return (
+            f"{len(self)} finished batches are kept in {self.folder}: mend the cause and run the "
+            "same command with --resume, or with fewer --num_images to use only those"
+        )
+
+    def remove(self) -> None:
+        """Delete the folder, when the whole result is on disk."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, index: int) -> pathlib.Path:
+        return self.folder / f"batch_{index:05d}.npz"

@@ -1,0 +1,129 @@
+"""Run an attack batch by batch, keep what is finished, and score it on fresh noise."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.attacks.base import Attack, Part
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.progress import progress
+from tf_deepbayes.evaluation.batch_store import AttackStoppedError, BatchStore
+from tf_deepbayes.evaluation.scoring import (
+    Target,
+    counting_share,
+    draw_logits,
+    score,
+    zero_gradient_share,
+)
+from tf_deepbayes.evaluation.workers import Reseed, Worker, spread
+
+SCORING = 2**31 - 1  # the number of the noise that scores, which no batch has
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """Adversarial images, the victim's logits on them in fresh draws, and the figures.
+
+    Attributes:
+        adversarial: `[N, H, W, channels]`.
+        draws: `[R, N, C]`.
+        figures: those of `run`.
+    """
+
+    adversarial: Array
+    draws: Array
+    figures: dict[str, Any]
+
+    @property
+    def logits(self) -> Array:
+        """Those of the first draw, `[N, C]`."""
+        return self.draws[0]
+
+
+def run(
+    attack: Attack,
+    views: Views,
+    target: Target,
+    eps: float,
+    store: BatchStore | None = None,
+    reseed: Reseed = lambda number: None,
+    zero_gradients: float | None = None,
+    others: Sequence[Worker] = (),
+) -> Outcome:
+    """Attack the target and score it on fresh noise.
+
+    Args:
+        views: the classifier whose gradients are followed: the victim, or a substitute.
+        store: where finished batches are kept and found again.
+        reseed: makes the noise of each batch the same whether the attack was interrupted or not.
+        zero_gradients: the share, where it is known already.
+        others: copies of the classifier on further devices, which attack batches as well.
+
+    Returns:
+        Figures: those of `score`; `zero_gradients`, the share of images whose gradient of the
+        attack's loss is exactly zero; `counting_terms`, the share of terms (sample, class) that
+        count for it, None where there are none; `mean_steps` that an image took, of an attack that
+        stops early; `seconds` spent on the batches of this run, summed over devices.
+
+    Raises:
+        AttackStoppedError: an image is not finite, or the disk is full; finished batches are kept.
+    """
+    workers = [Worker(views, target.logits_fn, reseed), *others]
+    (adversarial, steps), seconds = _attack(attack, workers, target, eps, store)
+    reseed(SCORING)
+    draws = draw_logits(target.logits_fn, adversarial, target.draws, attack.batch_size)
+    if zero_gradients is None:
+        zero_gradients = zero_gradient_share(views.logits, target, attack)
+    log_weights = views.log_weights
+    counting = log_weights and counting_share(log_weights, target, adversarial, attack)
+    figures = {
+        **score(target, adversarial, draws),
+        "zero_gradients": zero_gradients,
+        "counting_terms": counting,
+        **({} if steps is None else {"mean_steps": float(steps.mean())}),
+        "seconds": round(seconds, 1),
+    }
+    return Outcome(adversarial, draws, figures)
+
+
+def _attack(
+    attack: Attack, workers: Sequence[Worker], target: Target, eps: float, store: BatchStore | None
+) -> tuple[Part, float]:
+    """All attacked images, and the seconds spent on those not found on disk."""
+    x, size = target.images, attack.batch_size
+    if eps == 0.0:
+        return Part(x.copy()), 0.0
+    calls = [
+        list(attack.parts(w.views.seen_by(attack), x, target.attack_labels, eps, w.judge))
+        for w in workers
+    ]
+
+    def one(number: int, index: int) -> tuple[Part, float]:
+        images = x[index * size : (index + 1) * size]
+        part = store.get_part(index, images) if store is not None else None
+        if part is not None:
+            return part, 0.0
+        with workers[number].on_device():
+            workers[number].reseed(index)
+            started = time.monotonic()
+            part = calls[number][index]()
+        seconds = time.monotonic() - started
+        _check_finite(part.images, index, store)
+        if store is not None:
+            store.put(index, images, part.images, part.steps)
+        return part, seconds
+
+    count = len(calls[0])
+    found = list(progress(spread(one, count, len(workers)), count, type(attack).__name__))
+    return Part.joined([part for part, _ in found]), sum(seconds for _, seconds in found)
+
+
+def _check_finite(adversarial: Array, index: int, store: BatchStore | None) -> None:
+    if np.isfinite(adversarial).all():
+        return
+    advice = store.kept() if store is not None else "the classifier's gradient is not finite there"
+    raise AttackStoppedError(f"batch {index} came out with values that are not finite; {advice}")

@@ -1,0 +1,192 @@
+"""How an attack fared, on fresh noise and several times: never believe an attack."""
+
+import dataclasses
+import warnings
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_deepbayes.attacks import losses
+from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.gradient_checks import ZERO_GRADIENT_WARNING, zero_gradients
+from tf_deepbayes.core import metrics
+from tf_deepbayes.core.axes import Array, LogitsFn, LogWeightsFn, counting, logits_of
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count
+
+# A success rate moves by a few points from draw to draw at K = 10; five show by how much.
+EVAL_DRAWS = 5
+
+
+def draw_logits(logits_fn: LogitsFn, x: Array, draws: int, batch_size: int) -> Array:
+    """Logits of so many draws of the noise, `[R, N, C]`; InputError when they are not finite."""
+    found = np.stack([metrics.predict(logits_fn, x, batch_size) for _ in range(draws)])
+    if not np.isfinite(found).all():
+        bad = int((~np.isfinite(found)).any((0, 2)).sum())
+        raise InputError(
+            f"the classifier's logits are not finite on {bad} of {len(x)} images; train it again, "
+            "or leave those images out"
+        )
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What is attacked, and what is known of it before any attack.
+
+    Attributes:
+        images: `[N, H, W, channels]` in [0, 1].
+        labels: true classes `[N]`.
+        attack_labels: what the attack is called with: the true classes, or the targets.
+        targeted: whether `attack_labels` are targets.
+        clean_logits: `[N, C]` of one draw of the classifier's noise.
+        clean_prediction_changes: share of predictions that another draw changes.
+        draws: draws of noise that an attack is scored on.
+        logits_fn: the classifier that is to be fooled.
+        indices: the number of each image in the test set, `[N]`.
+    """
+
+    images: Array
+    labels: Array
+    attack_labels: Array
+    targeted: bool
+    clean_logits: Array
+    clean_prediction_changes: float
+    draws: int
+    logits_fn: LogitsFn
+    indices: Array
+
+    @classmethod
+    def of(
+        cls,
+        logits_fn: LogitsFn,
+        x: Array,
+        labels: Array,
+        targeted: bool = False,
+        batch_size: int = 100,
+        draws: int = EVAL_DRAWS,
+        indices: Array | None = None,
+    ) -> "Target":
+        """The images, away from their class or (targeted, published layout) towards each other.
+
+        Args:
+            indices: their numbers in the test set; 0 … N − 1 when None.
+        """
+        clean = draw_logits(logits_fn, x, 1 + check_count("draws", draws), batch_size)
+        predicted = clean.argmax(-1)
+        rows, goals = np.arange(len(x)), labels
+        if targeted:
+            rows, goals = np.nonzero(np.arange(clean.shape[-1])[None] != labels[:, None])
+        changes = float(np.mean(predicted[1:] != predicted[:1]))
+        numbers = rows if indices is None else indices[rows]
+        return cls(
+            *(x[rows], labels[rows], goals, targeted, clean[0, rows], changes, draws, logits_fn),
+            indices=numbers,
+        )
+
+    def first(self, count: int) -> "Target":
+        """The first `count` rows of it."""
+        names = ("images", "labels", "attack_labels", "clean_logits")
+        return dataclasses.replace(self, **{name: getattr(self, name)[:count] for name in names})
+
+    @property
+    def counted(self) -> Array:
+        """Whether each row counts in a success rate, bool `[N]`: it was right before the attack."""
+        if self.targeted:
+            return np.ones(len(self.labels), bool)
+        return self.clean_logits.argmax(1) == self.labels
+
+
+def zero_gradient_share(logits_fn: LogitsFn, target: Target, attack: Attack) -> float:
+    """Share of images whose gradient of the attack's loss is exactly zero; warns above 1%.
+
+    For an attack without a loss of its own the loss is cross-entropy.
+    """
+    loss_fn = losses.get(getattr(attack, "loss", "cross_entropy"), target.targeted)
+    images, labels = target.images, target.attack_labels
+    zero = zero_gradients(logits_fn, images, labels, attack.batch_size, loss_fn)
+    share = float(zero.mean())
+    if share > ZERO_GRADIENT_WARNING:
+        warnings.warn(
+            f"{share:.1%} of the images have a gradient of exactly zero: the loss hides the "
+            "model's gradient, and a success rate is no measure of robustness",
+            stacklevel=2,
+        )
+    return share
+
+
+def counting_share(
+    log_weights_fn: LogWeightsFn, target: Target, adversarial: Array, attack: Attack
+) -> float:
+    """Share of the terms (sample, class) that count for the gradient of the attack's loss.
+
+    What a gradient costs grows with it, see `axes.counting`. At the attacked images, of
+    the log weights' log-mean-exp; for an attack without a loss of its own of cross-entropy.
+    """
+    loss_fn = losses.get(getattr(attack, "loss", "cross_entropy"), target.targeted)
+    counts = [
+        _counts(log_weights_fn, loss_fn, x, labels).numpy()[..., :size]
+        for (x, size), (labels, _) in zip(
+            metrics.padded(adversarial, attack.batch_size),
+            metrics.padded(target.attack_labels, attack.batch_size),
+            strict=True,
+        )
+    ]
+    return float(np.concatenate(counts, axis=-1).mean())
+
+
+@tf.function
+def _counts(log_weights_fn, loss_fn, x, labels):  # type: ignore[no-untyped-def]
+    """Whether each term counts, `[K, C, B]`."""
+    log_w = log_weights_fn(x)
+    with tf.GradientTape() as tape:
+        tape.watch(log_w)
+        loss = loss_fn(labels, logits_of(log_w))
+    return counting(tape.gradient(loss, log_w))
+
+
+def success(target: Target, logits: Array) -> Array:
+    """Whether each image succeeds in each draw, bool `[R, N]`; logits `[R, N, C]`."""
+    predicted = logits.argmax(-1)
+    return (predicted == target.attack_labels) if target.targeted else predicted != target.labels
+
+
+def score(target: Target, adversarial: Array, logits: Array) -> dict[str, Any]:
+    """The figures of attacked images `[N, …]` with logits `[R, N, C]` of R fresh draws.
+
+    `success_rate` among the images classified correctly before (targeted: of all, the share that
+    reaches the target), averaged over the draws, with its 95% interval over images, its smallest
+    and largest value over the draws, and the shares of images that succeed in every draw and in
+    any draw; `accuracy` and `error_rate` after the attack (the published success rate is this
+    error rate); `clean_accuracy`; `clean_prediction_changes`, against which a success rate is to
+    be read; perturbation norms over all images and over those now misclassified; mean entropy of
+    p(y|x) in nats.
+    """
+    clean = target.clean_logits.argmax(1)
+    wins = success(target, logits)[:, target.counted]
+    rate = float(wins.mean()) if wins.size else None
+    wrong = logits.argmax(-1) != target.labels
+    norms = metrics.perturbation_norms(target.images, adversarial)
+    return {
+        "num_images": len(adversarial),
+        "draws": len(logits),
+        "success_rate": rate,
+        "success_rate_interval": metrics.confidence_interval(rate, wins.shape[1]),
+        "success_rate_of_draws": _range(wins.mean(1)) if wins.size else None,
+        "success_in_every_draw": float(wins.all(0).mean()) if wins.size else None,
+        "success_in_any_draw": float(wins.any(0).mean()) if wins.size else None,
+        "accuracy": float(1.0 - wrong.mean()),
+        "error_rate": float(wrong.mean()),
+        "clean_accuracy": metrics.accuracy(clean, target.labels),
+        "clean_prediction_changes": target.clean_prediction_changes,
+        "perturbation": {name: metrics.summary(values) for name, values in norms.items()},
+        "perturbation_of_misclassified": {
+            name: metrics.summary(values[wrong[0]]) for name, values in norms.items()
+        },
+        "entropy": float(metrics.entropy(logits[0]).mean()),
+    }
+
+
+def _range(values: Array) -> tuple[float, float]:
+    return float(values.min()), float(values.max())

@@ -1,0 +1,139 @@
+"""A trained classifier as a SavedModel with named signatures (`serving`), for any TensorFlow.
+
+The folder is written whole or not at all. Beside the SavedModel `metadata.json` says what it is:
+model, data, K, noise, pixels, every signature with its inputs and outputs, and the versions.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import read_json, write_folder_atomically, write_json
+from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.export import onnx_model
+from tf_deepbayes.export.signatures import Server
+from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.runs import detector_files, guards, results
+from tf_deepbayes.runs.detector_files import FitSettings
+from tf_deepbayes.runs.run import Victim
+
+KIND, METADATA = "export", "metadata.json"
+CONVENTIONS = {
+    "x": "float32 pixels in [0, 1]; of a signature …_uint8 bytes 0 … 255, divided by 255 inside",
+    "noise": "num_samples draws, the same for every image, class and call, made from the seed; a "
+    "signature …_seeded draws fresh noise for every sample, class and image from its input seed",
+    "logits": "log p̂(x, y_c) in nats with every normalising constant, published_offset above the "
+    "published values; of a model without p(x) log p(y_c|x) up to a constant of each image",
+}
+
+
+def check_free(folder: pathlib.Path, overwrite: bool) -> None:
+    """A folder that may be written: none there, or an export that is to be overwritten."""
+    if not folder.exists():
+        return
+    if not overwrite:
+        raise InputError(f"{folder} exists; pass --overwrite to replace it or another --out")
+    metadata = folder / METADATA
+    content = read_json(metadata) if metadata.is_file() else {}
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        raise InputError(
+            f"{folder} is not an exported model, so it is not overwritten; pass another --out"
+        )
+
+
+def export(
+    victim: Victim,
+    folder: pathlib.Path,
+    *,
+    fitted: pathlib.Path | None = None,
+    block_size: int | None = None,
+    overwrite: bool = False,
+    onnx: bool = False,
+) -> dict[str, Any]:
+    """Write the SavedModel of a classifier, and its metadata, which are returned.
+
+    Args:
+        victim: the classifier, its K and the seed of the noise in the model.
+        folder: to be made.
+        fitted: file of detectors fitted on this classifier, for the signature "detect".
+        block_size: terms decoded at a time, the classifier's own when None.
+        overwrite: replace an export that is there.
+        onnx: write model.onnx, the logits, as well (see `onnx_export`).
+
+    Raises:
+        InputError: the folder is there, the detectors are of another classifier, a setting is
+            out of range, or what --onnx needs is missing.
+    """
+    check_free(folder, overwrite)
+    if onnx:
+        onnx_model.check_possible(victim.model)
+    if block_size is not None:
+        _set_block_size(victim, block_size)
+    detectors, settings = guards.read(victim, fitted) if fitted else ({}, None)
+    server = Server(victim.model, victim.num_samples, victim.seed, detectors, victim.scheme)
+    signatures = server.signatures()
+    metadata = _metadata(server, victim, signatures, settings)
+
+    def write(temporary: pathlib.Path) -> None:
+        _save(server, signatures, temporary)
+        if onnx:
+            metadata["onnx"] = onnx_model.write(server, temporary / onnx_model.FILE)
+        write_json(temporary / METADATA, metadata)
+
+    write_folder_atomically(folder, write, overwrite)
+    return metadata
+
+
+def _set_block_size(victim: Victim, block_size: int) -> None:
+    if not isinstance(victim.model, LatentClassifier):
+        raise InputError(f"--block_size does not apply to {victim.config.model}; leave it out")
+    victim.model.block_size = check_count("block_size", block_size)
+
+
+def _save(server: Server, signatures: Mapping[str, Any], folder: pathlib.Path) -> None:
+    # Of Keras only the variables go along, so that nothing of Keras is needed to load the model.
+    module = tf.Module()
+    module.weights = [weight.value for weight in server.model.weights]
+    tf.saved_model.save(module, str(folder), signatures=dict(signatures))
+
+
+def _metadata(
+    server: Server, victim: Victim, signatures: Mapping[str, Any], fitted: FitSettings | None
+) -> dict[str, Any]:
+    model, config = server.model, victim.config
+    of_latent = {}
+    if isinstance(model, LatentClassifier):
+        of_latent = {"block_size": model.block_size, "published_offset": model.published_offset}
+    detectors = {name: detector_files.as_dict(d) for name, d in server.detectors.items()}
+    return {
+        "kind": KIND,
+        "model": config.model,
+        "data": config.data,
+        "architecture": dataclasses.asdict(config.architecture),
+        "likelihood": config.likelihood,
+        "run": victim.folder.name,
+        "weights": detector_files.weights_digest(model),
+        "num_samples": server.num_samples if server.is_random else None,
+        "seed": server.seed if server.is_random else None,
+        "noise": victim.recorded_scheme,
+        **of_latent,
+        "conventions": CONVENTIONS,
+        "signatures": {name: _describe(signature) for name, signature in signatures.items()},
+        "detectors": detectors,
+        "fitted": None if fitted is None else dataclasses.asdict(fitted),
+        "provenance": results.provenance(),
+    }
+
+
+def _describe(signature: Any) -> dict[str, Any]:
+    """Inputs and outputs by name, as type and shape; an axis of any length is null."""
+    outputs = signature.get_concrete_function().structured_outputs
+    spec = lambda t: {"dtype": t.dtype.name, "shape": t.shape.as_list()}  # noqa: E731
+    return {
+        "inputs": {value.name: spec(value) for value in signature.input_signature},
+        "outputs": {name: spec(value) for name, value in outputs.items()},
+    }

@@ -1,0 +1,1 @@
+"""Classifiers: the seven factorisations, the baselines, and what they are made of."""

@@ -1,0 +1,232 @@
+"""The plain classifiers that deep Bayes classifiers are compared with (Li et al. 2019, section 5).
+
+The published code does not contain them and their sizes are not known here, so they are sized like
+the deep Bayes networks of the same `Architecture`: its convolutions and hidden layers of dim_h.
+"""
+
+import abc
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_deepbayes.core.architecture import Architecture
+from tf_deepbayes.core.axes import Array, ArrayLike, Tensor, logits_of
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count, check_inputs
+from tf_deepbayes.inference.noise import INDEPENDENT, next_seeds
+from tf_deepbayes.models.layers.conditionals import seeds_from
+from tf_deepbayes.models.layers.networks import DenseStack, Seeds, convolutions
+
+MODES = ("sample", "mean")
+
+
+class DropoutStack(keras.layers.Layer):
+    """Hidden layers with ReLU, then a linear one; dropout in front of each of them."""
+
+    def __init__(self, size: int, sizes: list[int], rate: float, seeds: Seeds) -> None:
+        super().__init__(name="head", dtype="float32")
+        self.stack, self.rate = DenseStack([size], sizes, seeds), rate
+        self.built = True
+
+    def call(self, features: Tensor, seeds: Tensor | None = None) -> Tensor:
+        """`[B, size]` → `[B, C]`; every image has masks of its own, none without seeds `[2]`."""
+        masks = [] if seeds is None else self.masks(tf.shape(features)[0], seeds)
+        return self.masked(features, masks)
+
+    def masks(self, count: int | Tensor, seeds: Tensor) -> list[Tensor]:
+        """Masks of `count` images from seeds `[2]`, `[B, inputs]` of each dense layer, or none."""
+        masks = []
+        for layer in self.stack.dense if self.rate else ():
+            seeds, own = tf.unstack(tf.random.experimental.stateless_split(seeds, 2))
+            ones = tf.ones([count, layer.kernel.shape[0]])
+            masks.append(tf.nn.experimental.stateless_dropout(ones, self.rate, own))
+        return masks
+
+    def fixed_masks(self, num_samples: int, seed: int) -> list[Array]:
+        """The masks of K passes for every image, `[K, inputs]` of each dense layer."""
+        random, keep = np.random.default_rng(seed), 1.0 - self.rate
+        shapes = [(num_samples, layer.kernel.shape[0]) for layer in self.stack.dense]
+        return [((random.random(shape) < keep) / keep).astype(np.float32) for shape in shapes]
+
+    def masked(self, features: Tensor, masks: Sequence[Tensor]) -> Tensor:
+        """`[B, size]` → `[B, C]` with a given mask for each dense layer, or none for any.
+
+        A mask is `[inputs]`, the same for all images, or `[B, inputs]`.
+        """
+        if not masks:
+            return tf.cast(self.stack(features), tf.float32)
+        hidden = features
+        for layer, mask in zip(self.stack.dense, masks, strict=True):
+            hidden = layer(hidden * tf.cast(mask, hidden.dtype))
+        return tf.cast(hidden, tf.float32)  # layers may compute in bfloat16, logits do not
+
+
+class Baseline(keras.Model, abc.ABC):
+    """A classifier p(y|x) = softmax(logits(x)) of images, without a density of x.
+
+    Args:
+        architecture: of images; sizes of the networks (dim_z and hidden_layers are not used).
+        seed: of the initial weights and of dropout masks.
+
+    Attributes:
+        num_hidden: hidden layers of `dim_h` units behind the features.
+        dropout_rate: share of inputs of each dense layer that a mask sets to zero.
+
+    Raises:
+        InputError: the architecture is for feature vectors.
+    """
+
+    has_p_x = False
+    num_hidden: int
+    dropout_rate = 0.0
+
+    def __init__(self, architecture: Architecture, seed: int = 0) -> None:
+        name = type(self).__name__
+        super().__init__(name=name.lower(), dtype="float32")
+        if not architecture.is_image:
+            raise InputError(
+                f"{name} is for images, the architecture has input shape "
+                f"{architecture.input_shape}; give one with (H, W, channels)"
+            )
+        self.architecture, self.seed = architecture, seed
+        layer_seeds = seeds_from(seed)
+        self.features = keras.Sequential(self.feature_layers(layer_seeds), name="features")
+        sizes = [architecture.dim_h] * self.num_hidden + [architecture.num_classes]
+        size = self.features.output_shape[-1]
+        self.head = DropoutStack(size, sizes, self.dropout_rate, layer_seeds)
+        self.generator = tf.random.Generator.from_seed(seed)
+        self.built = True
+        x = tf.TensorSpec([None, *architecture.input_shape], tf.float32)
+        noise = [tf.TensorSpec([2], tf.int64), tf.TensorSpec([], tf.int32)]
+        self._mean = tf.function(self.one_pass, input_signature=[x], autograph=False)
+        self._samples = tf.function(self._passes, input_signature=[x, *noise], autograph=False)
+
+    @abc.abstractmethod
+    def feature_layers(self, seeds: Seeds) -> list[keras.layers.Layer]:
+        """x `[B, H, W, channels]` → `[B, size]`: what is computed once per image."""
+
+    def one_pass(self, x: Tensor, seeds: Tensor | None = None) -> Tensor:
+        """Logits `[B, C]` of one set of dropout masks, or without dropout when no seeds `[2]`."""
+        return self.head(self.features(x), seeds)
+
+    def masked_pass(self, x: Tensor, masks: Sequence[Tensor]) -> Tensor:
+        """Logits `[B, C]` with given masks of the head, see `DropoutStack.masked`."""
+        return self.head.masked(self.features(x), masks)
+
+    def log_weights(
+        self,
+        x: ArrayLike,
+        *,
+        num_samples: int = 10,
+        mode: str = "sample",
+        seed: int | None = None,
+        scheme: str = INDEPENDENT,
+    ) -> Tensor:
+        """The logits of each of K passes (the "snapshot" logits).
+
+        Args:
+            x: `[B, H, W, channels]`, pixels in [0, 1].
+            num_samples: K; without dropout all passes are equal and one is made.
+            mode: "sample" with masks drawn for every pass and image; "mean" no dropout, K = 1.
+            seed: makes the masks a function of the seed; otherwise each call draws anew.
+            scheme: only the published one with dropout; without, there is nothing to draw.
+
+        Returns:
+            `[K, C, B]`; with masks they are normalised, log p(y_c|x, masks_k), so that `logits` is
+            their log-mean-exp over k as it is for deep Bayes classifiers.
+        """
+        x = check_inputs(x, self.architecture.input_shape)
+        check_count("num_samples", num_samples)
+        self._check_scheme(scheme)
+        if mode not in MODES:
+            raise InputError(
+                f"mode of a {type(self).__name__} must be one of {', '.join(MODES)}, got {mode!r}"
+            )
+        if not self.dropout_rate or mode == "mean":
+            return tf.transpose(self._mean(x))[None]
+        return self._samples(x, self._seeds(seed), tf.constant(num_samples))
+
+    def fixed_log_weights(
+        self, x: ArrayLike, num_samples: int = 10, seed: int = 0, scheme: str = INDEPENDENT
+    ) -> Tensor:
+        """`log_weights` with the same masks for every image and call: K fixed networks."""
+        self._check_scheme(scheme)
+        if not self.dropout_rate:
+            return self.log_weights(x)
+        features = self.features(check_inputs(x, self.architecture.input_shape))
+
+        def one(masks: Sequence[Tensor]) -> Tensor:
+            return tf.transpose(tf.nn.log_softmax(self.head.masked(features, masks)))
+
+        masks = self.head.fixed_masks(check_count("num_samples", num_samples), seed)
+        spec = tf.TensorSpec([self.architecture.num_classes, features.shape[0]])
+        return tf.map_fn(one, masks, fn_output_signature=spec, parallel_iterations=1)
+
+    def logits(self, x: ArrayLike, **options: Any) -> Tensor:
+        """Logits `[B, C]`; with dropout log mean_k softmax of K passes, as `log_weights`."""
+        return logits_of(self.log_weights(x, **options))
+
+    def call(self, x: Tensor) -> Tensor:
+        """`logits(x)`; with dropout of K = 10 fresh passes."""
+        return self.logits(x)
+
+    def _passes(self, x: Tensor, seeds: Tensor, num_samples: Tensor) -> Tensor:
+        """The masks of pass k depend on the seeds and k alone; the passes run one by one."""
+        features = self.features(x)
+
+        def one(k: Tensor) -> Tensor:
+            logits = self.head(features, tf.random.experimental.stateless_fold_in(seeds, k))
+            return tf.transpose(tf.nn.log_softmax(logits))
+
+        spec = tf.TensorSpec([self.architecture.num_classes, x.shape[0]])
+        return tf.map_fn(
+            one, tf.range(num_samples), fn_output_signature=spec, parallel_iterations=1
+        )
+
+    def _check_scheme(self, scheme: str) -> None:
+        if self.dropout_rate and scheme != INDEPENDENT:
+            raise InputError(
+                f"noise {scheme} is for draws of z, and {type(self).__name__} draws dropout masks; "
+                "leave it out"
+            )
+
+    def _seeds(self, seed: int | None) -> Tensor:
+        return next_seeds(self.generator, seed, self.seed)
+
+
+class MLP(Baseline):
+    """x → dim_h → dim_h → C, ReLU between."""
+
+    num_hidden = 2
+
+    def feature_layers(self, seeds: Seeds) -> list[keras.layers.Layer]:
+        return [keras.Input(self.architecture.input_shape), keras.layers.Flatten()]
+
+
+class CNN(Baseline):
+    """x → the convolutions of features(x) → dim_h → C, ReLU between."""
+
+    num_hidden = 1
+
+    def feature_layers(self, seeds: Seeds) -> list[keras.layers.Layer]:
+        return convolutions(self.architecture, seeds)
+
+
+class BNN(Baseline):
+    """A CNN with dropout at prediction: p(y|x) = E_masks p(y|x, masks).
+
+    An approximate posterior over the weights of the dense layers (Gal & Ghahramani 2016), dropped
+    out as the convolutional network of Li & Gal 2017. The rate is 0.5; no weight decay.
+    """
+
+    num_hidden = 1
+    dropout_rate = 0.5
+
+    def feature_layers(self, seeds: Seeds) -> list[keras.layers.Layer]:
+        return convolutions(self.architecture, seeds)
+
+
+BASELINES: dict[str, type[Baseline]] = {cls.__name__: cls for cls in (MLP, CNN, BNN)}

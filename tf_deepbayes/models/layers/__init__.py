@@ -1,0 +1,1 @@
+"""Keras layers, and likelihoods that turn their output into a distribution."""

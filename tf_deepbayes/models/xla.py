@@ -1,0 +1,58 @@
+"""The terms of the importance weights compiled by XLA, which compiles anew for each shape.
+
+Worth it on a GPU at most: on a CPU the compiled convolutions are slower.
+"""
+
+import functools
+
+import tensorflow as tf
+
+from tf_deepbayes.core.axes import Tensor, Terms
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.inference.latent_model import Observed
+from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.models.registry import Classifier
+
+
+def compile_terms(model: Classifier) -> None:
+    """Compile what a loaded classifier spends its time on, before it is first used.
+
+    Noise is drawn outside, where it is that of the classifier that is not compiled.
+
+    Raises:
+        InputError: the model is a baseline.
+    """
+    if not isinstance(model, LatentClassifier):
+        raise InputError(
+            f"jit_compile is for deep Bayes classifiers, got {type(model).__name__}; leave it out"
+        )
+    model.keeps_decodes = False  # what is inside of XLA's function stays there
+    compiled = tf.function(model.terms, jit_compile=True, autograph=False)
+    model.terms = functools.partial(_padded, compiled)  # type: ignore[method-assign]
+
+
+def _padded(  # type: ignore[no-untyped-def]
+    compiled, x: Observed, y: Tensor, loc: Tensor, scale: Tensor, z: Tensor
+) -> Terms:
+    """The terms of a batch that is filled up to a power of two images.
+
+    A gradient has another number of terms at each step of an attack; these are few shapes. The
+    last image is repeated, whose terms are finite, and nothing follows from the repetitions.
+    """
+    count = tf.shape(x.pixels)[0]
+    size = tf.bitwise.left_shift(1, _bits(count - 1))
+
+    def fill(value: Tensor, axis: int) -> Tensor:
+        own = tf.shape(value)[axis]
+        rows = tf.minimum(tf.range(tf.where(own == 1, 1, size)), own - 1)
+        return tf.gather(value, rows, axis=axis)
+
+    observed = tf.nest.map_structure(lambda value: fill(value, 0), x)
+    batch = (fill(value, axis) for value, axis in ((y, 1), (loc, 1), (scale, 1), (z, 2)))
+    terms = compiled(observed, *batch)
+    return {name: value[..., :count] for name, value in terms.items()}
+
+
+def _bits(number: Tensor) -> Tensor:
+    """Binary digits of a whole number: 0 for 0, 3 for 5."""
+    return tf.reduce_sum(tf.cast(number >= 2 ** tf.range(31), tf.int32))

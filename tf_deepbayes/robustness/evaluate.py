@@ -1,0 +1,63 @@
+"""The whole evaluation: the standard set, its worst case, and the checks."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from tf_deepbayes.evaluation.runner import SCORING, Outcome
+from tf_deepbayes.evaluation.scoring import draw_logits, score
+from tf_deepbayes.robustness.attack_cache import Finished, OpenStore, Runs
+from tf_deepbayes.robustness.sanity_checks import Checks
+from tf_deepbayes.robustness.suite import Plan, Subject
+from tf_deepbayes.robustness.worst_case import Candidate, with_robust_accuracy, worst_case
+
+UNPERTURBED = "unperturbed"
+
+
+def evaluate(
+    plan: Plan,
+    subject: Subject,
+    open_store: OpenStore = lambda component: None,
+    on_done: Callable[[Finished], None] = lambda finished: None,
+) -> tuple[dict[str, Any], Outcome]:
+    """Attack the subject with the plan's set and check what comes out.
+
+    Args:
+        open_store: where the finished batches of each attack are kept and found again.
+        on_done: called with each attack when it is finished.
+
+    Returns:
+        (figures, the worst case's images). The figures hold `worst_case` (see `worst_case`),
+        `unperturbed` (the clean images, scored alike: what the noise does alone), `components`
+        and `check_runs` (a row per attack), `left_out` and `checks`.
+    """
+    runs = Runs(subject, open_store, on_done)
+    components, left_out = plan.standard_set(subject)
+    clean = _unperturbed(plan, subject)
+    candidates = [Candidate(UNPERTURBED, clean.adversarial, clean.draws)]
+    for component in components:
+        found = runs.of(component)
+        candidates.append(Candidate(component.name, found.adversarial, found.draws))
+    draws = plan.eval_draws if subject.samples else 1
+    worst = worst_case(subject.target, plan.eps, candidates, draws, plan.batch_size, subject.reseed)
+    checks = Checks(plan, runs, components, worst.figures["success_rate"]).all()
+    rows = [finished.row() for finished in runs.finished]
+    figures = {
+        "worst_case": worst.figures,
+        UNPERTURBED: clean.figures,
+        "components": rows[: len(components)],
+        "left_out": left_out,
+        "checks": [dataclasses.asdict(check) for check in checks],
+        "check_runs": rows[len(components) :],
+        "samples": subject.samples,
+    }
+    return figures, worst
+
+
+def _unperturbed(plan: Plan, subject: Subject) -> Outcome:
+    """The clean images in the draws that choose: what an attack that does nothing scores."""
+    target = subject.target
+    subject.reseed(SCORING)
+    draws = draw_logits(target.logits_fn, target.images, target.draws, plan.batch_size)
+    figures = with_robust_accuracy(target, score(target, target.images, draws))
+    return Outcome(target.images, draws, figures)

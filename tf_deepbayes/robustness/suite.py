@@ -1,0 +1,235 @@
+"""The standard set of attacks of a robustness evaluation, sized by a budget.
+
+Strong gradient attacks with losses that do not vanish, a search without gradients, and attacks
+adapted to what the classifier is, because a defence is as strong as its weakest spot (Carlini et
+al. 2019; Tramèr et al. 2020). Every attack is on the l∞ ball.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.black_box.square import Square
+from tf_deepbayes.attacks.white_box.bounded import Bounded
+from tf_deepbayes.attacks.white_box.carlini_wagner import CarliniWagnerL2
+from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
+from tf_deepbayes.attacks.white_box.matching import Matching, Pool
+from tf_deepbayes.attacks.white_box.pgd import MIM, PGD
+from tf_deepbayes.attacks.white_box.superwhite import Superwhite
+from tf_deepbayes.core.axes import Array, LogitsFn
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count, check_eps
+from tf_deepbayes.detection.detectors import Detector
+from tf_deepbayes.evaluation.runner import Reseed
+from tf_deepbayes.evaluation.scoring import EVAL_DRAWS, Target, draw_logits
+from tf_deepbayes.robustness.budgets import Budget
+
+VICTIM, LABEL_ONLY, SUBSTITUTE = "victim", "label_only", "substitute"
+SQUARE = "square"
+# Steps of 2.5 eps / nb_iter reach every point of the ball from any other, and overshoot little
+# (Mądry et al. 2018).
+REACH = 2.5
+# Weight of the logits in the Carlini-Wagner attack: the ball bounds the perturbation, not c.
+CW_C, CW_LEARNING_RATE = 10.0, 0.05
+# Logits that differ by less than this share of their size are the same draw, rounded differently.
+ROUNDING = 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Component:
+    """One attack of an evaluation.
+
+    Attributes:
+        name: unique in the evaluation.
+        eps: of the call, l∞.
+        source: whose views it follows, a key of `Subject.sources`.
+    """
+
+    name: str
+    attack: Attack
+    eps: float
+    source: str = VICTIM
+
+
+def is_sampled(logits_fn: LogitsFn, x: Array, batch_size: int) -> bool:
+    """Whether two calls on the same images give other logits."""
+    first, second = draw_logits(logits_fn, x[:batch_size], 2, batch_size)
+    return not np.allclose(first, second, rtol=ROUNDING, atol=ROUNDING)
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is evaluated.
+
+    Attributes:
+        target: images, labels and the classifier that is to be fooled; untargeted.
+        sources: "victim" and, where there are, "label_only" (log p(y|·) alone) and "substitute".
+        samples: whether its logits differ from draw to draw.
+        batch_size: images at a time.
+        pool: clean images to imitate.
+        detectors: fitted ones, to be slipped past as well.
+        reseed: see `runner.run`.
+    """
+
+    target: Target
+    sources: Mapping[str, Views]
+    samples: bool
+    batch_size: int
+    pool: Pool | None = None
+    detectors: Mapping[str, Detector] = dataclasses.field(default_factory=dict)
+    reseed: Reseed = lambda number: None
+
+    @classmethod
+    def of(
+        cls, plan: "Plan", logits_fn: LogitsFn, sources: Mapping[str, Views], x: Array, y: Array
+    ) -> "Subject":
+        """The classifier with as many draws of its noise as the plan asks for, or one."""
+        size = plan.batch_size
+        samples = is_sampled(logits_fn, x, size)
+        draws = plan.budget.draws if samples else 1
+        target = Target.of(logits_fn, x, y, batch_size=size, draws=draws)
+        return cls(target, sources, samples, size)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """An evaluation's settings.
+
+    Attributes:
+        eps: radius of the l∞ ball, in pixels, above 0 and up to 1.
+        eot: gradients averaged per step on a classifier that samples.
+        check_images: images of the extra attacks that only the checks need.
+        eval_draws: draws of a sampling classifier's noise that the worst case is scored on.
+        seed: of the first random start, and of what the other attacks draw.
+        lazy_classes: steps of PGD, MIM and Carlini-Wagner between looks at classes far from the
+            top, see `IterativeAttack`; 0: all classes at each step.
+    """
+
+    budget: Budget
+    eps: float
+    eot: int = 2
+    batch_size: int = 50
+    check_images: int = 50
+    eval_draws: int = EVAL_DRAWS
+    seed: int = 0
+    lazy_classes: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < check_eps(self.eps) <= 1.0:
+            raise InputError(f"eps must be above 0 and up to 1, got {self.eps}")
+        for name in ("eot", "batch_size", "check_images", "eval_draws"):
+            check_count(name, getattr(self, name))
+        check_count("lazy_classes", self.lazy_classes, minimum=0)
+
+    def pgd(self, eps: float, nb_iter: int, kind: type[PGD] = PGD, **options: Any) -> PGD:
+        """PGD on log odds from a random start, with steps that fit the ball."""
+        chosen: dict[str, Any] = {"loss": "log_odds", "seed": self.seed}
+        if kind is PGD:  # the others look at every sample or at distances, not at logits alone
+            chosen["lazy_classes"] = self.lazy_classes
+        step = REACH * eps / nb_iter
+        return kind(
+            nb_iter=nb_iter, eps_iter=step, batch_size=self.batch_size, **(chosen | options)
+        )
+
+    def restart(self, number: int, samples: bool) -> Component:
+        """The main attack from its random start of this number."""
+        eot, seed = self.eot if samples else 1, self.seed + number
+        attack = self.pgd(self.eps, self.budget.nb_iter, eot=eot, seed=seed)
+        return Component(f"pgd_log_odds_{number}", attack, self.eps)
+
+    def square(self) -> Component:
+        """The search without gradients."""
+        size = self.budget.square_iter
+        attack = Square(nb_iter=size, batch_size=self.batch_size, seed=self.seed)
+        return Component(SQUARE, attack, self.eps)
+
+    def standard_set(self, subject: Subject) -> tuple[list[Component], dict[str, str]]:
+        """The attacks that apply, and {name: why not} of the others."""
+        restarts = [self.restart(i, subject.samples) for i in range(self.budget.restarts)]
+        found = dict(self._others(subject))
+        components = [c for c in found.values() if isinstance(c, Component)]
+        return restarts + components, {n: c for n, c in found.items() if isinstance(c, str)}
+
+    def _others(self, subject: Subject) -> Iterator[tuple[str, Component | str]]:
+        """(name, component, or why it is left out)."""
+        parts = {"margin": self._margin, "mim": self._mim, "cw": self._cw}
+        for name, make in parts.items():
+            yield name, make()
+        yield SQUARE, self.square()
+        yield "superwhite", self._snapshot(subject)
+        for name, detector in subject.detectors.items():
+            yield f"superwhite_{name}", self._past(name, detector, subject)
+        yield LABEL_ONLY, self._label_only(subject)
+        yield "matching", self._matching(subject)
+        yield "transfer", self._transfer(subject)
+
+    def _margin(self) -> Component:
+        attack = self.pgd(self.eps, self.budget.nb_iter, loss="margin")
+        return Component("pgd_margin", attack, self.eps)
+
+    def _mim(self) -> Component | str:
+        size = self.budget.momentum_iter
+        if not size:
+            return "not in this budget"
+        step = REACH * self.eps / size
+        attack = MIM(
+            nb_iter=size,
+            eps_iter=step,
+            loss="log_odds",
+            batch_size=self.batch_size,
+            lazy_classes=self.lazy_classes,
+        )
+        return Component("mim", attack, self.eps)
+
+    def _cw(self) -> Component | str:
+        size, batch_size = self.budget.cw_iter, self.batch_size
+        if not size:
+            return "not in this budget"
+        inside = CarliniWagnerL2(
+            nb_iter=size,
+            learning_rate=CW_LEARNING_RATE,
+            batch_size=batch_size,
+            lazy_classes=self.lazy_classes,
+        )
+        return Component("cw", Bounded(attack=inside, size=CW_C, batch_size=batch_size), self.eps)
+
+    def _snapshot(self, subject: Subject) -> Component | str:
+        if subject.sources[VICTIM].log_weights is None or not subject.samples:
+            return "the classifier does not sample"
+        if not self.budget.snapshot:
+            return "not in this budget"
+        attack = self.pgd(self.eps, self.budget.nb_iter, Superwhite, snapshot=True)
+        return Component("superwhite", attack, self.eps)
+
+    def _past(self, name: str, detector: Detector, subject: Subject) -> Component | str:
+        if subject.sources[VICTIM].log_weights is None:
+            return "the classifier gives no log weights"
+        options = {"snapshot": subject.samples, "detector": detector}
+        attack = self.pgd(self.eps, self.budget.nb_iter, Superwhite, **options)
+        return Component(f"superwhite_{name}", attack, self.eps)
+
+    def _label_only(self, subject: Subject) -> Component | str:
+        if LABEL_ONLY not in subject.sources:
+            return "the classifier has no factor p(y|·)"
+        attack = self.restart(0, subject.samples).attack
+        return Component(LABEL_ONLY, attack, self.eps, LABEL_ONLY)
+
+    def _matching(self, subject: Subject) -> Component | str:
+        if not self.budget.pool_size:
+            return "not in this budget"
+        if subject.pool is None or len(set(subject.pool.labels.tolist())) < 2:
+            return "no images of two classes to imitate"
+        attack = self.pgd(self.eps, self.budget.nb_iter, Matching, pool=subject.pool)
+        return Component("matching", attack, self.eps)
+
+    def _transfer(self, subject: Subject) -> Component | str:
+        if SUBSTITUTE not in subject.sources:
+            return "no substitute given"
+        lazy = isinstance(subject.sources[SUBSTITUTE].logits, LazyLogits)
+        options: dict[str, Any] = {} if lazy else {"lazy_classes": 0}
+        attack = self.pgd(self.eps, self.budget.nb_iter, **options)
+        return Component("transfer", attack, self.eps, SUBSTITUTE)

@@ -1,0 +1,82 @@
+"""The worst attack on each image, chosen on some draws of the noise and scored on others.
+
+Of many attacks on a classifier that samples, one succeeds by luck. An image's worst attack is
+therefore the one whose margin is largest on average over some draws, and what counts is how it
+fares in draws that had no part in the choice.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_deepbayes.core import metrics
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.evaluation.runner import SCORING, Outcome, Reseed
+from tf_deepbayes.evaluation.scoring import Target, draw_logits, score
+
+WORST_CASE = SCORING - 1  # the number of the noise that scores the images chosen
+SLACK = 1e-5  # float32 rounding at the ball's edge
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """Attacked images `[N, …]` and their logits `[R, N, C]` in the draws that choose."""
+
+    name: str
+    images: Array
+    draws: Array
+
+
+def mean_margin(labels: Array, draws: Array) -> Array:
+    """Largest other logit minus the label's, mean over the draws `[R, N, C]` → `[N]`, nats."""
+    is_label = labels[:, None] == np.arange(draws.shape[-1])
+    own = np.where(is_label, draws, 0.0).sum(-1)
+    return (np.where(is_label, -np.inf, draws).max(-1) - own).mean(0)
+
+
+def choose(target: Target, eps: float, candidates: Sequence[Candidate]) -> Array:
+    """The number of each image's worst candidate, `[N]`; one outside of the ball has no chance."""
+
+    def strength(candidate: Candidate) -> Array:
+        size = metrics.perturbation_norms(target.images, candidate.images)["linf"]
+        return np.where(size <= eps + SLACK, mean_margin(target.labels, candidate.draws), -np.inf)
+
+    return np.stack([strength(candidate) for candidate in candidates]).argmax(0)
+
+
+def with_robust_accuracy(target: Target, figures: dict[str, Any]) -> dict[str, Any]:
+    """The figures of `score`, and the accuracy that counts images wrong before as wrong.
+
+    `robust_accuracy` is the share of all images that were right before the attack and still are,
+    averaged over the draws, with its 95% interval over images.
+    """
+    rate, count = figures["success_rate"] or 0.0, len(target.labels)
+    robust = float(target.counted.mean()) * (1.0 - rate)
+    interval = metrics.confidence_interval(robust, count)
+    return figures | {"robust_accuracy": robust, "robust_accuracy_interval": interval}
+
+
+def worst_case(
+    target: Target,
+    eps: float,
+    candidates: Sequence[Candidate],
+    draws: int,
+    batch_size: int,
+    reseed: Reseed,
+) -> Outcome:
+    """Each image's worst candidate, scored on fresh draws.
+
+    Returns:
+        Its figures are those of `score` and `with_robust_accuracy`, and `chosen`, the number of
+        images that each candidate is the worst of.
+    """
+    chosen = choose(target, eps, candidates)
+    images = np.stack([c.images for c in candidates])[chosen, np.arange(len(chosen))]
+    reseed(WORST_CASE)
+    logits = draw_logits(target.logits_fn, images, draws, batch_size)
+    counts = np.bincount(chosen, minlength=len(candidates)).tolist()
+    names = [candidate.name for candidate in candidates]
+    figures = with_robust_accuracy(target, score(target, images, logits))
+    return Outcome(images, logits, figures | {"chosen": dict(zip(names, counts, strict=True))})

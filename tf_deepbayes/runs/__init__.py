@@ -1,0 +1,1 @@
+"""Run folders: a trained classifier, and the results that were made with it."""

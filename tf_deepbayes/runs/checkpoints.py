@@ -1,0 +1,229 @@
+"""A run folder: `config.json` says what the model is, `checkpoint.npz` holds its weights.
+
+The checkpoint is one file of named arrays, replaced atomically: weights
+(`weights/<layer>/<index>`), optimizer state (`optimizer/<index>`) and the epochs done.
+"""
+
+import dataclasses
+import importlib.metadata
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_deepbayes.core.architecture import Architecture
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import (
+    read_arrays,
+    read_json,
+    write_atomically,
+    write_folder_atomically,
+    write_json,
+)
+from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.models import registry
+
+CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
+IMPORTED = "imported_from"  # in `RunConfig.training`: a checkpoint without optimizer state
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """What a run folder's model is and how it came about.
+
+    Attributes:
+        model: name of the factorisation or baseline.
+        data: name of the data set.
+        likelihood: of p(x|·); None of a baseline.
+        training: the settings it is trained with, or where it was imported from.
+    """
+
+    model: str
+    data: str
+    architecture: Architecture
+    likelihood: str | None
+    seed: int
+    training: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        registry.check_name(self.model)
+        check_count("seed", self.seed, minimum=0)
+        for name, kind in (("data", str), ("likelihood", str | None), ("training", dict)):
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(f"{name} cannot be {getattr(self, name)!r}")
+
+    def settings(self) -> dict[str, Any]:
+        """Every field by name, those of the architecture and the training among them."""
+        fields = dataclasses.asdict(self)
+        return {**fields.pop("architecture"), **fields.pop("training"), **fields}
+
+    def build(self) -> registry.Classifier:
+        """A new classifier with the seed's initial weights."""
+        return registry.build(self.model, self.architecture, self.likelihood, self.seed)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that numbers depend on."""
+    names = ("tf_deepbayes", "keras", "tensorflow-probability", "numpy", "cleverhans")
+    found = {"tensorflow": tf.version.VERSION}  # its distribution has one of several names
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+def save_config(folder: pathlib.Path, config: RunConfig) -> None:
+    """Write `config.json`."""
+    write_json(folder / CONFIG, {**dataclasses.asdict(config), "versions": versions()})
+
+
+def load_config(folder: pathlib.Path) -> RunConfig:
+    """Read `config.json`; InputError when the folder is no run folder."""
+    if not (folder / CONFIG).is_file():
+        raise InputError(
+            f"{folder} is no run folder: expected {CONFIG} in it; train one with train/vae.py"
+        )
+    content = read_json(folder / CONFIG)
+    try:
+        fields = {field.name: content[field.name] for field in dataclasses.fields(RunConfig)}
+        fields["architecture"] = Architecture.from_dict(fields["architecture"])
+        return RunConfig(**fields)
+    except (KeyError, TypeError, AttributeError, InputError) as error:
+        raise InputError(f"{folder / CONFIG} is not a run's configuration: {error!r}") from None
+
+
+def claim_folder(
+    folder: pathlib.Path, config: RunConfig, resume: bool, changeable: Sequence[str] = ()
+) -> None:
+    """Make a new run folder, or check that the one to resume is of the same run.
+
+    Args:
+        changeable: settings that a resumed run may change.
+
+    Raises:
+        InputError: the folder holds a run that is not to be resumed, or is of other settings.
+    """
+    if not (folder / CONFIG).exists():
+        return save_config(folder, config)
+    if not resume:
+        raise InputError(f"{folder} holds a run; pass --resume to continue it or another --out")
+    found, wanted = load_config(folder).settings(), config.settings()
+    if IMPORTED in found:
+        raise InputError(
+            f"{folder} was imported from a published checkpoint, which holds no optimizer state: "
+            "it cannot be resumed; train a new run with another --out"
+        )
+    differences = [
+        f"{name} is {found.get(name)} in the run and {value} in the flags"
+        for name, value in wanted.items()
+        if found.get(name) != value and name not in changeable
+    ]
+    if differences:
+        raise InputError(
+            f"{folder} cannot be resumed: {'; '.join(differences)}; repeat the flags of the run, "
+            "or pass another --out"
+        )
+    return save_config(folder, config)
+
+
+def create(folder: pathlib.Path, config: RunConfig, model: registry.Classifier) -> None:
+    """Make a whole run folder at once, which is there with all it holds or not at all.
+
+    Raises:
+        InputError: there is something in the folder already.
+    """
+    if (folder / CONFIG).exists():
+        raise InputError(f"{folder} holds a run; give another --out, or move it away")
+
+    def write(temporary: pathlib.Path) -> None:
+        save(temporary, model)
+        save_config(temporary, config)
+
+    try:
+        write_folder_atomically(folder, write)
+    except OSError as error:
+        raise InputError(f"cannot write {folder} ({error.strerror}); give another --out") from None
+
+
+def save(
+    folder: pathlib.Path,
+    model: registry.Classifier,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    epoch: int = 0,
+) -> None:
+    """Write the checkpoint atomically."""
+    arrays = {name: v.numpy() for name, v in _variables(model, optimizer).items()}
+    write_atomically(
+        folder / CHECKPOINT, lambda file: np.savez(file, epoch=np.int64(epoch), **arrays)
+    )
+
+
+def restore(
+    folder: pathlib.Path,
+    model: registry.Classifier,
+    optimizer: keras.optimizers.Optimizer | None = None,
+) -> int:
+    """Load the checkpoint if there is one, all of it or none; the epochs done (0 without)."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return 0
+    arrays = read_arrays(path, "restore it or train again")
+    targets = _variables(model, optimizer)
+    for name, variable in targets.items():
+        _check_array(path, name, arrays.get(name), variable)
+    if "epoch" not in arrays or arrays["epoch"].dtype.kind != "i" or arrays["epoch"].ndim:
+        raise InputError(f"{path} is no checkpoint: expected a whole number 'epoch' in it")
+    left_over = {n for n in arrays if n.startswith("weights/")} - set(targets)
+    if left_over:
+        raise InputError(f"{path} is of another architecture: {sorted(left_over)[:3]} is left over")
+    for name, variable in targets.items():
+        variable.assign(arrays[name])
+    return int(arrays["epoch"])
+
+
+def _check_array(
+    path: pathlib.Path, name: str, found: Array | None, variable: keras.Variable
+) -> None:
+    shape = list(variable.shape)
+    if found is None or list(found.shape) != shape:
+        raise InputError(
+            f"{path} is of another architecture: expected {name} of shape {shape}, got "
+            f"{'nothing' if found is None else list(found.shape)}; use the folder's own {CONFIG}"
+        )
+    if found.dtype != variable.dtype or not np.isfinite(found).all():
+        raise InputError(
+            f"{path} is damaged: expected finite {variable.dtype} in {name}, got {found.dtype}"
+            f"{' with values that are not' if found.dtype == variable.dtype else ''}; "
+            "restore it or train again"
+        )
+
+
+def load_model(folder: pathlib.Path) -> tuple[registry.Classifier, RunConfig]:
+    """The trained classifier of a run folder, and its configuration."""
+    config = load_config(folder)
+    if not (folder / CHECKPOINT).is_file():
+        raise InputError(f"{folder} holds no {CHECKPOINT} yet; train at least one epoch")
+    model = config.build()
+    restore(folder, model)
+    return model, config
+
+
+def _variables(
+    model: registry.Classifier, optimizer: keras.optimizers.Optimizer | None
+) -> dict[str, keras.Variable]:
+    """Name in the file → variable; the learning rate is a setting of the run, not a state."""
+    found = {
+        f"weights/{layer.name}/{index}": weight
+        for layer in model.layers
+        for index, weight in enumerate(layer.weights)
+    }
+    for index, variable in enumerate(optimizer.variables if optimizer else []):
+        if variable.name != "learning_rate":
+            found[f"optimizer/{index}"] = variable
+    return found

@@ -1,0 +1,168 @@
+"""Fitted detectors as one JSON file: fitting needs a pass over the training images, reading none.
+
+The file is a result of kind "thresholds": `settings` say what the detectors were fitted with,
+`figures` hold every fitted detector by name. Floats are written so that they come back exactly.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import digest
+from tf_deepbayes.detection import selection
+from tf_deepbayes.detection.detectors import NOT_FITTED, Detector
+from tf_deepbayes.detection.thresholds import check_rate
+from tf_deepbayes.inference.noise import INDEPENDENT
+from tf_deepbayes.runs import results
+from tf_deepbayes.runs.checkpoints import RunConfig
+
+KIND = "thresholds"
+PUBLISHED = "published_fpr5"  # the `FitSettings.kind` of the paper
+ADVICE = "fit the detectors again with detect/detect.py"
+
+
+@dataclasses.dataclass(frozen=True)
+class FitSettings:
+    """What detectors were fitted with.
+
+    Attributes:
+        run: name of the guard's run folder.
+        weights: digest of the guard's weights.
+        num_samples: K of the guard's logits.
+        seed: of the guard's noise.
+        num_train: number of training images.
+        false_positive_rate: the rate asked for, in (0, 1).
+        threshold: the kind of threshold.
+        noise: how the K draws were made, one of `noise.SCHEMES`.
+    """
+
+    run: str
+    weights: str
+    num_samples: int
+    seed: int
+    num_train: int
+    false_positive_rate: float
+    threshold: str
+    noise: str = INDEPENDENT
+
+    @property
+    def kind(self) -> str:
+        """Kind of threshold and rate in percent: published_fpr5."""
+        return f"{self.threshold}_fpr{100 * self.false_positive_rate:.6g}"
+
+    @property
+    def file_name(self) -> str:
+        """The file's name: different settings of one run have different names."""
+        scheme = "" if self.noise == INDEPENDENT else f"_{self.noise}"
+        sizes = f"K{self.num_samples}{scheme}_n{self.num_train}_seed{self.seed}"
+        return f"thresholds_{self.kind}_{sizes}.json"
+
+
+def weights_digest(model: keras.Model) -> str:
+    """A digest of the weights: the same for the same weights in the same order."""
+    return digest(*model.get_weights())
+
+
+def as_dict(detector: Detector) -> dict[str, Any]:
+    """A fitted detector as JSON holds it."""
+    arrays = {name: getattr(detector, name) for name in detector.fitted_arrays}
+    if any(array is None for array in arrays.values()):
+        raise InputError(NOT_FITTED)
+    return {
+        "detector": detector.name,
+        "threshold": detector.threshold,
+        "false_positive_rate": detector.false_positive_rate,
+        **{name: array.tolist() for name, array in arrays.items()},
+    }
+
+
+def from_dict(content: Mapping[str, Any]) -> Detector:
+    """The fitted detector of `as_dict`, equal to the bit; InputError for anything else."""
+    try:
+        detector = selection.make(content["detector"], content["threshold"])
+        rate = float(content["false_positive_rate"])
+        arrays = {n: np.array(content[n], np.float64) for n in detector.fitted_arrays}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"not a fitted detector ({error!r})") from None
+    check_rate(rate)
+    _check_arrays(arrays)
+    detector.false_positive_rate = rate
+    for name, array in arrays.items():
+        setattr(detector, name, array)
+    return detector
+
+
+def _check_arrays(arrays: Mapping[str, Array]) -> None:
+    num_classes = arrays["thresholds"].size
+    for name, array in arrays.items():
+        axes = 2 if name == "class_probabilities" else 1
+        if not num_classes or array.shape != (num_classes,) * axes:
+            raise InputError(f"{name} must have {axes} axes of length C, got {list(array.shape)}")
+        if not np.isfinite(array).all():
+            raise InputError(f"{name} must be finite, got NaN or infinite values")
+    if (arrays["stds"] < 0).any():
+        raise InputError("stds must be at least 0")
+    rows = arrays.get("class_probabilities")
+    if rows is not None and ((rows < 0).any() or not np.allclose(rows.sum(1), 1.0)):
+        raise InputError("the rows of class_probabilities must be probabilities")
+
+
+def write_detectors(
+    path: pathlib.Path, config: RunConfig, settings: FitSettings, detectors: Mapping[str, Detector]
+) -> None:
+    """Write the fitted detectors of a guard, atomically."""
+    figures = {name: as_dict(detector) for name, detector in detectors.items()}
+    results.write_result(path, KIND, config, dataclasses.asdict(settings), figures)
+
+
+def read_detectors(path: pathlib.Path) -> dict[str, Detector]:
+    """The fitted detectors of a file, {name: detector}.
+
+    Raises:
+        InputError: the file is missing, damaged, or not one of fitted detectors.
+    """
+    figures = results.read_result(path, KIND).get("figures")
+    if not isinstance(figures, dict) or not figures:
+        raise InputError(f"{path} holds no detectors; {ADVICE}")
+    detectors = {}
+    for name, content in figures.items():
+        try:
+            detectors[name] = from_dict(content)
+        except InputError as error:
+            raise InputError(f"{path}: detector {name!r}: {error}; {ADVICE}") from None
+        if detectors[name].name != name:
+            raise InputError(f"{path}: {name!r} holds a detector of another name; {ADVICE}")
+    return detectors
+
+
+def read_settings(path: pathlib.Path, data: str, **expected: Any) -> FitSettings:
+    """What the detectors of a file were fitted with.
+
+    Args:
+        data: the guard's data set.
+        expected: `FitSettings` fields that the guard at hand has, such as weights.
+
+    Raises:
+        InputError: the file is no such file, or was fitted on another guard.
+    """
+    content = results.read_result(path, KIND)
+    try:
+        settings = FitSettings(**content["settings"])
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} does not say what it was fitted with ({error}); {ADVICE}"
+        ) from None
+    found = {"data": content.get("data"), **dataclasses.asdict(settings)}
+    for name, wanted in {"data": data, **expected}.items():
+        if found[name] != wanted:
+            raise InputError(
+                f"{path} was fitted with {name} {found[name]} and the guard has {wanted}; "
+                "use the guard's own file, or fit again without it"
+            )
+    return settings

@@ -1,0 +1,78 @@
+"""The test images that a classifier gets right, kept as a file, and what several have in common.
+
+Published figures on plane_frog are of the images that all seven models classify correctly.
+"""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.data.datasets import Dataset
+from tf_deepbayes.runs import results
+from tf_deepbayes.runs.run import Victim
+
+KIND = "indices"
+
+
+def correct_indices(logits: Array, labels: Array) -> Array:
+    """Numbers of the images `[N]` whose largest logit `[N, C]` is that of their label, sorted."""
+    return np.flatnonzero(logits.argmax(1) == labels)
+
+
+def write_indices(path: pathlib.Path, victim: Victim, indices: Array, num_images: int) -> None:
+    """Write the numbers of the test images that a victim gets right, of so many, as JSON."""
+    settings = {
+        "num_samples": victim.num_samples,
+        "noise": victim.recorded_scheme,
+        "mode": victim.mode,
+        "seed": victim.seed,
+    }
+    figures = {"num_images": num_images, "indices": indices.tolist()}
+    results.write_result(path, KIND, victim.config, settings, figures)
+
+
+def test_indices(dataset: Dataset, paths: Sequence[str] | None) -> Array:
+    """Numbers of a data set's test images: those that are in all of the files, or all."""
+    count = len(dataset.test)
+    return np.arange(count) if paths is None else read_indices(paths, dataset.name, count)
+
+
+def read_indices(paths: Sequence[str], data_name: str, num_images: int) -> Array:
+    """The numbers that are in all of the files, sorted `[N]`.
+
+    Args:
+        data_name: data set that the files must be of.
+        num_images: of its test set, which must be the number that the files are of.
+
+    Raises:
+        InputError: a file is missing, damaged or of another data set, or they share no image.
+    """
+    common = np.arange(num_images)
+    for path in paths:
+        common = np.intersect1d(common, _read_file(pathlib.Path(path), data_name, num_images))
+    if not len(common):
+        raise InputError(
+            f"no test image is in all of {', '.join(map(str, paths))}; leave out a classifier"
+        )
+    return common
+
+
+def _read_file(path: pathlib.Path, data_name: str, num_images: int) -> Array:
+    content = results.read_result(path, KIND)
+    figures = content.get("figures")
+    figures = figures if isinstance(figures, dict) else {}
+    found = (content.get("data"), figures.get("num_images"))
+    if found != (data_name, num_images):
+        raise InputError(
+            f"{path} is of {found[1]} images of {found[0]}, expected {num_images} of {data_name}; "
+            "run attack/extract_index.py on this data set"
+        )
+    numbers = figures.get("indices")
+    if not isinstance(numbers, list) or not all(
+        type(number) is int and 0 <= number < num_images for number in numbers
+    ):
+        raise InputError(f"{path} is damaged: expected numbers of images; write it again")
+    return np.array(numbers, np.int64)

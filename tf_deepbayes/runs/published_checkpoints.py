@@ -1,0 +1,100 @@
+"""Published checkpoints become run folders, and run folders become published checkpoints."""
+
+import hashlib
+import pathlib
+
+import numpy as np
+
+from tf_deepbayes.core.architecture import Architecture
+from tf_deepbayes.core.array_pickle import read_array_pickle, write_array_pickle
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.data import datasets
+from tf_deepbayes.legacy import published_names, variables
+from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.runs import checkpoints
+from tf_deepbayes.runs.run import run_name
+
+
+def read_checkpoint(path: pathlib.Path) -> dict[str, Array]:
+    """{variable name: array} of a published checkpoint, `save/…/checkpoint_0.pkl`.
+
+    Raises:
+        InputError: not a pickle of a dictionary of arrays; nothing in it is run.
+    """
+    params = read_array_pickle(path)
+    for name, value in params.items():
+        if not isinstance(value, np.ndarray):
+            kind = type(value).__name__
+            raise InputError(
+                f"{path} is no published checkpoint: expected {name[:60]!r} to be an array, "
+                f"got {kind}"
+            )
+    return params
+
+
+def import_checkpoint(
+    path: pathlib.Path, letter: str, data_name: str, likelihood: str = "l2"
+) -> tuple[LatentClassifier, checkpoints.RunConfig]:
+    """The model of a published checkpoint and the configuration of its run folder.
+
+    Args:
+        letter: A … G, or the name of the factorisation.
+        data_name: the data set it was trained on.
+        likelihood: that it was trained with; the arrays do not say. Published: l2.
+
+    Raises:
+        InputError: damaged, of another letter or likelihood, or of another data set's sizes.
+    """
+    params = read_checkpoint(path)
+    try:
+        model = variables.model_from_params(params, letter, likelihood)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    _check_data(path, model.architecture, data_name)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    origin = {checkpoints.IMPORTED: path.name, "imported_sha256": digest}
+    name = type(model).__name__
+    return model, checkpoints.RunConfig(
+        name, data_name, model.architecture, likelihood, model.seed, origin
+    )
+
+
+def _check_data(path: pathlib.Path, found: Architecture, data_name: str) -> None:
+    wanted = datasets.architecture(data_name)
+    if (found.input_shape, found.num_classes) != (wanted.input_shape, wanted.num_classes):
+        raise InputError(
+            f"{path} is of inputs {list(found.input_shape)} in {found.num_classes} classes, "
+            f"{data_name} has {list(wanted.input_shape)} in {wanted.num_classes}; "
+            "give the data set that it was trained on"
+        )
+
+
+def default_run_name(config: checkpoints.RunConfig) -> str:
+    """As victims are found: GFZ, or GFZ_Z32 where z has not the size published for the data."""
+    dim_z = config.architecture.dim_z
+    is_published = dim_z == datasets.architecture(config.data).dim_z
+    return run_name(config.model, None if is_published else dim_z)
+
+
+def export_checkpoint(folder: pathlib.Path, path: pathlib.Path) -> str:
+    """Write a run's weights as the published code saves them; the model's letter.
+
+    Raises:
+        InputError: no run, a model that was never published, or a file that exists.
+    """
+    if path.exists():
+        raise InputError(f"{path} exists; give another --out, or move it away")
+    model, config = checkpoints.load_model(folder)
+    if not isinstance(model, LatentClassifier):
+        raise InputError(
+            f"{folder} holds a {config.model}; expected one of "
+            f"{', '.join(published_names.LETTERS.values())}"
+        )
+    params = variables.params_from_model(model)
+    try:
+        write_array_pickle(path, params)
+    except OSError as error:
+        raise InputError(f"cannot write {path} ({error.strerror}); give another --out") from None
+    (letter,) = [key for key, name in published_names.LETTERS.items() if name == config.model]
+    return letter

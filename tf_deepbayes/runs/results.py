@@ -1,0 +1,54 @@
+"""One JSON per result, with all that is needed to run it again; images in an .npz beside it."""
+
+import os
+import pathlib
+import platform
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import read_json, write_json
+from tf_deepbayes.runs.checkpoints import RunConfig, versions
+
+
+def provenance() -> dict[str, Any]:
+    """The command, library versions and machine of a result."""
+    return {
+        "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
+        "versions": versions(),
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def write_result(
+    path: pathlib.Path, kind: str, config: RunConfig, settings: Mapping[str, Any], figures: Any
+) -> None:
+    """Write a result's JSON: kind, model, data, settings, figures, provenance."""
+    content = {
+        "kind": kind,
+        "model": config.model,
+        "data": config.data,
+        "settings": dict(settings),
+        "figures": figures,
+        "provenance": provenance(),
+    }
+    write_json(path, content)
+
+
+def read_result(path: pathlib.Path, kind: str) -> dict[str, Any]:
+    """A result's JSON; InputError when it is missing or of another kind."""
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("kind") != kind:
+        raise InputError(f"{path} is not the result of kind {kind!r} that was expected")
+    return content
+
+
+def finished(path: pathlib.Path, kind: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The figures of a result that is on disk with these settings; None when it is not."""
+    if not path.is_file():
+        return None
+    content = read_result(path, kind)
+    same = all(content["settings"].get(name) == value for name, value in settings.items())
+    return content["figures"] if same else None

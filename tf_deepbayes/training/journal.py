@@ -1,0 +1,98 @@
+"""After each epoch: validation accuracy, CSV and TensorBoard logs, the checkpoint."""
+
+import csv
+import io
+import pathlib
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_deepbayes.core.errors import InputError, TrainingDivergedError
+from tf_deepbayes.core.files import write_text
+from tf_deepbayes.core.metrics import accuracy, predict
+from tf_deepbayes.data.splits import Split
+from tf_deepbayes.runs import checkpoints
+from tf_deepbayes.training.settings import TrainingSettings
+from tf_deepbayes.training.strategies import (
+    is_chief,
+    strategy_of,
+)
+
+
+class Journal(keras.callbacks.Callback):
+    """After each epoch: validation accuracy, CSV and TensorBoard logs, then the checkpoint."""
+
+    def __init__(
+        self, folder: pathlib.Path, validation: Split, settings: TrainingSettings, epoch: int
+    ):
+        super().__init__()
+        self.folder, self.validation, self.settings = folder, validation, settings
+        self.rows = [row for row in read_history(folder) if int(row["epoch"]) <= epoch]
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self.writes = is_chief(strategy_of(self.model.classifier))
+        if self.writes:
+            self.board = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.started = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        objective = self.model.objective
+        if not np.isfinite((logs or {})[objective]):
+            raise TrainingDivergedError(self._advice(f"the {objective}"))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        classifier, optimizer = self.model.classifier, self.model.optimizer
+        if not all(np.isfinite(w.numpy()).all() for w in classifier.trainable_variables):
+            raise TrainingDivergedError(self._advice("a weight"))
+        if not self.writes:
+            return
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        values["seconds"] = round(time.monotonic() - self.started, 1)
+        done = epoch + 1
+        if done % self.settings.eval_every == 0 or done == self.settings.epochs:
+            values["val_accuracy"] = self._validate()
+        self._log(done, values)
+        checkpoints.save(self.folder, classifier, optimizer, done)
+
+    def _advice(self, what: str) -> str:
+        return (
+            f"{what} is not finite after {int(self.model.optimizer.iterations.numpy())} steps; the "
+            f"checkpoint of the last whole epoch is kept in {self.folder}. Try a smaller learning "
+            "rate"
+        )
+
+    def _validate(self) -> float:
+        logits_fn = lambda x: self.model.classifier.logits(x, seed=0)  # noqa: E731
+        predicted = predict(logits_fn, self.validation.pixels, batch_size=100).argmax(1)
+        return accuracy(predicted, self.validation.labels)
+
+    def _log(self, epoch: int, values: dict[str, float]) -> None:
+        self.rows.append({"epoch": str(epoch), **{n: repr(v) for n, v in values.items()}})
+        text = io.StringIO()
+        columns = dict.fromkeys(name for row in self.rows for name in row)
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.folder / "history.csv", text.getvalue())
+        with self.board.as_default():
+            for name, value in values.items():
+                tf.summary.scalar(name, value, step=epoch)
+        self.board.flush()
+
+
+def read_history(folder: pathlib.Path) -> list[dict[str, str]]:
+    """The rows of `history.csv`; none when there is no such file. InputError when it is damaged."""
+    path = folder / "history.csv"
+    if not path.exists():
+        return []
+    try:
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+        if all(int(row["epoch"]) > 0 and None not in row for row in rows):
+            return rows
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        pass
+    raise InputError(f"{path} is damaged; restore it, or delete it to go on without it")

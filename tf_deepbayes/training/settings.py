@@ -1,0 +1,67 @@
+"""What a training is: the published settings, and those of the bound."""
+
+import dataclasses
+
+import numpy as np
+
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count
+
+# Settings of the bound, which baselines do not have.
+BOUND_SETTINGS = ("num_samples", "beta")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """Published settings (Li et al. 2019, appendix): MNIST; `for_data` gives the others.
+
+    Attributes:
+        epochs: passes over the training images.
+        batch_size: images per step; the rest of an epoch's last batch is dropped, as published.
+        learning_rate: of Adam.
+        num_samples: K of the bound; K > 1 is importance weighted. Not of baselines.
+        beta: published weighting of the bound; 1 is the evidence bound itself. Not of baselines.
+        seed: of initial weights, order of images and noise.
+        eval_every: epochs between validation accuracies (K = 10, the first 1,000 test images).
+    """
+
+    epochs: int = 100
+    batch_size: int = 50
+    learning_rate: float = 1e-4
+    num_samples: int = 1
+    beta: float = 1.0
+    seed: int = 0
+    eval_every: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "num_samples", "eval_every"):
+            check_count(name, getattr(self, name))
+        check_count("seed", self.seed, minimum=0)
+        for name in ("learning_rate", "beta"):
+            value = getattr(self, name)
+            if not np.isfinite(value) or value <= 0:
+                raise InputError(f"{name} must be a finite number above 0, got {value}")
+
+    def steps_per_epoch(self, num_images: int) -> int:
+        """Whole batches of an epoch; InputError when there is none."""
+        if num_images < self.batch_size:
+            raise InputError(
+                f"batch size {self.batch_size} is more than the {num_images} training images; "
+                "make it smaller"
+            )
+        return num_images // self.batch_size
+
+    def check_devices(self, count: int) -> None:
+        """InputError where a batch has fewer images than there are devices."""
+        if self.batch_size < count:
+            raise InputError(
+                f"batch size {self.batch_size} is less than the {count} devices; make it larger or "
+                "use fewer devices"
+            )
+
+    @classmethod
+    def for_data(cls, name: str) -> "TrainingSettings":
+        """The published settings for a data set."""
+        if name == "plane_frog":
+            return cls(epochs=200, learning_rate=5e-5)
+        return cls()

@@ -1,0 +1,109 @@
+"""Training: a loss, minimised by Adam, resumable to the bit.
+
+Everything random is a function of (seed, epoch) or (seed, step), and a checkpoint holds weights
+and optimizer, so that a run that was killed ends where the uninterrupted run ends.
+"""
+
+import pathlib
+from collections.abc import Iterable
+
+import keras
+import tensorflow as tf
+
+from tf_deepbayes.data.splits import Split
+from tf_deepbayes.models.baselines import Baseline
+from tf_deepbayes.models.registry import Classifier
+from tf_deepbayes.runs import checkpoints
+from tf_deepbayes.training.journal import Journal
+from tf_deepbayes.training.minibatches import Batches
+from tf_deepbayes.training.optimizer import PublishedAdam
+from tf_deepbayes.training.settings import TrainingSettings
+from tf_deepbayes.training.strategies import (
+    check_same_epoch,
+    strategy_of,
+    workers_watched,
+)
+from tf_deepbayes.training.trainers import BoundTrainer, CrossEntropyTrainer, Steps, Trainer
+
+VALIDATION_IMAGES = 1000
+# Few enough that an interrupt is noticed within seconds; more are not measurably faster.
+STEPS_PER_CALL = 20
+
+
+def trainer_of(
+    classifier: Classifier, settings: TrainingSettings, jit_compile: bool = False
+) -> Trainer:
+    """The bound for deep Bayes classifiers, cross-entropy for baselines."""
+    if isinstance(classifier, Baseline):
+        return CrossEntropyTrainer(classifier, settings.seed, jit_compile)
+    count, beta = settings.num_samples, settings.beta
+    return BoundTrainer(classifier, count, beta, settings.seed, jit_compile)
+
+
+def train(
+    classifier: Classifier,
+    train_split: Split,
+    validation: Split,
+    settings: TrainingSettings,
+    folder: pathlib.Path,
+    verbose: int | str = "auto",
+    jit_compile: bool = False,
+) -> int:
+    """Train, continuing from the folder's checkpoint if there is one; the epochs done before.
+
+    A classifier that was built in the scope of a strategy (`training_strategy`) is trained on its
+    devices: each computes its part of every batch, and the sum is the step of one device. On
+    several machines the first writes the folder, which all must share.
+
+    Switches TensorFlow to deterministic kernels, so that a resumed run gives the same bits.
+
+    Args:
+        jit_compile: compile loss and gradients with XLA.
+
+    Raises:
+        TrainingDivergedError: a loss or weight is not finite; the last checkpoint stays.
+        WorkerLostError: another machine does not answer; the last checkpoint stays.
+        InputError: fewer images than one batch, fewer images in a batch than devices, or a
+            checkpoint that does not fit.
+    """
+    strategy = strategy_of(classifier)
+    steps = settings.steps_per_epoch(len(train_split))
+    settings.check_devices(strategy.num_replicas_in_sync)
+    tf.config.experimental.enable_op_determinism()
+    with strategy.scope():
+        trainer = trainer_of(classifier, settings, jit_compile)
+        trainer.compile(PublishedAdam(settings.learning_rate), jit_compile=False)
+        trainer.optimizer.build(classifier.trainable_variables)
+    epoch = checkpoints.restore(folder, classifier, trainer.optimizer)
+    shown = validation.first(min(VALIDATION_IMAGES, len(validation)))
+    callbacks = keras.callbacks.CallbackList(
+        [Journal(folder, shown, settings, epoch)],
+        add_progbar=verbose != 0,
+        model=trainer,
+        verbose=1 if verbose == "auto" else verbose,
+        epochs=settings.epochs,
+        steps=steps,
+    )
+    num_classes = classifier.architecture.num_classes
+    source = Batches(train_split, num_classes, settings.batch_size, settings.seed)
+    with workers_watched(strategy, folder):
+        check_same_epoch(strategy, epoch, folder)
+        _run_epochs(Steps(trainer, source), range(epoch, settings.epochs), callbacks)
+    return epoch
+
+
+def _run_epochs(
+    steps: Steps, epochs: Iterable[int], callbacks: keras.callbacks.CallbackList
+) -> None:
+    callbacks.on_train_begin()
+    for epoch in epochs:
+        callbacks.on_epoch_begin(epoch)
+        steps.trainer.reset_metrics()
+        order, logs = steps.batches.order(tf.constant(epoch, tf.int64)), {}
+        for first in range(0, len(order), STEPS_PER_CALL):
+            rows = order[first : first + STEPS_PER_CALL]
+            steps.run(rows)
+            logs = {name: float(value) for name, value in steps.trainer.results().items()}
+            callbacks.on_train_batch_end(first + len(rows) - 1, logs)
+        callbacks.on_epoch_end(epoch, logs)
+    callbacks.on_train_end()

@@ -1,0 +1,184 @@
+"""Training steps around a classifier: one for `compile` and `fit`, many in one call for `train`.
+
+The noise of a step is a function of (seed, step), so that a resumed run repeats it. It is drawn for
+the whole batch and then cut, so that the step is the same on one device and on several.
+"""
+
+import abc
+from collections.abc import Iterable
+
+import keras
+import tensorflow as tf
+
+from tf_deepbayes.core.axes import Tensor, Terms, log_mean_exp
+from tf_deepbayes.models.baselines import Baseline
+from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.training.minibatches import Batches, Part
+from tf_deepbayes.training.strategies import strategy_of
+
+
+class Trainer(keras.Model, abc.ABC):
+    """Adam on a loss, with running means that are reset every epoch.
+
+    Made within the scope of the strategy that the classifier was built in, see `strategy_of`.
+
+    Args:
+        names: of the running means beside the objective.
+        jit_compile: compile loss and gradients with XLA; noise and update stay outside.
+
+    Attributes:
+        objective: name of the running mean that the training moves.
+    """
+
+    objective: str
+
+    def __init__(
+        self, classifier: keras.Model, seed: int, names: Iterable[str], jit_compile: bool
+    ) -> None:
+        super().__init__(name="trainer")
+        self.classifier, self.noise_seed = classifier, seed
+        self.trackers = {name: keras.metrics.Mean(name) for name in [self.objective, *names]}
+        self.built = True
+        self._gradients = self._loss_and_gradients
+        if jit_compile:
+            self._gradients = tf.function(self._loss_and_gradients, jit_compile=True)
+
+    @abc.abstractmethod
+    def draw(self, count: int | Tensor) -> list[Tensor]:
+        """The noise of this step for a batch of `count` images."""
+
+    @abc.abstractmethod
+    def cut(self, noise: list[Tensor], part: Part) -> list[Tensor]:
+        """That of a part of the batch."""
+
+    @abc.abstractmethod
+    def loss_fn(self, x: Tensor, y: Tensor, noise: list[Tensor]) -> tuple[Tensor, Terms]:
+        """The mean loss of images `[B, …]` with label rows `[B, C]`; what is tracked, per image."""
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Running means of the objective and of what else is shown."""
+        return list(self.trackers.values())
+
+    def seeds(self) -> Tensor:
+        """The noise seeds of this step, `[2]`."""
+        return tf.stack([self.noise_seed, tf.cast(self.optimizer.iterations, tf.int64)])
+
+    def train_step(self, data: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        """One Adam step on images `[B, …]` in [0, 1] and label rows, with seeded noise."""
+        x, y = data
+        self.descend(x, y, self.draw(tf.shape(x)[0]))
+        return self.results()
+
+    def descend(
+        self, x: Tensor, y: Tensor, noise: list[Tensor], share: float = 1.0
+    ) -> tuple[Tensor, list[Tensor]]:
+        """One optimizer step: the loss and its gradients, both times the `share` of the batch.
+
+        Several devices descend together on the sum over their shares.
+        """
+        loss, gradients, tracked = self._gradients(x, y, noise, share)
+        self.optimizer.apply(gradients, self.classifier.trainable_variables)
+        for name, values in tracked.items():
+            self.trackers[name].update_state(tf.reshape(values, [-1]))
+        return loss, gradients
+
+    def results(self) -> dict[str, Tensor]:
+        """The running means by name, as `fit` shows them."""
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def _loss_and_gradients(
+        self, x: Tensor, y: Tensor, noise: list[Tensor], share: float
+    ) -> tuple[Tensor, list[Tensor], Terms]:
+        with tf.GradientTape() as tape:
+            loss, tracked = self.loss_fn(x, y, noise)
+            loss = loss if share == 1.0 else share * loss
+        return loss, tape.gradient(loss, self.classifier.trainable_variables), tracked
+
+
+class Steps:
+    """Many training steps in one call, each on every device of the classifier's strategy."""
+
+    def __init__(self, trainer: Trainer, batches: Batches) -> None:
+        self.trainer, self.batches = trainer, batches
+        self.strategy = strategy_of(trainer.classifier)
+        rows = tf.TensorSpec([None, batches.batch_size], tf.int32)
+        self.run = tf.function(self._run, input_signature=[rows], autograph=False)
+
+    def _run(self, rows: Tensor) -> None:
+        """A step for each row of `[steps, batch_size]` image numbers."""
+
+        def body(index: Tensor) -> Tensor:
+            self.strategy.run(self._step, (rows[index],))
+            return index + 1
+
+        total = tf.shape(rows)[0]
+        tf.while_loop(lambda index: index < total, body, [0], parallel_iterations=1)
+
+    def _step(self, rows: Tensor) -> None:
+        """What one device does of a step."""
+        part = Part.of_replica(self.batches.batch_size)
+        x, y = self.batches.take(rows[part.start : part.stop])
+        noise = self.trainer.cut(self.trainer.draw(part.total), part)
+        self.trainer.descend(x, y, noise, part.share)
+
+
+class BoundTrainer(Trainer):
+    """A training step of −mean(bound) of a deep Bayes classifier."""
+
+    objective = "bound"
+
+    def __init__(
+        self,
+        classifier: LatentClassifier,
+        num_samples: int = 1,
+        beta: float = 1.0,
+        seed: int = 0,
+        jit_compile: bool = False,
+    ) -> None:
+        architecture = classifier.architecture
+        blank = tf.zeros([1, *architecture.input_shape])
+        label = tf.one_hot([0], architecture.num_classes)
+        terms = classifier.bound_terms(blank, label, tf.zeros([1, 1, 1, architecture.dim_z]))
+        super().__init__(classifier, seed, terms, jit_compile)
+        self.num_samples, self.beta = num_samples, beta
+
+    def draw(self, count: int | Tensor) -> list[Tensor]:
+        """Standard normal `[K, 1, B, dim_z]`."""
+        shape = [self.num_samples, 1, count, self.classifier.architecture.dim_z]
+        return [tf.random.stateless_normal(shape, self.seeds())]
+
+    def cut(self, noise: list[Tensor], part: Part) -> list[Tensor]:
+        return [noise[0][:, :, part.start : part.stop]]
+
+    def update(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """One optimizer step with noise `[K, 1, B, dim_z]`: the loss and its gradients."""
+        return self.descend(x, y, [noise])
+
+    def loss_fn(self, x: Tensor, y: Tensor, noise: list[Tensor]) -> tuple[Tensor, Terms]:
+        terms = self.classifier.bound_terms(x, y, noise[0])
+        bound = log_mean_exp(self.classifier.weigh(terms, self.beta), 0)
+        return -tf.reduce_mean(bound), {"bound": bound, **terms}
+
+
+class CrossEntropyTrainer(Trainer):
+    """A training step of mean_B[−Σ_c y_c log p(y_c|x)] of a baseline, with one dropout pass."""
+
+    objective = "cross_entropy"
+
+    def __init__(self, classifier: Baseline, seed: int = 0, jit_compile: bool = False) -> None:
+        super().__init__(classifier, seed, ["accuracy"], jit_compile)
+
+    def draw(self, count: int | Tensor) -> list[Tensor]:
+        """Dropout masks `[B, inputs]` of each dense layer; none without dropout."""
+        return self.classifier.head.masks(count, self.seeds())
+
+    def cut(self, noise: list[Tensor], part: Part) -> list[Tensor]:
+        return [masks[part.start : part.stop] for masks in noise]
+
+    def loss_fn(self, x: Tensor, y: Tensor, noise: list[Tensor]) -> tuple[Tensor, Terms]:
+        logits = self.classifier.masked_pass(x, noise)
+        losses = tf.nn.softmax_cross_entropy_with_logits(y, logits)
+        right = tf.equal(tf.argmax(logits, 1), tf.argmax(y, 1))
+        tracked = {"cross_entropy": losses, "accuracy": tf.cast(right, tf.float32)}
+        return tf.reduce_mean(losses), tracked
