@@ -132,7 +132,7 @@ def settings_of(
     """All that the result depends on; indices are those of the test images attacked."""
     names = ("attack_samples", "common_random_numbers", "label_only", "substitute", "mode", "seed")
     return {
-        "attack": repr(attack),
+        "attack": attack.settings(),
         "eps": eps,
         "num_samples": victim.num_samples,
         "noise": victim.recorded_scheme,

@@ -120,7 +120,11 @@ def attack_all(
     fixed = {name: settings[name] for name in names}
 
     def open_store(component: Component) -> BatchStore:
-        own = {"attack": repr(component.attack), "eps": component.eps, "source": component.source}
+        own = {
+            "attack": component.attack.settings(),
+            "eps": component.eps,
+            "source": component.source,
+        }
         own["seed"] = plan.seed
         return BatchStore(partial / component.name, own | fixed, FLAGS.resume)
 

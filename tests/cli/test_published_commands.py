@@ -172,8 +172,8 @@ def test_superwhite(published: Published) -> None:
     published(f"{ATTACK} --attack superwhite {flags} --nb_iter 2")
     result = json.loads((folder / "attacks" / "superwhite_eps0.20_lambda0.1.json").read_text())
     # The published attack slips past the logit detector.
-    assert "detector=Logit('logit'" in result["settings"]["attack"]
-    assert "snapshot=True" in result["settings"]["attack"]
+    attack = result["settings"]["attack"]
+    assert attack["detector"]["name"] == "logit" and attack["snapshot"] is True
     detect = "--victim bayes_K10_F_cnn --guard bayes_K10_F --data mnist"
     published(f"{DETECT} {detect} --attack superwhite_eps0.20_lambda0.1")
     path = folder / "detection" / "superwhite_eps0.20_lambda0.1_guard_GBZ.json"

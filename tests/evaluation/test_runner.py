@@ -24,7 +24,7 @@ NET = convnet()
 X = images(12, shape=(8, 8, 1))
 Y = labels_of(NET, X)
 ATTACK = PGD(nb_iter=3, batch_size=5)
-SETTINGS = {"attack": repr(ATTACK), "eps": 0.1}
+SETTINGS = {"attack": ATTACK.settings(), "eps": 0.1}
 
 
 class KilledError(Exception):

@@ -17,17 +17,11 @@ from tf_deepbayes.core.errors import InputError
 
 # Name on the command line → attack.
 ATTACKS: dict[str, type[Attack]] = {
-    "fgsm": FGSM,
-    "pgd": PGD,
-    "mim": MIM,
-    "cw": CarliniWagnerL2,
-    "superwhite": Superwhite,
-    "matching": Matching,
-    "feature_matching": FeatureMatching,
-    "spsa": SPSA,
-    "square": Square,
-    "boundary": Boundary,
-    "noise": RandomNoise,
+    str(attack.name): attack
+    for attack in (
+        *(FGSM, PGD, MIM, CarliniWagnerL2, Superwhite, Matching, FeatureMatching),
+        *(SPSA, Square, Boundary, RandomNoise),
+    )
 }
 
 

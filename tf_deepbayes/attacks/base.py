@@ -4,11 +4,12 @@ import abc
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from tf_deepbayes.core.axes import Array, ArrayLike, LogitsFn, Tensor
+from tf_deepbayes.core.files import digest
 from tf_deepbayes.core.metrics import padded
 from tf_deepbayes.core.validation import check_eps, check_labels, check_pixels
 
@@ -37,6 +38,7 @@ class Attack(abc.ABC):
     """`attack(logits_fn, x, y, eps)` → adversarial images.
 
     Attributes:
+        name: its name on the command line and in results; None: the class's.
         sees: what of the classifier the attack is called with: "logits" `[B, C]`; "log_weights"
             `[K, C, B]`, a term per sample; "features" `[B, …]`.
         targeted: move towards the labels given instead of away from them.
@@ -44,6 +46,7 @@ class Attack(abc.ABC):
             one `logits_fn` for many calls: each new function is traced again.
     """
 
+    name: ClassVar[str | None] = None
     sees: ClassVar[str] = "logits"
     targeted: bool = False
     batch_size: int = 100
@@ -68,6 +71,11 @@ class Attack(abc.ABC):
         if eps == 0.0 or not len(x):
             return x.copy()
         return np.concatenate([part() for part in self.batches(logits_fn, x, labels, eps)])
+
+    def settings(self) -> dict[str, Any]:
+        """The name and every setting as plain values: what identifies the attack's results."""
+        values = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        return {"name": self.name or type(self).__name__, **values}
 
     def size_name(self, eps: float) -> str:
         """How result files name a size of the perturbation, as published."""
@@ -114,3 +122,12 @@ class Attack(abc.ABC):
     @abc.abstractmethod
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """The attack on one batch: x `[B, …]`, integer y `[B]`, eps above 0."""
+
+
+def plain(value: Any) -> Any:
+    """A setting as JSON can hold it: objects by their own `settings()`, arrays by a digest."""
+    if hasattr(value, "settings"):
+        return value.settings()
+    if isinstance(value, np.ndarray):
+        return {"shape": list(value.shape), "digest": digest(value)}
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value

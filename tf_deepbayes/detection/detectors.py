@@ -7,6 +7,7 @@ F(x) that it is given, set for a false-positive rate on the training images.
 
 import abc
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp
@@ -68,6 +69,15 @@ class Detector(abc.ABC):
             f"{type(self).__name__}({self.name!r}, {self.threshold!r}, "
             f"false_positive_rate={self.false_positive_rate}, thresholds={fitted})"
         )
+
+    def settings(self) -> dict[str, Any]:
+        """What it is and what it was fitted to, as plain values."""
+        return {
+            "name": self.name,
+            "threshold": self.threshold,
+            "false_positive_rate": self.false_positive_rate,
+            "thresholds": None if self.thresholds is None else self.thresholds.tolist(),
+        }
 
     @property
     @abc.abstractmethod

@@ -11,6 +11,7 @@ from tf_deepbayes.attacks.base import Part
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import digest, read_arrays, read_json, write_atomically, write_json
+from tf_deepbayes.evaluation.identity import differing
 
 SETTINGS = "settings.json"
 
@@ -41,9 +42,8 @@ class BatchStore:
                 "--resume to go on with it, or delete the folder to start again"
             )
         found = read_json(folder / SETTINGS)
-        differing = [n for n, value in self.settings.items() if found.get(n) != value]
-        if differing:
-            name = differing[0]
+        if names := differing(found, self.settings):
+            name = names[0]
             raise InputError(
                 f"{folder} cannot be resumed: {name} is {found.get(name)} there and "
                 f"{self.settings[name]} now; repeat the flags, or delete the folder"

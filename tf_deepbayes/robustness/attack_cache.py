@@ -27,7 +27,7 @@ class Finished:
 
     def row(self) -> dict[str, Any]:
         """What a result file says of it."""
-        settings = {"attack": repr(self.component.attack), "source": self.component.source}
+        settings = {"attack": self.component.attack.settings(), "source": self.component.source}
         return (
             {"name": self.component.name, "eps": self.component.eps}
             | settings

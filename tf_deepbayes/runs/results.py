@@ -9,6 +9,7 @@ from typing import Any
 
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_json, write_json
+from tf_deepbayes.evaluation.identity import differing
 from tf_deepbayes.runs.checkpoints import RunConfig, versions
 
 
@@ -50,5 +51,4 @@ def finished(path: pathlib.Path, kind: str, settings: Mapping[str, Any]) -> dict
     if not path.is_file():
         return None
     content = read_result(path, kind)
-    same = all(content["settings"].get(name) == value for name, value in settings.items())
-    return content["figures"] if same else None
+    return None if differing(content["settings"], settings) else content["figures"]

@@ -117,7 +117,7 @@ def test_the_classifier_to_be_fooled_decides(tmp_path: pathlib.Path) -> None:
     whole = run(SMOOTH, Views(NET), Target.of(stubborn, X[rows], Y[rows]), 1.5, None)
     assert whole.figures["mean_steps"] == SMOOTH.nb_iter
     attack, target = dataclasses.replace(SMOOTH, batch_size=9), Target.of(NET, X, Y)
-    store = BatchStore(tmp_path, {"attack": repr(attack)}, resume=True)
+    store = BatchStore(tmp_path, {"attack": attack.settings()}, resume=True)
     first = run(attack, Views(NET), target, 1.5, store).figures
     assert first["mean_steps"] == pytest.approx(steps_of(attack, NET, Y, 1.5).mean())
     again = run(attack, Views(NET), target, 1.5, store).figures

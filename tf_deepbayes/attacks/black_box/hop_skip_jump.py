@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -42,6 +43,7 @@ class Boundary(Attack):
             such as training images: random ones seldom have a given target.
     """
 
+    name: ClassVar[str] = "boundary"
     nb_iter: int = 50
     initial_samples: int = 100
     norm: float = np.inf

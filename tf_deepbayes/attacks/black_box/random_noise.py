@@ -1,6 +1,7 @@
 """Random noise: what any attack has to beat."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -34,6 +35,7 @@ class RandomNoise(Attack):
         seed: of the draws; each image has its own.
     """
 
+    name: ClassVar[str] = "noise"
     nb_iter: int = 1
     norm: float = np.inf
     corners: bool = False

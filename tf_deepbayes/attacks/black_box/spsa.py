@@ -4,6 +4,7 @@ cleverhans 4 has it too, and fails with Keras 3's optimizers; this is the publis
 """
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -36,6 +37,7 @@ class SPSA(Attack):
         seed: of the directions; each image has its own.
     """
 
+    name: ClassVar[str] = "spsa"
     nb_iter: int = 100
     learning_rate: float = 0.01
     delta: float = 0.01

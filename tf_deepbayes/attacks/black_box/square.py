@@ -1,6 +1,7 @@
 """Square attack: random search over square patches (Andriushchenko et al. 2020)."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -37,6 +38,7 @@ class Square(Attack):
         seed: of the patches; each image has its own.
     """
 
+    name: ClassVar[str] = "square"
     nb_iter: int = 5000
     p_init: float = 0.8
     norm: float = np.inf

@@ -1,6 +1,7 @@
 """An attack that has no bound of its own, held to a ball."""
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ class Bounded(Attack):
         size: of the Carlini-Wagner attack its c.
     """
 
+    name: ClassVar[str] = "bounded"
     attack: Attack = dataclasses.field(default_factory=CarliniWagnerL2)
     size: float = 1.0
 

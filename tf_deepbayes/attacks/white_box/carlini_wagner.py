@@ -4,6 +4,7 @@ cleverhans 4 has it too, with faults that make it return its input; this is the 
 """
 
 import dataclasses
+from typing import ClassVar
 
 import tensorflow as tf
 
@@ -36,6 +37,7 @@ class CarliniWagnerL2(Attack):
         lazy_classes: see `IterativeAttack`.
     """
 
+    name: ClassVar[str] = "cw"
     nb_iter: int = 1000
     learning_rate: float = 0.01
     confidence: float = 0.0

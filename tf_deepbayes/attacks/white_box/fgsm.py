@@ -5,6 +5,7 @@ no gradient with respect to x, which is for `zero_gradients` to report.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +26,7 @@ class FGSM(Attack):
         loss: see `IterativeAttack`.
     """
 
+    name: ClassVar[str] = "fgsm"
     norm: float = np.inf
     loss: str = "cross_entropy"
 

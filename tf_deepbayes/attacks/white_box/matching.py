@@ -5,7 +5,7 @@ passes every detector that it passes.
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 from tf_deepbayes.attacks.white_box.pgd import PGD
 from tf_deepbayes.core.axes import Array, FeaturesFn, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import digest
 from tf_deepbayes.core.metrics import predict
 from tf_deepbayes.core.validation import check_labels, check_pixels
 
@@ -45,6 +46,10 @@ class Pool:
     def __repr__(self) -> str:
         return f"Pool({len(self.images)} images)"
 
+    def settings(self) -> dict[str, Any]:
+        """What identifies the images."""
+        return {"num_images": len(self.images), "digest": digest(self.images, self.labels)}
+
 
 @dataclasses.dataclass(frozen=True)
 class Matching(PGD):
@@ -56,6 +61,7 @@ class Matching(PGD):
         pool: where g is taken from.
     """
 
+    name: ClassVar[str] = "matching"
     misleads: ClassVar[bool] = False  # it imitates, so that detectors are misled too
     nb_iter: int = 100
     pool: Pool | None = None
@@ -93,6 +99,7 @@ class Matching(PGD):
 class FeatureMatching(Matching):
     """`Matching` of features, whatever the network that gives them."""
 
+    name: ClassVar[str] = "feature_matching"
     sees: ClassVar[str] = "features"
 
 

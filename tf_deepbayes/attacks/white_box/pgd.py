@@ -54,9 +54,8 @@ class IterativeAttack(Attack):
     eot: int = 1
     seed: int = 0
     lazy_classes: int = 0
-    # Results of attacks without it are told by their repr, which stays what it was.
-    early_stop: bool = dataclasses.field(default=False, repr=False)
-    check_every: int = dataclasses.field(default=10, repr=False)
+    early_stop: bool = False
+    check_every: int = 10
 
     def __post_init__(self) -> None:
         losses.get(self.loss)
@@ -131,6 +130,8 @@ class IterativeAttack(Attack):
 class PGD(IterativeAttack):
     """Projected gradient descent (Mądry et al. 2018): 40 steps of 0.01 from a random start."""
 
+    name: ClassVar[str] = "pgd"
+
 
 @dataclasses.dataclass(frozen=True)
 class MIM(IterativeAttack):
@@ -139,6 +140,7 @@ class MIM(IterativeAttack):
     The published configuration asks for a random start, and its code ignores that.
     """
 
+    name: ClassVar[str] = "mim"
     nb_iter: int = 100
     rand_init: bool = False
     decay_factor: float = 1.0

@@ -37,6 +37,7 @@ class Superwhite(PGD):
             average, as the published code does (an N×N gather where each row's own was meant).
     """
 
+    name: ClassVar[str] = "superwhite"
     sees: ClassVar[str] = "log_weights"
     misleads: ClassVar[bool] = False  # past a detector, or in every sample
     detector: Detector | None = None

@@ -1,0 +1,74 @@
+"""Whether a result on disk is that of the settings asked for.
+
+An attack is held in results as the mapping `Attack.settings()`. Earlier results hold the text of a
+Python call instead, such as "PGD(targeted=False, norm=inf)", which is read here as such a mapping.
+"""
+
+import ast
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tf_deepbayes.attacks import ATTACKS
+from tf_deepbayes.attacks.base import plain
+
+# What earlier texts call attacks and settings.
+EARLIER_NAMES = {
+    **{"FGSM": "fgsm", "PGD": "pgd", "MIM": "mim", "CarliniWagnerL2": "cw", "SPSA": "spsa"},
+    **{"Superwhite": "superwhite", "Matching": "matching", "FeatureMatching": "feature_matching"},
+    **{"Square": "square", "Boundary": "boundary", "RandomNoise": "noise", "Bounded": "bounded"},
+    **{"Logit": "logit", "Marginal": "marginal", "Divergence": "kl"},
+}
+EARLIER_SETTINGS: dict[str, str] = {}
+# Not in earlier texts: a setting of the result says it.
+UNSAID = ("early_stop", "check_every")
+POOL = re.compile(r"Pool\((\d+) images\)")
+
+
+def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """The names of the wanted settings that the settings found do not have, or have otherwise."""
+    return [name for name, value in wanted.items() if not _same(found.get(name), value)]
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    if not (isinstance(wanted, Mapping) and "name" in wanted):
+        return found == wanted
+    if isinstance(found, str):
+        earlier = read_call(found)
+        wanted = {name: value for name, value in wanted.items() if name not in UNSAID}
+        return earlier is not None and _same(earlier, wanted)
+    if not isinstance(found, Mapping):
+        return False
+    defaults = default_settings(wanted["name"])
+    return all(_same(found.get(n, defaults.get(n)), value) for n, value in wanted.items())
+
+
+def default_settings(name: str) -> dict[str, Any]:
+    """The default of each setting of an attack: results older than a setting were made with it."""
+    if name not in ATTACKS:
+        return {}
+    fields = dataclasses.fields(ATTACKS[name])
+    return {f.name: plain(f.default) for f in fields if f.default is not dataclasses.MISSING}
+
+
+def read_call(text: str) -> dict[str, Any] | None:
+    """The mapping that the text of a call stands for; None when it is no such text."""
+    text = POOL.sub(r"{'num_images': \1}", text)
+    try:
+        return _value(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        name = EARLIER_NAMES.get(node.func.id, node.func.id)
+        keywords = {EARLIER_SETTINGS.get(str(k.arg), str(k.arg)): k.value for k in node.keywords}
+        given = [_value(argument) for argument in node.args]
+        # A detector's text begins with its own name and the rule of its thresholds.
+        start = dict(zip(("name", "threshold"), given, strict=False)) if given else {"name": name}
+        return start | {name: _value(value) for name, value in keywords.items()}
+    if isinstance(node, ast.Name):
+        return node.id  # inf
+    return ast.literal_eval(node)
