@@ -14,7 +14,7 @@ from typing import Any
 from absl import flags
 
 from tf_deepbayes import attacks
-from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.cli import app, attack_flags, classifier_flags
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.devices import local_devices
@@ -25,13 +25,13 @@ from tf_deepbayes.data import splits
 from tf_deepbayes.detection import selection
 from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.evaluation.batch_store import AttackStoppedError, BatchStore
-from tf_deepbayes.evaluation.runner import Outcome, run
-from tf_deepbayes.evaluation.scoring import EVAL_DRAWS, Target, zero_gradient_share
+from tf_deepbayes.evaluation.runner import AttackResult, run
+from tf_deepbayes.evaluation.scoring import EVAL_DRAWS, EvaluationSet, zero_gradient_share
 from tf_deepbayes.evaluation.workers import Worker, on_device
 from tf_deepbayes.reporting import text
 from tf_deepbayes.runs import detector_files, guards, results
 from tf_deepbayes.runs.indices import test_indices
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 
 FLAGS = flags.FLAGS
 # What changes the figures and not the attacked images.
@@ -70,14 +70,14 @@ def eps_grid(values: Sequence[str]) -> list[float]:
         raise InputError(f"--eps must be numbers separated by commas: {error}") from None
 
 
-def worker_of(victim: Victim, source: Victim, device: str = "") -> Worker:
+def worker_of(victim: Run, source: Run, device: str = "") -> Worker:
     """What one device attacks with; a batch's noise is that of the victim and of its substitute."""
 
     def reseed(number: int) -> None:
         source.reseed(number)
         victim.reseed(number)
 
-    return Worker(views_of(source), victim.logits_fn, reseed, device)
+    return Worker(access_of(source), victim.logits_fn, reseed, device)
 
 
 def workers_on(names: Sequence[str]) -> list[Worker]:
@@ -93,14 +93,14 @@ def workers_on(names: Sequence[str]) -> list[Worker]:
     return workers
 
 
-def views_of(source: Victim) -> Views:
+def access_of(source: Run) -> ModelAccess:
     """What the attack sees of the victim, or of its substitute."""
     factor = None
     if FLAGS.label_only:
         factor = getattr(source.model, "label_factor", None)
         if factor is None:
             raise InputError(f"{source.config.model} has no factor p(y|.); leave out --label_only")
-    return source.views(FLAGS.attack_samples, factor, FLAGS.common_random_numbers)
+    return source.access(FLAGS.attack_samples, factor, FLAGS.common_random_numbers)
 
 
 def detector_name() -> str | None:
@@ -108,7 +108,9 @@ def detector_name() -> str | None:
     return PUBLISHED_DETECTOR if FLAGS.lbd is not None and not FLAGS.detector else FLAGS.detector
 
 
-def equip(attack: attacks.Attack, victim: Victim, train: splits.Split) -> attacks.Attack:
+def with_detector_or_guides(
+    attack: attacks.Attack, victim: Run, train: splits.Split
+) -> attacks.Attack:
     """The attack with the detector or the images that it needs."""
     if name := detector_name():
         names = selection.detector_names([name], guards.has_p_x(victim))
@@ -119,16 +121,16 @@ def equip(attack: attacks.Attack, victim: Victim, train: splits.Split) -> attack
             fitted, _ = guards.fit(victim, few, FLAGS.seed, 0.05, "published", size)
         (detector,) = guards.choose(names, fitted)
         return dataclasses.replace(attack, detector=detector)  # type: ignore[call-arg]
-    if isinstance(attack, attacks.Matching):
+    if isinstance(attack, attacks.LogitMatching):
         few = train.first(min(FLAGS.pool_size, len(train)))
-        pool = attacks.Pool.of_right(victim.logits_fn, few.pixels, few.labels, FLAGS.batch_size)
-        return dataclasses.replace(attack, pool=pool)
+        guides = attacks.GuideImages.of_right(
+            victim.logits_fn, few.pixels, few.labels, FLAGS.batch_size
+        )
+        return dataclasses.replace(attack, guides=guides)
     return attack
 
 
-def settings_of(
-    attack: attacks.Attack, eps: float, victim: Victim, indices: Array
-) -> dict[str, Any]:
+def settings_of(attack: attacks.Attack, eps: float, victim: Run, indices: Array) -> dict[str, Any]:
     """All that the result depends on; indices are those of the test images attacked."""
     names = ("attack_samples", "common_random_numbers", "label_only", "substitute", "mode", "seed")
     return {
@@ -141,11 +143,13 @@ def settings_of(
         "indices": digest(indices) if FLAGS.indices else None,
         "early_stop": getattr(attack, "check_every", None) if FLAGS.early_stop else None,
         "eval_draws": FLAGS.eval_draws,
-        **app.unusual_computing(),
+        **app.precision_settings(),
     }
 
 
-def save(name: str, victim: Victim, settings: dict, target: Target, found: Outcome) -> None:
+def save(
+    name: str, victim: Run, settings: dict, target: EvaluationSet, found: AttackResult
+) -> None:
     """Images first, then the JSON that speaks of them."""
     folder = victim.folder / "attacks"
     if FLAGS.save:
@@ -158,9 +162,9 @@ def attack_at(
     eps: float,
     attack: attacks.Attack,
     workers: Sequence[Worker],
-    victim: Victim,
+    victim: Run,
     indices: Array,
-    prepared: Callable[[], tuple[Target, float]],
+    prepared: Callable[[], tuple[EvaluationSet, float]],
 ) -> dict[str, Any]:
     """The figures at one ε: those on disk when the same attack is finished and resumed.
 
@@ -180,7 +184,7 @@ def attack_at(
     store = BatchStore(victim.folder / "attacks" / f"{name}.partial", lasting, FLAGS.resume)
     first, *others = workers
     target, zero = prepared()
-    found = run(attack, first.views, target, eps, store, first.reseed, zero, others)
+    found = run(attack, first.access, target, eps, store, first.reseed, zero, others)
     save(name, victim, settings, target, found)
     store.remove()
     return found.figures
@@ -197,13 +201,13 @@ def main(arguments: Sequence[str]) -> None:
     workers = [worker_of(victim, source), *workers_on(names[1:])]
     indices = test_indices(dataset, FLAGS.indices)
     test = dataset.test.take(indices).first(FLAGS.num_images)
-    indices, attack = indices[: len(test)], equip(attack, victim, dataset.train)
+    indices, attack = indices[: len(test)], with_detector_or_guides(attack, victim, dataset.train)
 
     @functools.cache
-    def prepared() -> tuple[Target, float]:
+    def prepared() -> tuple[EvaluationSet, float]:
         common = (test.pixels, test.labels, attack.targeted, attack.batch_size, FLAGS.eval_draws)
-        target = Target.of(victim.logits_fn, *common, indices=indices)
-        return target, zero_gradient_share(workers[0].views.logits, target, attack)
+        target = EvaluationSet.of(victim.logits_fn, *common, indices=indices)
+        return target, zero_gradient_share(workers[0].access.logits, target, attack)
 
     print(f"{victim.config.model} on {victim.config.data}: {attack}, {len(test)} images")
     try:
@@ -218,7 +222,7 @@ def report(eps: float, figures: dict[str, Any]) -> None:
     """One line of the table."""
     steps = f"  {figures['mean_steps']:.1f} steps" if "mean_steps" in figures else ""
     print(
-        f"eps {eps:.2f}  success {text.share(figures['success_rate'])}"
+        f"eps {eps:.2f}  success {text.format_share(figures['success_rate'])}"
         f"  accuracy {figures['clean_accuracy']:.3f} -> {figures['accuracy']:.3f}"
         f"  l2 {figures['perturbation']['l2']['mean']:.2f}"
         f"  zero gradients {figures['zero_gradients']:.3f}"

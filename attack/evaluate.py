@@ -16,8 +16,8 @@ from typing import Any
 
 from absl import flags
 
-from tf_deepbayes.attacks import Pool
-from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.attacks import GuideImages
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.cli import app, classifier_flags
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
@@ -25,16 +25,23 @@ from tf_deepbayes.detection import selection
 from tf_deepbayes.detection.detectors import Detector
 from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.evaluation.batch_store import AttackStoppedError, BatchStore
-from tf_deepbayes.evaluation.runner import Outcome
+from tf_deepbayes.evaluation.runner import AttackResult
 from tf_deepbayes.evaluation.scoring import EVAL_DRAWS
 from tf_deepbayes.reporting.evaluation_table import attack_line, table
-from tf_deepbayes.robustness.attack_cache import Finished
+from tf_deepbayes.robustness.attack_cache import FinishedAttack
 from tf_deepbayes.robustness.budgets import BUDGETS
 from tf_deepbayes.robustness.evaluate import evaluate
-from tf_deepbayes.robustness.suite import LABEL_ONLY, SUBSTITUTE, VICTIM, Component, Plan, Subject
+from tf_deepbayes.robustness.suite import (
+    LABEL_ONLY,
+    SUBSTITUTE,
+    VICTIM,
+    Defence,
+    EvaluationSettings,
+    SuiteAttack,
+)
 from tf_deepbayes.runs import guards, results
 from tf_deepbayes.runs.detector_files import weights_digest
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 
 FLAGS = flags.FLAGS
 
@@ -60,24 +67,24 @@ def define_flags() -> None:
     app.define_precision_flags()
 
 
-def make_plan() -> Plan:
+def make_settings() -> EvaluationSettings:
     """The evaluation as the flags describe it."""
     names = ("eps", "eot", "batch_size", "check_images", "eval_draws", "seed", "lazy_classes")
-    return Plan(BUDGETS[FLAGS.budget], **{name: FLAGS[name].value for name in names})
+    return EvaluationSettings(BUDGETS[FLAGS.budget], **{name: FLAGS[name].value for name in names})
 
 
-def sources_of(victim: Victim, substitute: Victim | None) -> dict[str, Views]:
+def sources_of(victim: Run, substitute: Run | None) -> dict[str, ModelAccess]:
     """Whose gradients there are to follow."""
-    sources = {VICTIM: victim.views()}
+    sources = {VICTIM: victim.access()}
     factor = getattr(victim.model, "label_factor", None)
     if factor is not None:
-        sources[LABEL_ONLY] = victim.views(factor=factor)
+        sources[LABEL_ONLY] = victim.access(factor=factor)
     if substitute is not None:
-        sources[SUBSTITUTE] = substitute.views()
+        sources[SUBSTITUTE] = substitute.access()
     return sources
 
 
-def detectors_of(victim: Victim) -> dict[str, Detector]:
+def detectors_of(victim: Run) -> dict[str, Detector]:
     """The fitted detectors of --thresholds that mean something on the victim."""
     if not FLAGS.thresholds:
         return {}
@@ -86,20 +93,20 @@ def detectors_of(victim: Victim) -> dict[str, Detector]:
     return {name: fitted[name] for name in names if name in fitted}
 
 
-def subject_of(plan: Plan, victim: Victim, substitute: Victim | None) -> Subject:
+def defence_of(plan: EvaluationSettings, victim: Run, substitute: Run | None) -> Defence:
     """All that the attacks see, with the images to imitate."""
     sources, detectors = sources_of(victim, substitute), detectors_of(victim)
     dataset = victim.load_data(FLAGS.data_dir)
     test, size = dataset.test.first(FLAGS.num_images), plan.budget.pool_size
-    pool = None
+    guides = None
     if size:
         few = dataset.train.first(min(size, len(dataset.train)))
-        pool = Pool.of_right(victim.logits_fn, few.pixels, few.labels, plan.batch_size)
-    subject = Subject.of(plan, victim.logits_fn, sources, test.pixels, test.labels)
-    return dataclasses.replace(subject, pool=pool, detectors=detectors, reseed=victim.reseed)
+        guides = GuideImages.of_right(victim.logits_fn, few.pixels, few.labels, plan.batch_size)
+    defence = Defence.of(plan, victim.logits_fn, sources, test.pixels, test.labels)
+    return dataclasses.replace(defence, guides=guides, detectors=detectors, reseed=victim.reseed)
 
 
-def settings_of(plan: Plan, victim: Victim) -> dict[str, Any]:
+def settings_of(plan: EvaluationSettings, victim: Run) -> dict[str, Any]:
     """All that the result depends on."""
     names = ("num_images", "substitute", "thresholds", "mode")
     return {
@@ -108,18 +115,18 @@ def settings_of(plan: Plan, victim: Victim) -> dict[str, Any]:
         "num_samples": victim.num_samples,
         "noise": victim.recorded_scheme,
         "weights": weights_digest(victim.model),
-        **app.unusual_computing(),
+        **app.precision_settings(),
     }
 
 
 def attack_all(
-    plan: Plan, subject: Subject, partial: pathlib.Path, settings: dict
-) -> tuple[dict[str, Any], Outcome]:
+    plan: EvaluationSettings, defence: Defence, partial: pathlib.Path, settings: dict
+) -> tuple[dict[str, Any], AttackResult]:
     """Run the evaluation; finished batches are kept in the folder `partial`."""
     names = ("num_samples", "noise", "weights", "mode", "substitute")
     fixed = {name: settings[name] for name in names}
 
-    def open_store(component: Component) -> BatchStore:
+    def open_store(component: SuiteAttack) -> BatchStore:
         own = {
             "attack": component.attack.settings(),
             "eps": component.eps,
@@ -128,14 +135,14 @@ def attack_all(
         own["seed"] = plan.seed
         return BatchStore(partial / component.name, own | fixed, FLAGS.resume)
 
-    def show(finished: Finished) -> None:
+    def show(finished: FinishedAttack) -> None:
         name, figures = finished.component.name, finished.outcome.figures
         print(attack_line(name, figures), flush=True)
 
-    return evaluate(plan, subject, open_store, show)
+    return evaluate(plan, defence, open_store, show)
 
 
-def figures_of(plan: Plan, victim: Victim, substitute: Victim | None) -> dict[str, Any]:
+def figures_of(plan: EvaluationSettings, victim: Run, substitute: Run | None) -> dict[str, Any]:
     """Those on disk when the same evaluation is finished and resumed, else those of a new one.
 
     The images are written first, then the JSON that speaks of them.
@@ -146,9 +153,9 @@ def figures_of(plan: Plan, victim: Victim, substitute: Victim | None) -> dict[st
     finished = results.finished(path, "evaluation", settings)
     if FLAGS.resume and finished:
         return finished
-    subject, partial = subject_of(plan, victim, substitute), path.with_name(f"{name}.partial")
-    figures, worst = attack_all(plan, subject, partial, settings)
-    saved_attacks.write_attack_arrays(victim.folder / "attacks" / images, subject.target, worst)
+    defence, partial = defence_of(plan, victim, substitute), path.with_name(f"{name}.partial")
+    figures, worst = attack_all(plan, defence, partial, settings)
+    saved_attacks.write_attack_arrays(victim.folder / "attacks" / images, defence.target, worst)
     settings = settings | {"images": images}
     results.write_result(path, "evaluation", victim.config, settings, figures)
     shutil.rmtree(partial, ignore_errors=True)
@@ -159,7 +166,7 @@ def main(arguments: Sequence[str]) -> None:
     """Evaluate and print the table."""
     if arguments or not FLAGS.victim:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
-    plan = make_plan()
+    plan = make_settings()
     check_count("num_images", FLAGS.num_images)
     # Each loss and view is one graph; TensorFlow would warn that these are many for so few calls.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

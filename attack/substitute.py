@@ -20,8 +20,8 @@ from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.models.baselines import CNN
 from tf_deepbayes.runs import results
-from tf_deepbayes.runs.checkpoints import RunConfig, claim_folder
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.checkpoints import RunConfig, prepare_folder
+from tf_deepbayes.runs.run import Run
 from tf_deepbayes.training import substitutes
 from tf_deepbayes.training.settings import BOUND_SETTINGS, TrainingSettings
 from tf_deepbayes.training.substitutes import JacobianSettings, Oracle
@@ -93,7 +93,7 @@ def choose_images(dataset: Dataset) -> tuple[Array, Split]:
 
 
 def run_config(
-    victim: Victim, dataset: Dataset, settings: TrainingSettings, num_images: int
+    victim: Run, dataset: Dataset, settings: TrainingSettings, num_images: int
 ) -> RunConfig:
     """The run that the flags describe."""
     training = dataclasses.asdict(settings)
@@ -138,7 +138,7 @@ def main(arguments: Sequence[str]) -> None:
     settings.steps_per_epoch(len(images))
     folder = pathlib.Path(FLAGS.out) if FLAGS.out else victim.folder / f"substitute_{FLAGS.kind}"
     config = run_config(victim, dataset, settings, len(images))
-    claim_folder(folder, config, FLAGS.resume, CHANGEABLE[FLAGS.kind])
+    prepare_folder(folder, config, FLAGS.resume, CHANGEABLE[FLAGS.kind])
     oracle = Oracle(victim.logits_fn, folder / "answers", victim.model.generator, FLAGS.seed)
     figures = train(oracle, settings, images, test, config)
     results.write_result(folder / "substitute.json", "substitute", config, config.training, figures)

@@ -17,7 +17,7 @@ from benchmark import measure
 from benchmark.memory import peaks
 from benchmark.parts import (
     ARCHITECTURES,
-    Subject,
+    Case,
     all_calls,
     check_agreement,
     counting_shares,
@@ -56,19 +56,19 @@ def define_flags() -> None:
     flags.DEFINE_string("out", None, "JSON file to write as well")
 
 
-def bench(subject: Subject) -> dict[str, Any]:
+def bench(case: Case) -> dict[str, Any]:
     """Rates, ratios and memory of one model."""
-    model, x, labels, noise = subject.load()
+    model, x, labels, noise = case.load()
     parts, references = parts_of(model, x, labels, noise)
-    check_agreement(subject.name, all_calls(parts, references))
+    check_agreement(case.name, all_calls(parts, references))
     parts = {what: parts[what] for what in FLAGS.part}
     needed = {part.reference for part in parts.values()}
     timed = all_calls(parts, {what: references[what] for what in needed})
-    memory = peaks(subject, list(timed)) if FLAGS.memory else {}
+    memory = peaks(case, list(timed)) if FLAGS.memory else {}
     seconds = measure.alternate(
         timed | {"matrix": measure.matrix_product()}, FLAGS.repeats, measure.CLOCKS[FLAGS.clock]
     )
-    row: dict[str, Any] = {"model": subject.name}
+    row: dict[str, Any] = {"model": case.name}
     row["counting"] = counting_shares(model, x, labels, noise)
     for what, part in parts.items():
         reference = f"reference {part.reference}"
@@ -123,8 +123,8 @@ def main(arguments: Sequence[str]) -> None:
     print("model ", *(f"{HEADINGS[what]:>9} (  ×  )" for what in FLAGS.part))
     rows = []
     for name in FLAGS.models:
-        subject = (name, FLAGS.sizes, FLAGS.runs, FLAGS.batch_size, FLAGS.num_samples)
-        rows.append(bench(Subject(*subject)))
+        case = (name, FLAGS.sizes, FLAGS.runs, FLAGS.batch_size, FLAGS.num_samples)
+        rows.append(bench(Case(*case)))
         show(rows[-1])
     if FLAGS.out:
         settings = {

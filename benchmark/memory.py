@@ -9,23 +9,23 @@ import pathlib
 import re
 from collections.abc import Sequence
 
-from benchmark.parts import Subject
+from benchmark.parts import Case
 from tf_deepbayes.core.errors import InputError
 
 PROCESS = pathlib.Path("/proc/self")  # Linux's
 
 
-def peaks(subject: Subject, calls: Sequence[str]) -> dict[str, float]:
+def peaks(case: Case, calls: Sequence[str]) -> dict[str, float]:
     """MiB that a process grows by during each call and the one before it, which traces."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["benchmark.memory"])
     with context.Pool(1, maxtasksperchild=1) as pool:
-        return {call: pool.apply(growth, (subject, call)) for call in calls}
+        return {call: pool.apply(growth, (case, call)) for call in calls}
 
 
-def growth(subject: Subject, call: str) -> float:
+def growth(case: Case, call: str) -> float:
     """MiB from before the call to its peak."""
-    timed = subject.calls()[call]
+    timed = case.calls()[call]
     try:
         (PROCESS / "clear_refs").write_text("5")  # the peak starts anew
         before = _mebibytes("VmRSS")

@@ -14,10 +14,10 @@ from benchmark.reference import Reference
 from tf_deepbayes.attacks import PGD
 from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
 from tf_deepbayes.core.architecture import CIFAR, MNIST
-from tf_deepbayes.core.axes import Tensor, counting, logits_of
+from tf_deepbayes.core.axes import Tensor, logits_of, significant
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data import datasets, splits
-from tf_deepbayes.inference.log_weights import COARSE
+from tf_deepbayes.inference.log_weights import ATTACK_TOLERANCE
 from tf_deepbayes.models import factorisations
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.runs import checkpoints
@@ -53,7 +53,7 @@ class Part(NamedTuple):
     things: int
 
 
-class Subject(NamedTuple):
+class Case(NamedTuple):
     """A model and its images.
 
     Attributes:
@@ -141,8 +141,8 @@ def counting_shares(
     coefficients = tape.gradient(loss, log_w)
     share = lambda counts: float(tf.reduce_mean(tf.cast(counts, tf.float32)))  # noqa: E731
     return {
-        "gradient": share(counting(coefficients)),
-        "lazy": share(counting(coefficients, COARSE)),
+        "gradient": share(significant(coefficients)),
+        "lazy": share(significant(coefficients, ATTACK_TOLERANCE)),
     }
 
 
@@ -167,7 +167,7 @@ def _attacks(
     every_class = functools.partial(model.logits, noise=noise)
     pgd = PGD(nb_iter=PGD_STEPS, batch_size=len(x))
     drawn = functools.partial(model.logits, num_samples=len(noise))
-    some = functools.partial(model.some_logits, num_samples=len(noise))
+    some = functools.partial(model.class_logits, num_samples=len(noise))
     chooser = LazyLogits(drawn, some)
     lazy = PGD(nb_iter=LAZY, batch_size=len(x), lazy_classes=LAZY)
     return (

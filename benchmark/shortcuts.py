@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from tf_deepbayes.attacks import PGD
-from tf_deepbayes.attacks.base import Part
+from tf_deepbayes.attacks.base import AttackedBatch
 from tf_deepbayes.attacks.losses import LOSSES
 from tf_deepbayes.cli import app
 from tf_deepbayes.core import metrics
@@ -26,11 +26,11 @@ from tf_deepbayes.core.axes import Array, LogitsFn
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import write_json
 from tf_deepbayes.evaluation.runner import SCORING, Reseed
-from tf_deepbayes.evaluation.scoring import EVAL_DRAWS, Target, draw_logits, success
+from tf_deepbayes.evaluation.scoring import EVAL_DRAWS, EvaluationSet, draw_logits, success
 from tf_deepbayes.inference.noise import reseed
 from tf_deepbayes.reporting import text
 from tf_deepbayes.runs import results
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 
 FLAGS = flags.FLAGS
 SHORTCUTS: dict[str, dict[str, Any]] = {
@@ -79,13 +79,13 @@ class Attacked:
 
 
 def attacked(
-    attack: PGD, logits_fn: LogitsFn, target: Target, eps: float, put_noise: Reseed
+    attack: PGD, logits_fn: LogitsFn, target: EvaluationSet, eps: float, put_noise: Reseed
 ) -> Attacked:
     """One run, scored on fresh noise."""
     put_noise(0)
     wall_clock, processor = time.perf_counter(), time.process_time()
     calls = attack.parts(logits_fn, target.images, target.attack_labels, eps)
-    found = Part.joined([call() for call in calls])
+    found = AttackedBatch.joined([call() for call in calls])
     spent = time.perf_counter() - wall_clock, time.process_time() - processor
     put_noise(SCORING)
     draws = draw_logits(target.logits_fn, found.images, target.draws, attack.batch_size)
@@ -121,11 +121,11 @@ def compared(without: Sequence[Attacked], with_it: Sequence[Attacked]) -> dict[s
     return found
 
 
-def compare(victim: Victim) -> dict[str, Any]:
+def compare(victim: Run) -> dict[str, Any]:
     """Runs with and without the shortcut in turn, after one step of each to trace."""
     test = victim.load_data(None).test.first(FLAGS.num_images)
-    target = Target.of(victim.logits_fn, test.pixels, test.labels, batch_size=len(test))
-    logits_fn = victim.views().logits
+    target = EvaluationSet.of(victim.logits_fn, test.pixels, test.labels, batch_size=len(test))
+    logits_fn = victim.access().logits
     plain = PGD(nb_iter=FLAGS.nb_iter, loss=FLAGS.loss, batch_size=len(test))
     kinds = plain, dataclasses.replace(plain, **SHORTCUTS[FLAGS.shortcut])
     for attack in kinds:
@@ -149,7 +149,7 @@ def cells(row: dict[str, Any]) -> list[str]:
     shares = row["differing"], row["without"]["differing"], row["with"]["differing"]
     ratios = [f"{row[kind]['ratio']:.2f}" for kind in ("wall_clock", "processor")]
     start = [row["model"], str(row["num_images"]), rate("without"), rate("with")]
-    return [*start, f"{row['with']['steps']:.1f}", *ratios, *map(text.share, shares)]
+    return [*start, f"{row['with']['steps']:.1f}", *ratios, *map(text.format_share, shares)]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -164,7 +164,7 @@ def main(arguments: Sequence[str]) -> None:
     rows = []
     for name in FLAGS.models:
         folder = pathlib.Path(FLAGS.runs)
-        rows.append(compare(Victim.load(str(folder / name), "", folder)))
+        rows.append(compare(Run.load(str(folder / name), "", folder)))
         print("| " + " | ".join(cells(rows[-1])) + " |", flush=True)
     if FLAGS.out:
         write_json(pathlib.Path(FLAGS.out), {"rows": rows, "provenance": results.provenance()})

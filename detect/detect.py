@@ -27,9 +27,9 @@ from tf_deepbayes.reporting import text
 from tf_deepbayes.reporting.roc_figure import write_roc_figure
 from tf_deepbayes.runs import detector_files, guards, results
 from tf_deepbayes.runs.detector_files import FitSettings
-from tf_deepbayes.runs.guards import Scored
+from tf_deepbayes.runs.guards import ScoredAttack
 from tf_deepbayes.runs.indices import test_indices
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 
 FLAGS = flags.FLAGS
 FIT_FLAGS = ("false_positive_rate", "threshold", "num_train")  # what a file of thresholds has fixed
@@ -77,10 +77,10 @@ def attack_name() -> str:
     return name + ("_targeted" if FLAGS.targeted and not name.endswith("_targeted") else "")
 
 
-def saved_attack(victim: Victim, indices: Array) -> dict[str, Array]:
+def saved_attack(victim: Run, indices: Array) -> dict[str, Array]:
     """The saved attack's arrays, with --indices on those images alone."""
     saved = saved_attacks.read_attack_arrays(victim.folder / "attacks" / f"{attack_name()}.npz")
-    return saved_attacks.keep_attacked(saved, indices) if FLAGS.indices else saved
+    return saved_attacks.select_images(saved, indices) if FLAGS.indices else saved
 
 
 def fit(train: splits.Split) -> tuple[dict[str, Detector], FitSettings]:
@@ -103,7 +103,7 @@ def fit(train: splits.Split) -> tuple[dict[str, Detector], FitSettings]:
 
 
 def detect(
-    victim: Victim, guard: Victim, names: Sequence[str]
+    victim: Run, guard: Run, names: Sequence[str]
 ) -> tuple[list[dict[str, Any]], FitSettings]:
     """The figures of each detector, and what the detectors were fitted with."""
     dataset = guard.load_data(FLAGS.data_dir)
@@ -115,7 +115,7 @@ def detect(
     if FLAGS.thresholds:
         read = guards.read(guard, pathlib.Path(FLAGS.thresholds))
     is_transfer = guard.folder.resolve() != victim.folder.resolve()
-    scored = Scored.of(guard, clean, saved, is_transfer, FLAGS.batch_size)
+    scored = ScoredAttack.of(guard, clean, saved, is_transfer, FLAGS.batch_size)
     detectors, settings = read or fit(train)
     chosen = guards.choose(names, detectors)
     for detector in chosen:
@@ -144,7 +144,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def write(
-    victim: Victim, guard: Victim, fitted: FitSettings, figures: Sequence[Mapping[str, Any]]
+    victim: Run, guard: Run, fitted: FitSettings, figures: Sequence[Mapping[str, Any]]
 ) -> None:
     """Write the result, with --plot the ROC curves beside it."""
     attack = attack_name()
@@ -173,11 +173,11 @@ def report(figures: Sequence[Mapping[str, Any]]) -> None:
     """Print a line for each detector."""
     for row in figures:
         print(
-            f"{row['detector']:9} detects {text.share(row['detection_rate'])} of "
+            f"{row['detector']:9} detects {text.format_share(row['detection_rate'])} of "
             f"{row['successful_attacks']} successful attacks  "
             f"false positives {row['false_positive_rate']:.3f}  "
             f"misclassified and undetected {row['misclassified_undetected']:.3f}  "
-            f"AUROC {text.share(row['auroc']['successful'])}, all {row['auroc']['all']:.3f}"
+            f"AUROC {text.format_share(row['auroc']['successful'])}, all {row['auroc']['all']:.3f}"
         )
 
 

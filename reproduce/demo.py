@@ -24,7 +24,7 @@ from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.models import generation
 from tf_deepbayes.reporting import html_report, text
 from tf_deepbayes.runs import checkpoints, results
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 from tf_deepbayes.training.journal import read_history
 
 FLAGS = flags.FLAGS
@@ -65,7 +65,7 @@ def make_results(model: str, runs: pathlib.Path) -> None:
     run_app("detect/detect.py", "--victim", model, *common, *attack, *fit)
 
 
-def model_row(victim: Victim, test: splits.Split, changes: float) -> dict[str, Any]:
+def model_row(victim: Run, test: splits.Split, changes: float) -> dict[str, Any]:
     """One line of the table of models."""
     history = read_history(victim.folder)
     predicted = metrics.predict(victim.logits_fn, test.pixels).argmax(1)
@@ -79,7 +79,7 @@ def model_row(victim: Victim, test: splits.Split, changes: float) -> dict[str, A
     }
 
 
-def generated(victim: Victim, test: splits.Split) -> dict[str, str]:
+def generated(victim: Run, test: splits.Split) -> dict[str, str]:
     """Reconstructions and samples as pictures."""
     x, y = test.pixels[:10], test.labels[:10]
     rows = [generation.sample(victim.model, np.full(10, c), seed=c) for c in range(10)]
@@ -96,7 +96,7 @@ def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
     test = datasets.load(DATA).test
     attacks, detections, grids, models = {}, [], [], []
     for model in FLAGS.models:
-        victim = Victim.load(model, DATA, runs)
+        victim = Run.load(model, DATA, runs)
         names = [saved_attacks.attack_name("fgsm", FGSM(), float(eps)) for eps in FLAGS.eps]
         folder = victim.folder / "attacks"
         attacks[model] = [results.read_result(folder / f"{n}.json", "attack") for n in names]
@@ -113,7 +113,7 @@ def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
         detections += [
             {"model": model, "attack": f"FGSM, ε = {FLAGS.detect_eps}", **row} for row in rows
         ]
-    generative = Victim.load(FLAGS.models[0], DATA, runs)
+    generative = Run.load(FLAGS.models[0], DATA, runs)
     versions = ", ".join(f"{name} {version}" for name, version in checkpoints.versions().items())
     context = {
         "introduction": "Deep Bayes classifiers trained on 4,000 of the 5,000 MNIST digits of the "
@@ -138,8 +138,9 @@ def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
         for run in rows
     ]
     lines += [
-        f"{d['model']}: the {d['detector']} detector finds {text.share(d['detection_rate'])} of "
-        f"the successful attacks at ε = {FLAGS.detect_eps}"
+        f"{d['model']}: the {d['detector']} detector finds "
+        f"{text.format_share(d['detection_rate'])} of the successful attacks at "
+        f"ε = {FLAGS.detect_eps}"
         for d in detections
     ]
     return html_report.render("Deep Bayes classifiers on MNIST digits", context), lines

@@ -102,7 +102,7 @@ def training_rows(runs: Runs) -> list[list[str]]:
             minutes = sum(float(row["seconds"]) for row in history) / 60
             seen = [float(row["val_accuracy"]) for row in history if row.get("val_accuracy")]
             bound = f"{float(history[-1]['bound']):.2f}"
-            accuracy = text.share(seen[-1] if seen else None)
+            accuracy = text.format_share(seen[-1] if seen else None)
             rows.append([model, str(len(history)), f"{minutes:.0f}", bound, accuracy])
     return rows
 
@@ -119,19 +119,21 @@ def attack_rows(runs: Runs, pattern: str) -> list[list[str]]:
 
 def attack_row(figures: Row, seen: Mapping[str, Row]) -> list[str]:
     """The cells of one attack."""
-    detected = [text.share(seen[d]["detection_rate"]) if d in seen else "–" for d in DETECTORS]
+    detected = [
+        text.format_share(seen[d]["detection_rate"]) if d in seen else "–" for d in DETECTORS
+    ]
     missed = [row["misclassified_undetected"] for row in seen.values()]
     return [
         str(figures["num_images"]),
-        text.share(figures["clean_accuracy"]),
-        text.share(figures["accuracy"]),
+        text.format_share(figures["clean_accuracy"]),
+        text.format_share(figures["accuracy"]),
         with_interval(figures["success_rate"], figures["success_rate_interval"]),
-        text.share(figures["success_in_every_draw"]),
+        text.format_share(figures["success_in_every_draw"]),
         f"{figures['perturbation']['l2']['mean']:.2f}",
-        text.share(figures["zero_gradients"]),
-        text.share(figures["clean_prediction_changes"]),
+        text.format_share(figures["zero_gradients"]),
+        text.format_share(figures["clean_prediction_changes"]),
         *detected,
-        text.share(min(missed)) if missed else "–",
+        text.format_share(min(missed)) if missed else "–",
         f"{figures['seconds']:.0f}",
     ]
 
@@ -161,8 +163,8 @@ def evaluation_row(figures: Row) -> list[str]:
     interval = worst["robust_accuracy_interval"]
     return [
         str(worst["num_images"]),
-        text.share(worst["clean_accuracy"]),
-        text.share(noise["robust_accuracy"]),
+        text.format_share(worst["clean_accuracy"]),
+        text.format_share(noise["robust_accuracy"]),
         with_interval(worst["robust_accuracy"], interval),
         f"{strongest['name']} {strongest['robust_accuracy']:.2f}",
         "; ".join(failed) or "none",
@@ -185,7 +187,7 @@ def component_table(runs: Runs) -> str:
             rows.append((model, name, found))
     names = list(dict.fromkeys(name for *_, found in rows for name in found))
     cells = [
-        [model, evaluation, *(text.share(found.get(name)) for name in names)]
+        [model, evaluation, *(text.format_share(found.get(name)) for name in names)]
         for model, evaluation, found in rows
     ]
     return table(["model", "evaluation", *names], cells)

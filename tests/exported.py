@@ -12,7 +12,7 @@ from tf_deepbayes.models.baselines import BASELINES
 from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.runs import checkpoints, detector_files
 from tf_deepbayes.runs.detector_files import FitSettings
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 
 K, SEED = 5, 3
 BYTES = np.random.default_rng(1).integers(0, 256, (7, 28, 28, 1)).astype(np.uint8)
@@ -25,7 +25,7 @@ def build(name: str) -> Classifier:
     return BASELINES[name](IMAGES, seed=1) if name in BASELINES else classifier(name)
 
 
-def write_thresholds(path: pathlib.Path, victim: Victim) -> None:
+def write_thresholds(path: pathlib.Path, victim: Run) -> None:
     """Detectors fitted on random images."""
     logits = victim.logits_fn(images(60)).numpy()
     fitted = selection.fit_all(logits, np.arange(60) % 3, victim.model.has_p_x, 0.3)
@@ -51,9 +51,9 @@ def write_run(folder: pathlib.Path) -> None:
     write_thresholds(folder / "thresholds.json", load(folder))
 
 
-def load(folder: pathlib.Path) -> Victim:
+def load(folder: pathlib.Path) -> Run:
     """The run as an export takes it."""
-    return Victim.load(str(folder), "mnist_5k", folder, K, seed=SEED)
+    return Run.load(str(folder), "mnist_5k", folder, K, seed=SEED)
 
 
 def close(found: np.ndarray, expected: Any) -> None:

@@ -15,7 +15,7 @@ from tf_deepbayes.cli import app
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.export.saved_model import check_free, export
 from tf_deepbayes.inference.noise import INDEPENDENT, SCHEMES
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 
 FLAGS = flags.FLAGS
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
     check_free(out, FLAGS.overwrite)
     runs = app.project_runs(__file__, FLAGS.runs)
     sampling = {"seed": FLAGS.seed, "scheme": FLAGS.noise}
-    victim = Victim.load(name, FLAGS.data, runs, FLAGS.num_samples, **sampling)
+    victim = Run.load(name, FLAGS.data, runs, FLAGS.num_samples, **sampling)
     logging.set_verbosity(logging.WARNING)  # saving a model logs a line for each signature
     metadata = export(
         victim,

@@ -17,7 +17,7 @@ from tf_deepbayes.data import datasets
 from tf_deepbayes.legacy import published_names
 from tf_deepbayes.models.baselines import BASELINES
 from tf_deepbayes.models.layers import likelihoods
-from tf_deepbayes.runs.checkpoints import RunConfig, claim_folder
+from tf_deepbayes.runs.checkpoints import RunConfig, prepare_folder
 from tf_deepbayes.runs.run import run_name
 from tf_deepbayes.training.settings import BOUND_SETTINGS, TrainingSettings
 from tf_deepbayes.training.strategies import is_chief, training_strategy
@@ -75,7 +75,7 @@ def run_config(model: str, dataset: datasets.Dataset, settings: TrainingSettings
     """The run that the flags describe."""
     sizes = {} if FLAGS.dim_z is None else {"dim_z": FLAGS.dim_z}
     training = dataclasses.asdict(settings) | {"num_train": FLAGS.num_train}
-    training |= app.unusual_computing()
+    training |= app.precision_settings()
     likelihood = FLAGS.likelihood or "l2"
     if model in BASELINES:
         likelihood = None
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str]) -> None:
     with strategy.scope():
         model = config.build()
     if is_chief(strategy):
-        claim_folder(folder, config, FLAGS.resume, CHANGEABLE)
+        prepare_folder(folder, config, FLAGS.resume, CHANGEABLE)
     train(model, train_split, dataset.test, settings, folder, jit_compile=FLAGS.jit_compile)
     print(folder)
 

@@ -15,18 +15,18 @@ from tf_deepbayes.attacks import (
     PGD,
     SPSA,
     Attack,
-    Boundary,
     CarliniWagnerL2,
+    HopSkipJump,
     RandomNoise,
     Square,
 )
-from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.attacks.losses import LOSSES
 from tf_deepbayes.attacks.white_box.pgd import _iterate
 from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.evaluation.runner import run
-from tf_deepbayes.evaluation.scoring import Target, zero_gradient_share
+from tf_deepbayes.evaluation.scoring import EvaluationSet, zero_gradient_share
 
 ATTACKS: list[Attack] = [
     FGSM(),
@@ -41,8 +41,8 @@ ATTACKS: list[Attack] = [
     SPSA(nb_iter=10, learning_rate=0.05, spsa_samples=32, batch_size=7),
     Square(nb_iter=100),
     Square(nb_iter=100, norm=2, rescore=0),
-    Boundary(nb_iter=3, initial_samples=20, votes=1),
-    Boundary(nb_iter=3, initial_samples=20, votes=1, norm=2, batch_size=7),
+    HopSkipJump(nb_iter=3, initial_samples=20, votes=1),
+    HopSkipJump(nb_iter=3, initial_samples=20, votes=1, norm=2, batch_size=7),
     RandomNoise(nb_iter=20, corners=True),
     RandomNoise(nb_iter=50, norm=2),
 ]
@@ -126,7 +126,7 @@ def test_masked_gradients_fool_cross_entropy_and_not_the_stable_losses() -> None
         assert accuracy(masked, loss) <= honest + 0.05
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            target = Target.of(masked, X, Y, draws=1)
+            target = EvaluationSet.of(masked, X, Y, draws=1)
             assert zero_gradient_share(masked, target, PGD(loss=loss)) == 0.0
 
 
@@ -180,8 +180,8 @@ def test_attacks_are_built_by_name_with_the_options_they_have() -> None:
 
 def test_outcome_figures_are_consistent() -> None:
     wrong_label = np.where(np.arange(20) < 5, (Y + 1) % 5, Y)
-    target = Target.of(NET, X, wrong_label)
-    outcome = run(FGSM(), Views(NET), target, 0.3)
+    target = EvaluationSet.of(NET, X, wrong_label)
+    outcome = run(FGSM(), ModelAccess(NET), target, 0.3)
     after = labels_of(NET, outcome.adversarial)
     figures = outcome.figures
     assert figures["clean_accuracy"] == pytest.approx(0.75)
@@ -194,10 +194,10 @@ def test_outcome_figures_are_consistent() -> None:
 
 
 def test_targeted_outcome_covers_every_other_class() -> None:
-    target = Target.of(NET, X[:4], Y[:4], targeted=True)
+    target = EvaluationSet.of(NET, X[:4], Y[:4], targeted=True)
     assert len(target.images) == 16
     assert (target.attack_labels != target.labels).all()
-    outcome = run(FGSM(targeted=True), Views(NET), target, 0.3)
+    outcome = run(FGSM(targeted=True), ModelAccess(NET), target, 0.3)
     reached = labels_of(NET, outcome.adversarial) == target.attack_labels
     assert outcome.figures["success_rate"] == pytest.approx(reached.mean())
 
@@ -205,11 +205,11 @@ def test_targeted_outcome_covers_every_other_class() -> None:
 def test_masked_gradients_are_reported() -> None:
     masked = convnet(scale=1000.0)
     with pytest.warns(UserWarning, match="gradient of exactly zero"):
-        outcome = run(FGSM(), Views(masked), Target.of(masked, X, Y), 0.1)
+        outcome = run(FGSM(), ModelAccess(masked), EvaluationSet.of(masked, X, Y), 0.1)
     assert outcome.figures["zero_gradients"] > 0.5
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figures = run(FGSM(), Views(NET), Target.of(NET, X, Y), 0.1).figures
+        figures = run(FGSM(), ModelAccess(NET), EvaluationSet.of(NET, X, Y), 0.1).figures
     assert figures["zero_gradients"] == 0.0
 
 
@@ -219,17 +219,17 @@ def test_the_share_of_terms_that_count_is_reported() -> None:
     def log_weights(x: tf.Tensor) -> tf.Tensor:
         return tf.transpose(tf.nn.log_softmax(NET(x) / 100.0) + hopeless)[None]
 
-    target = Target.of(NET, X, np.zeros_like(Y))
-    views = Views(NET, log_weights)
-    assert run(FGSM(batch_size=5), views, target, 0.1).figures["counting_terms"] == 0.6
-    assert run(FGSM(), Views(NET), target, 0.1).figures["counting_terms"] is None
+    target = EvaluationSet.of(NET, X, np.zeros_like(Y))
+    access = ModelAccess(NET, log_weights)
+    assert run(FGSM(batch_size=5), access, target, 0.1).figures["counting_terms"] == 0.6
+    assert run(FGSM(), ModelAccess(NET), target, 0.1).figures["counting_terms"] is None
 
 
 @pytest.mark.parametrize("attack", [FGSM(), FGSM(norm=2), PGD(nb_iter=2, rand_init=False)])
 def test_a_classifier_without_any_gradient_is_reported_not_broken(attack: Attack) -> None:
     rounded = lambda x: NET(tf.round(4.0 * x) / 4.0)  # noqa: E731
     with pytest.warns(UserWarning, match="100.0% of the images have a gradient of exactly zero"):
-        outcome = run(attack, Views(rounded), Target.of(rounded, X, Y), 0.1)
+        outcome = run(attack, ModelAccess(rounded), EvaluationSet.of(rounded, X, Y), 0.1)
     np.testing.assert_array_equal(outcome.adversarial, X)
     CarliniWagnerL2(nb_iter=2)(rounded, X, Y, 1.0)
 
@@ -247,5 +247,5 @@ def test_noise_of_a_sampling_classifier_is_fresh_at_each_call_and_traced_once() 
     first, second = attack(logits_fn, x, y, 0.1), attack(logits_fn, x, y, 0.1)
     assert np.abs(first - second).max() > 0
     assert len(traces) == 1
-    target = Target.of(lambda x: model.logits(x, num_samples=1), x, y)
+    target = EvaluationSet.of(lambda x: model.logits(x, num_samples=1), x, y)
     assert target.clean_prediction_changes > 0

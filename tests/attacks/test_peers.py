@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.small import labels_of
-from tf_deepbayes.attacks import FGSM, PGD, Boundary, CarliniWagnerL2
+from tf_deepbayes.attacks import FGSM, PGD, CarliniWagnerL2, HopSkipJump
 from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.data import datasets
@@ -111,7 +111,7 @@ def test_the_boundary_attack_comes_as_close(digits: tuple) -> None:
     """Two random walks on eight images: their median distances agree within a third or so."""
     net, model, x, y = digits
     x, y = x[:8], y[:8]
-    ours = Boundary(nb_iter=3, initial_samples=50, votes=1)(net, x, y, 1.0)
+    ours = HopSkipJump(nb_iter=3, initial_samples=50, votes=1)(net, x, y, 1.0)
     np.random.seed(0)  # noqa: NPY002 - foolbox's draws are numpy's global ones
     tf.random.set_seed(0)
     attack = fb.attacks.HopSkipJumpAttack(

@@ -17,7 +17,7 @@ from tf_deepbayes.core.axes import logits_of
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.export import onnx_model
 from tf_deepbayes.export.saved_model import METADATA, export
-from tf_deepbayes.export.signatures import MAX_SEED, Server
+from tf_deepbayes.export.signatures import MAX_SEED, Signatures
 from tf_deepbayes.models.factorisations import FACTORISATIONS
 
 App = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -42,7 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 )
 def test_settings_out_of_range(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Server(classifier("DBX"), **options)
+        Signatures(classifier("DBX"), **options)
 
 
 def test_block_size_is_of_deep_bayes_models(runs: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -95,7 +95,7 @@ def test_onnx_has_the_same_logits(runs: pathlib.Path, tmp_path: pathlib.Path) ->
     metadata = export(load(runs / "MLP"), tmp_path / "export", onnx=True)
     assert (tmp_path / "export" / metadata["onnx"]["file"]).is_file()
     for name in [*FACTORISATIONS, "CNN"]:
-        onnx_model.write(Server(build(name), K, SEED), tmp_path / name)
+        onnx_model.write(Signatures(build(name), K, SEED), tmp_path / name)
         session = runtime.InferenceSession(tmp_path / name)
         expected = logits_of(build(name).fixed_log_weights(X, K, SEED))
         for count in (1, 7):

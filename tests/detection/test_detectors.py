@@ -18,7 +18,7 @@ DETECTORS: list[Callable[[str], Detector]] = [
 ]
 
 
-def some_logits(count: int = 500, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def class_logits(count: int = 500, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Logits of three classes whose argmax is mostly the label."""
     random = np.random.default_rng(seed)
     labels = random.integers(3, size=count)
@@ -89,13 +89,13 @@ def test_the_published_kl_figure_keeps_its_error() -> None:
 def test_the_rate_asked_for_is_the_rate_on_training_data(
     make: Callable[[str], Detector], kind: str
 ) -> None:
-    logits, labels = some_logits(3000)
+    logits, labels = class_logits(3000)
     detector = make(kind).fit(logits, labels, 0.1)
     assert detector.reject(logits, labels).mean() == pytest.approx(0.1, abs=0.01)
 
 
 def test_unlikely_images_are_rejected() -> None:
-    logits, labels = some_logits()
+    logits, labels = class_logits()
     for detector in (Marginal(), Logit()):
         detector.fit(logits, labels)
         assert detector.reject(logits[:50] - 30).all()
@@ -103,7 +103,7 @@ def test_unlikely_images_are_rejected() -> None:
 
 
 def test_a_divergence_of_p_from_itself_is_zero() -> None:
-    logits, labels = some_logits()
+    logits, labels = class_logits()
     for divergence in ("kl", "tv"):
         detector = Divergence(divergence)
         detector.fit(logits, labels)

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from tests.detection.test_detectors import some_logits
+from tests.detection.test_detectors import class_logits
 from tf_deepbayes.core.metrics import confidence_interval
 from tf_deepbayes.detection.detectors import Divergence, Logit, Marginal
 from tf_deepbayes.detection.figures import detection_figures
@@ -85,7 +85,7 @@ def test_the_victim_is_fooled_and_the_guard_detects() -> None:
 
 
 def test_without_a_successful_attack_there_is_no_rate() -> None:
-    logits, labels = some_logits()
+    logits, labels = class_logits()
     predicted = logits.argmax(1)
     figures = detection_figures(
         Divergence("kl").fit(logits, labels), logits, labels, logits, predicted, predicted
@@ -141,7 +141,7 @@ def test_standard_scores_compare_across_classes() -> None:
 
 
 def test_the_marginal_curve_is_that_of_the_score_itself() -> None:
-    logits, labels = some_logits()
+    logits, labels = class_logits()
     attacked = logits - np.random.default_rng(1).normal(1.0, size=(len(logits), 1))
     detector = Marginal()
     detector.fit(logits, labels)
@@ -159,7 +159,7 @@ def test_no_curve_of_nothing(clean: list, attacked: list, message: str) -> None:
 
 
 def test_the_figure_draws_the_curves_it_is_given(tmp_path: pathlib.Path) -> None:
-    logits, labels = some_logits()
+    logits, labels = class_logits()
     predicted = logits.argmax(1)
     for true, lines in (((labels + 1) % 3, [3, 5]), (predicted, [3, 1])):  # diagonal, curves, dots
         rows = [

@@ -12,7 +12,7 @@ from tf_deepbayes.detection import Logit
 from tf_deepbayes.evaluation.identity import differing, read_call
 
 LABELS = np.arange(20) % 2
-POOL = attacks.Pool(np.zeros((3, 8, 8, 1), np.float32), np.array([0, 1, 2]))
+POOL = attacks.GuideImages(np.zeros((3, 8, 8, 1), np.float32), np.array([0, 1, 2]))
 FITTED = Logit().fit(np.random.default_rng(0).normal(size=(20, 2)), LABELS)
 THRESHOLDS = FITTED.settings()["thresholds"]
 COMMON = "targeted=False, batch_size=100"
@@ -29,7 +29,7 @@ EARLIER = {
         f"Superwhite({PGD_TEXT}, detector=Logit('logit', 'published', false_positive_rate=0.05, "
         f"thresholds={THRESHOLDS}), detection_lambda=0.1, snapshot=False, gather='own')"
     ),
-    attacks.Matching(): f"Matching({PGD_TEXT.replace('=40', '=100')}, pool=None)",
+    attacks.LogitMatching(): f"Matching({PGD_TEXT.replace('=40', '=100')}, pool=None)",
     Bounded(): (
         f"Bounded({COMMON}, attack=CarliniWagnerL2({COMMON}, nb_iter=1000, learning_rate=0.01, "
         "confidence=0.0, binary_search_steps=1, lazy_classes=0), size=1.0)"
@@ -65,10 +65,12 @@ def test_a_result_older_than_a_setting_was_made_with_its_default() -> None:
 
 
 def test_images_to_imitate_are_told_by_their_values() -> None:
-    wanted = {"attack": attacks.Matching(pool=POOL).settings()}
-    other = attacks.Pool(POOL.images + 0.5, POOL.labels)
+    wanted = {"attack": attacks.LogitMatching(guides=POOL).settings()}
+    other = attacks.GuideImages(POOL.images + 0.5, POOL.labels)
     assert not differing(wanted, wanted)
-    assert differing({"attack": attacks.Matching(pool=other).settings()}, wanted) == ["attack"]
+    assert differing({"attack": attacks.LogitMatching(guides=other).settings()}, wanted) == [
+        "attack"
+    ]
 
 
 def test_what_is_no_attack_differs() -> None:

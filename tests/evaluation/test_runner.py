@@ -10,15 +10,15 @@ import tensorflow as tf
 
 from tests.small import IMAGES, classifier, convnet, images, labels_of
 from tf_deepbayes.attacks import FGSM, PGD, Superwhite
-from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.core import files
 from tf_deepbayes.core.axes import Array, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.evaluation.batch_store import AttackStoppedError, BatchStore
 from tf_deepbayes.evaluation.runner import run
-from tf_deepbayes.evaluation.scoring import Target, score
+from tf_deepbayes.evaluation.scoring import EvaluationSet, score
 from tf_deepbayes.runs.checkpoints import RunConfig
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 
 NET = convnet()
 X = images(12, shape=(8, 8, 1))
@@ -58,21 +58,21 @@ def killed_at(batch: int, noisy: Noisy) -> Any:
 
 def test_a_killed_attack_ends_as_an_uninterrupted_one(tmp_path: pathlib.Path) -> None:
     noisy = Noisy()
-    views, target = Views(noisy), Target.of(noisy, X, Y, draws=2)
-    whole = run(ATTACK, views, target, 0.1, reseed=noisy.reseed)
+    access, target = ModelAccess(noisy), EvaluationSet.of(noisy, X, Y, draws=2)
+    whole = run(ATTACK, access, target, 0.1, reseed=noisy.reseed)
     store = BatchStore(tmp_path / "partial", SETTINGS, resume=False)
     with pytest.raises(KilledError):
-        run(ATTACK, views, target, 0.1, store, killed_at(2, noisy))
+        run(ATTACK, access, target, 0.1, store, killed_at(2, noisy))
     assert len(store) == 2
     again = BatchStore(tmp_path / "partial", SETTINGS, resume=True)
-    resumed = run(ATTACK, views, target, 0.1, again, noisy.reseed)
+    resumed = run(ATTACK, access, target, 0.1, again, noisy.reseed)
     np.testing.assert_array_equal(resumed.adversarial, whole.adversarial)
     assert resumed.figures | {"seconds": 0} == whole.figures | {"seconds": 0}
 
 
 def test_finished_batches_are_neither_lost_nor_mixed(tmp_path: pathlib.Path) -> None:
-    folder, target = tmp_path / "partial", Target.of(NET, X, Y, draws=1)
-    run(ATTACK, Views(NET), target, 0.1, BatchStore(folder, SETTINGS, resume=False))
+    folder, target = tmp_path / "partial", EvaluationSet.of(NET, X, Y, draws=1)
+    run(ATTACK, ModelAccess(NET), target, 0.1, BatchStore(folder, SETTINGS, resume=False))
     with pytest.raises(InputError, match=r"holds 3 finished batches .* pass --resume"):
         BatchStore(folder, SETTINGS, resume=False)
     with pytest.raises(InputError, match=r"cannot be resumed: eps is 0.1 there and 0.2 now"):
@@ -114,15 +114,15 @@ def test_a_nan_stops_the_attack_and_keeps_the_finished_batches(tmp_path: pathlib
         return NET(x) + root[:, None]
 
     store = BatchStore(tmp_path / "partial", SETTINGS, resume=False)
-    target = Target.of(logits_fn, X, Y, draws=1)
+    target = EvaluationSet.of(logits_fn, X, Y, draws=1)
     attack = PGD(nb_iter=1, batch_size=5, rand_init=False)
     with pytest.raises(AttackStoppedError, match=r"batch 1 .* not finite; 1 finished batches"):
-        run(attack, Views(logits_fn), target, 0.1, store, zero_gradients=0.0)
+        run(attack, ModelAccess(logits_fn), target, 0.1, store, zero_gradients=0.0)
 
 
 def test_logits_that_are_not_finite_are_refused() -> None:
     with pytest.raises(InputError, match="not finite on 12 of 12 images"):
-        Target.of(lambda x: NET(x) * np.nan, X, Y)
+        EvaluationSet.of(lambda x: NET(x) * np.nan, X, Y)
 
 
 def logits_for(predicted: Array) -> Array:
@@ -131,7 +131,7 @@ def logits_for(predicted: Array) -> Array:
 
 
 def test_success_is_averaged_over_draws_and_luck_is_told_apart() -> None:
-    target = Target.of(NET, X[:4], Y[:4], draws=2)
+    target = EvaluationSet.of(NET, X[:4], Y[:4], draws=2)
     wrong = (Y[:4] + 1) % 5
     draws = np.stack([wrong, wrong, Y[:4], Y[:4]])
     draws[:, 0] = wrong[0]  # the first image is broken in every draw
@@ -149,8 +149,8 @@ def test_success_is_averaged_over_draws_and_luck_is_told_apart() -> None:
 def test_a_lucky_draw_is_not_success() -> None:
     """Noise alone changes every third prediction: eps 0 'succeeds' as often, and it shows."""
     noisy = Noisy(scale=2.0)
-    target = Target.of(noisy, X, Y, draws=40)
-    figures = run(FGSM(), Views(noisy), target, 0.0).figures
+    target = EvaluationSet.of(noisy, X, Y, draws=40)
+    figures = run(FGSM(), ModelAccess(noisy), target, 0.0).figures
     assert figures["success_in_any_draw"] > 0.8
     assert figures["success_in_every_draw"] < 0.2
     assert abs(figures["success_rate"] - target.clean_prediction_changes) < 0.25
@@ -158,22 +158,22 @@ def test_a_lucky_draw_is_not_success() -> None:
 
 def test_gradients_may_come_from_a_substitute() -> None:
     substitute = convnet()
-    target = Target.of(NET, X, Y, draws=1)
-    own = run(ATTACK, Views(NET), target, 0.2).figures
-    other = run(ATTACK, Views(substitute), target, 0.2).figures
+    target = EvaluationSet.of(NET, X, Y, draws=1)
+    own = run(ATTACK, ModelAccess(NET), target, 0.2).figures
+    other = run(ATTACK, ModelAccess(substitute), target, 0.2).figures
     assert other["success_rate"] == own["success_rate"]  # the same weights, another function
-    blind = run(ATTACK, Views(lambda x: NET(tf.image.flip_up_down(x))), target, 0.2).figures
+    blind = run(ATTACK, ModelAccess(lambda x: NET(tf.image.flip_up_down(x))), target, 0.2).figures
     assert blind["success_rate"] < own["success_rate"]
 
 
 def test_no_samples_are_refused_instead_of_taken_for_the_default() -> None:
     config = RunConfig("GBY", "mnist", IMAGES, "l2", 0, {})
-    victim = Victim(pathlib.Path("run"), config, classifier("GBY"), 2, "sample", 0, NET)
+    victim = Run(pathlib.Path("run"), config, classifier("GBY"), 2, "sample", 0, NET)
     with pytest.raises(InputError, match="attack_samples must be a whole number of at least 1"):
-        victim.views(0)
+        victim.access(0)
 
 
 def test_an_attack_that_sees_what_is_not_there_is_refused() -> None:
-    target = Target.of(NET, X, Y, draws=1)
+    target = EvaluationSet.of(NET, X, Y, draws=1)
     with pytest.raises(InputError, match="Superwhite needs the classifier's log_weights"):
-        run(Superwhite(), Views(NET), target, 0.1)
+        run(Superwhite(), ModelAccess(NET), target, 0.1)

@@ -14,7 +14,7 @@ from tests.exported import BYTES, SEED, K, X, build, close, load, write_run
 from tests.small import VECTORS, classifier
 from tf_deepbayes.detection import selection
 from tf_deepbayes.export.saved_model import METADATA, export
-from tf_deepbayes.export.signatures import Server
+from tf_deepbayes.export.signatures import Signatures
 from tf_deepbayes.models import generation
 from tf_deepbayes.models.factorisations import FACTORISATIONS
 from tf_deepbayes.models.registry import NAMES
@@ -188,5 +188,5 @@ def test_metadata_says_what_is_in_the_folder(
 
 
 def test_feature_vectors_have_no_bytes() -> None:
-    names = set(Server(classifier("GBZ", VECTORS)).signatures())
+    names = set(Signatures(classifier("GBZ", VECTORS)).signatures())
     assert "reconstruct_seeded" in names and not any("uint8" in name for name in names)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.small import VECTORS, classifier, images, noise_for
 from tf_deepbayes.attacks import losses
-from tf_deepbayes.core.axes import Tensor, counting, log_mean_exp
+from tf_deepbayes.core.axes import Tensor, log_mean_exp, significant
 from tf_deepbayes.inference.noise import fixed_noise
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.models.factorisations import FACTORISATIONS
@@ -19,7 +19,7 @@ def plain_log_weights(model: LatentClassifier, x: Tensor, noise: Tensor) -> Tens
     observed = model.observe(x)
     y = tf.eye(model.architecture.num_classes)[:, None]
     q = model.q_z_xy(observed, y).distribution
-    return model.weigh(model.terms(observed, y, q.loc, q.scale, q.loc + q.scale * noise))
+    return model.log_weight(model.terms(observed, y, q.loc, q.scale, q.loc + q.scale * noise))
 
 
 def gradients(model: LatentClassifier, x: Tensor, noise: Tensor, loss: str) -> list[np.ndarray]:
@@ -75,7 +75,7 @@ def test_of_z_itself() -> None:
         observed, y = model.observe(x), tf.eye(model.architecture.num_classes)[:, None]
         q = model.q_z_xy(observed, y).distribution
         z = tf.zeros_like(q.loc)[None]
-        return model.weigh(model.terms(observed, y, q.loc, q.scale, z))
+        return model.log_weight(model.terms(observed, y, q.loc, q.scale, z))
 
     found = []
     for log_weights in (lambda x: model.log_weights(x, mode="zero"), plain):
@@ -102,8 +102,8 @@ def test_drawn_noise_is_the_same_forwards_and_backwards() -> None:
 
 def test_terms_that_do_not_count_are_left_out() -> None:
     sizes = np.array([[[1.0, 1e-3], [1e-9, -1e-12]]], np.float32)  # [K, C, B] = [1, 2, 2]
-    np.testing.assert_array_equal(counting(tf.constant(sizes)), [[[True, True], [False, False]]])
-    nothing = counting(tf.zeros([2, 3, 1]))
+    np.testing.assert_array_equal(significant(tf.constant(sizes)), [[[True, True], [False, False]]])
+    nothing = significant(tf.zeros([2, 3, 1]))
     assert not nothing.numpy().any()
 
 

@@ -15,16 +15,16 @@ from tests.inference.test_linear_gaussian import LinearGaussian
 from tests.small import VECTORS, classifier, images
 from tf_deepbayes.core.axes import Tensor
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.export.signatures import Server
+from tf_deepbayes.export.signatures import Signatures
 from tf_deepbayes.inference.noise import (
     INDEPENDENT,
     SCHEMES,
     SOBOL_BITS,
-    drawn,
     fixed_noise,
+    noise_source,
     sobol_point,
 )
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 
 NAMES = list(SCHEMES)
 OTHERS = [name for name in NAMES if name != "independent"]
@@ -33,7 +33,7 @@ X = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
 
 def draws(scheme: str, num_samples: int, batch: int, dim_z: int = 4, seed: int = 0) -> np.ndarray:
     """`[K, C or 1, B, dim_z]` of three classes."""
-    draw = drawn(scheme, tf.constant([seed, 1], tf.int64), 3, batch, dim_z)
+    draw = noise_source(scheme, tf.constant([seed, 1], tf.int64), 3, batch, dim_z)
     return draw.noise(tf.constant(0), tf.constant(num_samples)).numpy()
 
 
@@ -88,7 +88,7 @@ def test_blocks_gradients_and_single_classes_see_the_same_noise(scheme: str) -> 
     """All are those of the noise written out, for any block size."""
     options: dict[str, Any] = {"num_samples": 5, "seed": 4, "scheme": scheme}
     model = classifier("GFZ", VECTORS)
-    noise = drawn(scheme, tf.constant([4, 1], tf.int64), 3, len(X), 4).noise(0, 5)
+    noise = noise_source(scheme, tf.constant([4, 1], tf.int64), 3, len(X), 4).noise(0, 5)
 
     def value_and_gradient(given: dict[str, Any]) -> tuple[Tensor, Tensor]:
         x = tf.constant(X)
@@ -103,7 +103,7 @@ def test_blocks_gradients_and_single_classes_see_the_same_noise(scheme: str) -> 
         for value, wanted in zip(value_and_gradient(options), expected, strict=True):
             np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-5)
         wanted_pairs = np.eye(4, 3, dtype=bool)
-        some = model.some_logits(X, wanted_pairs, **options).numpy()
+        some = model.class_logits(X, wanted_pairs, **options).numpy()
         np.testing.assert_allclose(some[wanted_pairs], expected[0][wanted_pairs], rtol=1e-4)
 
 
@@ -182,7 +182,7 @@ def test_quasi_random_draws_narrow_the_estimate(exact: LinearGaussian) -> None:
 def test_a_served_model_has_the_scheme(scheme: str) -> None:
     options: dict[str, Any] = {"num_samples": 5, "scheme": scheme}
     model, x = classifier("DFX"), images(3)
-    signatures = Server(model, 5, 3, scheme=scheme).signatures()
+    signatures = Signatures(model, 5, 3, scheme=scheme).signatures()
     fixed = model.fixed_log_weights(x, 5, 3, scheme)
     log_p = tf.transpose(tf.reduce_logsumexp(fixed, 0)) - np.log(5.0)
     np.testing.assert_allclose(signatures["logits"](tf.constant(x))["logits"], log_p, rtol=1e-4)
@@ -206,16 +206,16 @@ def test_fixed_draws_of_a_scheme() -> None:
 def test_a_victim_is_scored_and_attacked_with_its_scheme(tmp_path: pathlib.Path) -> None:
     write_run(tmp_path / "DBX")
 
-    def load(scheme: str = INDEPENDENT) -> Victim:
-        return Victim.load(str(tmp_path / "DBX"), "", tmp_path, 3, "sample", 2, scheme=scheme)
+    def load(scheme: str = INDEPENDENT) -> Run:
+        return Run.load(str(tmp_path / "DBX"), "", tmp_path, 3, "sample", 2, scheme=scheme)
 
     victim, x = load("qmc"), images(2)
     assert victim.recorded_scheme == "qmc" and load().recorded_scheme is None
     expected = load().model
     options: dict[str, Any] = {"num_samples": 3, "scheme": "qmc"}
     np.testing.assert_array_equal(victim.logits_fn(x), expected.logits(x, **options))
-    views = victim.views(common_random_numbers=True)
-    np.testing.assert_array_equal(views.logits(x), expected.logits(x, seed=2, **options))
+    access = victim.access(common_random_numbers=True)
+    np.testing.assert_array_equal(access.logits(x), expected.logits(x, seed=2, **options))
 
 
 def test_what_is_measured_of_an_image() -> None:

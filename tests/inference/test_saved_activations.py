@@ -20,7 +20,7 @@ def decoder() -> Decoder:
 
 
 def recorded(network: Decoder, z: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    with saved_activations.recording() as kept:
+    with saved_activations.saving() as kept:
         return network(z), kept
 
 
@@ -66,7 +66,7 @@ def test_replayed_rows_have_the_output_and_gradient_of_the_recorded() -> None:
         # Of the input only its shape is used.
         nothing = tf.fill([2, IMAGES.dim_z], np.nan)
         tape.watch(nothing)
-        with saved_activations.replaying([tf.gather(value, rows) for value in kept]):
+        with saved_activations.reusing([tf.gather(value, rows) for value in kept]):
             found = network(nothing)
     np.testing.assert_array_equal(found, tf.gather(expected, rows))
     np.testing.assert_allclose(
@@ -77,12 +77,12 @@ def test_replayed_rows_have_the_output_and_gradient_of_the_recorded() -> None:
 def test_a_decoder_says_what_it_keeps() -> None:
     network = decoder()
     kept = recorded(network, tf.zeros([1, IMAGES.dim_z]))[1]
-    assert [rows.dtype for rows in kept] == network.kept_dtypes
+    assert [rows.dtype for rows in kept] == network.saved_dtypes
 
 
 def test_nothing_is_kept_outside() -> None:
     network, z = decoder(), tf.zeros([1, IMAGES.dim_z])
-    with saved_activations.recording() as kept:
+    with saved_activations.saving() as kept:
         pass
     network(z)
     assert not kept

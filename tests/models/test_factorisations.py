@@ -42,7 +42,7 @@ def test_bottleneck_models_hold_x_and_y_apart_given_z(name: str) -> None:
     def log_joint(seed: int, label: int) -> float:
         x: Observed = model.observe(tf.constant(images(1, seed)))
         y = tf.one_hot([[label]], 3)
-        return float(tf.squeeze(model.weigh(model.log_joint(x, y, z))))
+        return float(tf.squeeze(model.log_weight(model.log_joint(x, y, z))))
 
     mixed = log_joint(0, 0) - log_joint(0, 1) - log_joint(1, 0) + log_joint(1, 1)
     assert (abs(mixed) < 2e-3) == (name in {"DBX", "GBZ", "GBY"})

@@ -15,9 +15,9 @@ from reproduce.tables import (
 )
 from tests.small import IMAGES, convnet, images, labels_of
 from tf_deepbayes.attacks import FGSM
-from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.evaluation.runner import run
-from tf_deepbayes.evaluation.scoring import Target
+from tf_deepbayes.evaluation.scoring import EvaluationSet
 from tf_deepbayes.runs import results
 from tf_deepbayes.runs.checkpoints import RunConfig
 
@@ -28,9 +28,9 @@ def study(folder: pathlib.Path) -> Runs:
     """One model with a history, two attacks of which one was looked at, and an evaluation."""
     run_folder, net = folder / "GFZ", convnet()
     x = images(12, shape=(8, 8, 1))
-    target = Target.of(net, x, labels_of(net, x), draws=1)
+    target = EvaluationSet.of(net, x, labels_of(net, x), draws=1)
     for eps in (0.1, 0.2):
-        figures = run(FGSM(), Views(net), target, eps).figures
+        figures = run(FGSM(), ModelAccess(net), target, eps).figures
         path = run_folder / "attacks" / f"fgsm_eps{eps:.2f}.json"
         results.write_result(path, "attack", CONFIG, {"eps": eps}, figures)
     row = {"detector": "kl", "detection_rate": 0.25, "misclassified_undetected": 0.5}

@@ -15,8 +15,8 @@ import tensorflow as tf
 
 from tests.conftest import ROOT
 from tests.small import classifier, convnet, images, labels_of
-from tf_deepbayes.attacks import CarliniWagnerL2, Pool
-from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.attacks import CarliniWagnerL2, GuideImages
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.attacks.white_box.bounded import Bounded
 from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
 from tf_deepbayes.core.axes import LogitsFn, Tensor
@@ -24,13 +24,20 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.detection.selection import fit_all
 from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.evaluation.batch_store import BatchStore
-from tf_deepbayes.evaluation.runner import Outcome
-from tf_deepbayes.evaluation.scoring import Target
+from tf_deepbayes.evaluation.runner import AttackResult
+from tf_deepbayes.evaluation.scoring import EvaluationSet
 from tf_deepbayes.reporting.evaluation_table import table
 from tf_deepbayes.robustness.budgets import BUDGETS, Budget
 from tf_deepbayes.robustness.evaluate import evaluate
 from tf_deepbayes.robustness.sanity_checks import FAIL, NOT_APPLICABLE, PASS, at_least, tolerance
-from tf_deepbayes.robustness.suite import LABEL_ONLY, SUBSTITUTE, VICTIM, Component, Plan, Subject
+from tf_deepbayes.robustness.suite import (
+    LABEL_ONLY,
+    SUBSTITUTE,
+    VICTIM,
+    Defence,
+    EvaluationSettings,
+    SuiteAttack,
+)
 from tf_deepbayes.robustness.worst_case import Candidate, choose, worst_case
 from tf_deepbayes.runs import results
 
@@ -49,7 +56,7 @@ SMALL = Budget(
     pool_size=0,
     draws=2,
 )
-PLAN = Plan(SMALL, eps=0.05, batch_size=20, check_images=40)
+PLAN = EvaluationSettings(SMALL, eps=0.05, batch_size=20, check_images=40)
 GENERATOR = tf.random.Generator.from_seed(0)
 
 
@@ -63,17 +70,17 @@ def lottery(x: Tensor) -> Tensor:
     return 3.0 * GENERATOR.normal([x.shape[0], 5]) + 0.0 * NET(x)
 
 
-def subject_of(logits_fn: LogitsFn, plan: Plan = PLAN, **options: Any) -> Subject:
+def defence_of(logits_fn: LogitsFn, plan: EvaluationSettings = PLAN, **options: Any) -> Defence:
     """The classifier as the victim, attacked on the test images."""
-    subject = Subject.of(plan, logits_fn, {VICTIM: Views(logits_fn)}, X, Y)
-    return dataclasses.replace(subject, **options)
+    defence = Defence.of(plan, logits_fn, {VICTIM: ModelAccess(logits_fn)}, X, Y)
+    return dataclasses.replace(defence, **options)
 
 
 @functools.cache
-def evaluated(logits_fn: LogitsFn) -> tuple[dict[str, Any], Outcome]:
+def evaluated(logits_fn: LogitsFn) -> tuple[dict[str, Any], AttackResult]:
     """One evaluation of each classifier for all tests."""
     GENERATOR.reset_from_seed(0)
-    return evaluate(PLAN, subject_of(logits_fn))
+    return evaluate(PLAN, defence_of(logits_fn))
 
 
 def verdicts(logits_fn: LogitsFn) -> dict[str, set[str]]:
@@ -144,7 +151,7 @@ def test_the_draws_that_choose_are_not_those_that_score() -> None:
     """Noise alone: the candidate chosen was lucky in all draws of its own, and is not in others."""
     random = np.random.default_rng(0)
     GENERATOR.reset_from_seed(0)
-    target = Target.of(lottery, X, Y, draws=1)
+    target = EvaluationSet.of(lottery, X, Y, draws=1)
     lucky = [Candidate(str(i), X, random.normal(size=(1, 40, 5))) for i in range(50)]
     chosen = choose(target, 0.1, lucky)
     own = np.stack([c.draws[0] for c in lucky])[chosen, np.arange(40)].argmax(1)
@@ -156,7 +163,7 @@ def test_the_draws_that_choose_are_not_those_that_score() -> None:
 
 
 def test_an_image_outside_of_the_ball_has_no_chance() -> None:
-    target = Target.of(NET, X, Y, draws=1)
+    target = EvaluationSet.of(NET, X, Y, draws=1)
     wrong = np.eye(5)[(Y + 1) % 5][None]
     right = np.eye(5)[Y][None]
     far = Candidate("far", np.clip(X + 0.3, 0, 1), wrong)
@@ -174,14 +181,14 @@ def test_carlini_wagner_is_brought_into_the_ball() -> None:
 
 def test_attacks_that_do_not_apply_are_named_with_the_reason() -> None:
     plan = dataclasses.replace(PLAN, budget=BUDGETS["standard"])
-    components, left_out = plan.standard_set(subject_of(NET, plan))
+    components, left_out = plan.standard_set(defence_of(NET, plan))
     names = [component.name for component in components]
     assert names == ["pgd_log_odds_0", "pgd_log_odds_1", "pgd_margin", "mim", "cw", "square"]
     assert set(left_out) == {"superwhite", "label_only", "matching", "transfer"}
-    views = Views(lottery, log_weights=lambda x: tf.transpose(lottery(x))[None])
-    sources = {VICTIM: views, LABEL_ONLY: Views(NET), SUBSTITUTE: Views(NET)}
-    subject = subject_of(lottery, plan, sources=sources, pool=Pool(X, Y))
-    components, left_out = plan.standard_set(subject)
+    access = ModelAccess(lottery, log_weights=lambda x: tf.transpose(lottery(x))[None])
+    sources = {VICTIM: access, LABEL_ONLY: ModelAccess(NET), SUBSTITUTE: ModelAccess(NET)}
+    defence = defence_of(lottery, plan, sources=sources, guides=GuideImages(X, Y))
+    components, left_out = plan.standard_set(defence)
     assert not left_out
     assert {"superwhite", "label_only", "matching", "transfer"} <= {c.name for c in components}
 
@@ -193,24 +200,26 @@ def test_every_adaptive_attack_runs_on_a_deep_bayes_classifier() -> None:
     logits_fn = partial(model.logits, num_samples=2)
     y = np.asarray(logits_fn(x)).argmax(1)
     log_weights = partial(model.log_weights, num_samples=2)
-    some = partial(model.some_logits, num_samples=2)
+    some = partial(model.class_logits, num_samples=2)
     label: dict[str, Any] = {"num_samples": 2, "factor": model.label_factor}
-    label_only = LazyLogits(partial(model.logits, **label), partial(model.some_logits, **label))
+    label_only = LazyLogits(partial(model.logits, **label), partial(model.class_logits, **label))
     sources = {
-        VICTIM: Views(LazyLogits(logits_fn, some), log_weights),
-        LABEL_ONLY: Views(label_only),
-        SUBSTITUTE: Views(logits_fn),
+        VICTIM: ModelAccess(LazyLogits(logits_fn, some), log_weights),
+        LABEL_ONLY: ModelAccess(label_only),
+        SUBSTITUTE: ModelAccess(logits_fn),
     }
     few = Budget(2, 1, 2, 2, 2, 2, True, 6, 2)
-    plan = Plan(few, eps=0.1, batch_size=4, check_images=4, eval_draws=2, lazy_classes=2)
+    plan = EvaluationSettings(
+        few, eps=0.1, batch_size=4, check_images=4, eval_draws=2, lazy_classes=2
+    )
     train = images(30, seed=1)
     scores = np.asarray(logits_fn(train))
     fitted = fit_all(scores, np.arange(30) % 3, has_p_x=True)
     detectors = {name: fitted[name] for name in ("marginal", "kl")}
-    pool = Pool(train[:6], np.arange(6) % 3)
-    subject = Subject.of(plan, logits_fn, sources, x, y)
-    subject = dataclasses.replace(subject, pool=pool, detectors=detectors)
-    figures, worst = evaluate(plan, subject)
+    guides = GuideImages(train[:6], np.arange(6) % 3)
+    defence = Defence.of(plan, logits_fn, sources, x, y)
+    defence = dataclasses.replace(defence, guides=guides, detectors=detectors)
+    figures, worst = evaluate(plan, defence)
     names = {row["name"] for row in figures["components"]}
     detected = {f"superwhite_{name}" for name in detectors}
     assert detected | {"superwhite", "label_only", "matching"} <= names
@@ -241,7 +250,7 @@ def test_noise_is_not_flagged_and_a_difference_is() -> None:
 def test_a_killed_evaluation_ends_as_an_uninterrupted_one(tmp_path: pathlib.Path) -> None:
     """Finished attacks are found on disk again: the classifier is not called to attack them."""
 
-    def open_store(component: Component, resume: bool = True) -> BatchStore:
+    def open_store(component: SuiteAttack, resume: bool = True) -> BatchStore:
         return BatchStore(
             tmp_path / component.name, {"attack": component.attack.settings()}, resume
         )
@@ -251,13 +260,13 @@ def test_a_killed_evaluation_ends_as_an_uninterrupted_one(tmp_path: pathlib.Path
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(PLAN, subject_of(NET), open_store, kill)
+        evaluate(PLAN, defence_of(NET), open_store, kill)
     seconds: dict[str, float] = {}
 
     def note(finished: Any) -> None:
         seconds[finished.component.name] = finished.outcome.figures["seconds"]
 
-    figures, worst = evaluate(PLAN, subject_of(NET), open_store, note)
+    figures, worst = evaluate(PLAN, defence_of(NET), open_store, note)
     np.testing.assert_array_equal(worst.adversarial, evaluated(NET)[1].adversarial)
     assert figures["worst_case"] == evaluated(NET)[0]["worst_case"]
     assert seconds["pgd_log_odds_0"] == seconds["pgd_margin"] == seconds["square"] == 0.0

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.detection.test_detectors import DETECTORS, some_logits
+from tests.detection.test_detectors import DETECTORS, class_logits
 from tf_deepbayes.core import files
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.detection import selection
@@ -56,7 +56,7 @@ def test_equal_scores_are_accepted(find: Callable, count: int, value: float) -> 
 
 @pytest.mark.parametrize("kind", THRESHOLDS)
 def test_a_class_with_one_image_has_its_score_as_threshold(kind: str) -> None:
-    logits, labels = some_logits(60)
+    logits, labels = class_logits(60)
     one = np.concatenate([np.flatnonzero(labels != 2), np.flatnonzero(labels == 2)[:1]])
     detector = Logit(kind)
     detector.fit(logits[one], labels[one])
@@ -73,7 +73,7 @@ def test_saturated_classifiers_are_scored_in_finite_numbers(
     make: Callable[[str], Detector], kind: str
 ) -> None:
     """Gaps of 5,000 nats: p(y|x) is 0 and 1 in every floating-point format."""
-    logits, labels = some_logits()
+    logits, labels = class_logits()
     detector = make(kind).fit(1000 * logits, labels)
     assert np.isfinite(detector.standard_score(1000 * logits)).all()
     assert 0 <= detector.reject(1000 * logits).mean() < 0.2
@@ -84,7 +84,7 @@ def test_saturated_classifiers_are_scored_in_finite_numbers(
 def test_logits_that_are_not_finite_are_refused_everywhere(
     make: Callable[[str], Detector], bad: float
 ) -> None:
-    logits, labels = some_logits()
+    logits, labels = class_logits()
     detector = make("published").fit(logits, labels)
     broken = logits.copy()
     broken[3, 1] = bad
@@ -113,7 +113,7 @@ def test_a_guard_without_p_x_has_no_detector_on_it() -> None:
 
 @pytest.mark.parametrize("kind", THRESHOLDS)
 def test_detectors_come_back_from_their_file_to_the_bit(kind: str, tmp_path: pathlib.Path) -> None:
-    logits, labels = some_logits()
+    logits, labels = class_logits()
     fitted = selection.fit_all(logits, labels, True, 0.07, kind)
     path = tmp_path / SETTINGS.file_name
     detector_files.write_detectors(path, CONFIG, SETTINGS, fitted)
@@ -149,7 +149,7 @@ def test_a_file_that_names_no_noise_is_of_the_published(tmp_path: pathlib.Path) 
 def test_a_file_fitted_on_another_guard_is_refused(
     expected: dict[str, Any], message: str, tmp_path: pathlib.Path
 ) -> None:
-    fitted = selection.fit_all(*some_logits(), True)
+    fitted = selection.fit_all(*class_logits(), True)
     detector_files.write_detectors(tmp_path / "t.json", CONFIG, SETTINGS, fitted)
     with pytest.raises(ValueError, match=message):
         detector_files.read_settings(tmp_path / "t.json", **{"data": "mnist_5k", **expected})
@@ -181,7 +181,7 @@ def test_the_digest_is_of_the_weights() -> None:
 
 def content_of(tmp_path: pathlib.Path) -> dict[str, Any]:
     """The content of a whole file."""
-    fitted = selection.fit_all(*some_logits(), True)
+    fitted = selection.fit_all(*class_logits(), True)
     detector_files.write_detectors(tmp_path / "whole.json", CONFIG, SETTINGS, fitted)
     return json.loads((tmp_path / "whole.json").read_text())
 

@@ -14,19 +14,19 @@ from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
 from tf_deepbayes.runs import detector_files, guards
 from tf_deepbayes.runs.checkpoints import RunConfig
-from tf_deepbayes.runs.guards import Scored
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.guards import ScoredAttack
+from tf_deepbayes.runs.run import Run
 
 CONFIG = RunConfig("CNN", "mnist_5k", Architecture((8, 8, 1), 5, 2, 2), "l2", 0, {})
 
 
 @pytest.fixture(scope="module")
-def plain_guard() -> Victim:
+def plain_guard() -> Run:
     """A Keras network that knows nothing of p(x)."""
     model = convnet()
     model.build((None, 8, 8, 1))
     logits_fn: LogitsFn = lambda x: model(x)  # noqa: E731
-    return Victim(pathlib.Path("CNN"), CONFIG, model, 1, "sample", 0, logits_fn)  # type: ignore[arg-type]
+    return Run(pathlib.Path("CNN"), CONFIG, model, 1, "sample", 0, logits_fn)  # type: ignore[arg-type]
 
 
 def bytes_of(count: int, seed: int) -> Split:
@@ -47,17 +47,17 @@ def saved_attack(num_classes: int = 5) -> dict[str, np.ndarray]:
 
 
 def test_a_plain_network_guards_with_the_divergences(
-    plain_guard: Victim, tmp_path: pathlib.Path
+    plain_guard: Run, tmp_path: pathlib.Path
 ) -> None:
     train = bytes_of(60, 0)
     fitted, settings = guards.fit(plain_guard, train, 0, 0.1, "quantile", 16)
     assert list(fitted) == ["kl", "tv"] and settings.num_train == 60
-    scored = Scored.of(plain_guard, bytes_of(20, 2), saved_attack(), True, 16)
+    scored = ScoredAttack.of(plain_guard, bytes_of(20, 2), saved_attack(), True, 16)
     assert scored.guard_predicted is not None
     rows = scored.figures(guards.choose(["tv"], fitted))
     assert [row["detector"] for row in rows] == ["tv"]
     assert rows[0]["transferred"]["successful_attacks"] == np.sum(scored.guard_predicted != 0)
-    own = Scored.of(plain_guard, bytes_of(20, 2), saved_attack(), False, 16)
+    own = ScoredAttack.of(plain_guard, bytes_of(20, 2), saved_attack(), False, 16)
     assert own.guard_predicted is None and own.figures([fitted["kl"]])[0]["transferred"] is None
 
     detector_files.write_detectors(tmp_path / "t.json", CONFIG, settings, fitted)
@@ -71,19 +71,19 @@ def test_a_plain_network_guards_with_the_divergences(
         guards.choose(["kl", "marginal"], fitted)
 
 
-def test_victim_and_guard_know_the_same_classes(plain_guard: Victim) -> None:
+def test_victim_and_guard_know_the_same_classes(plain_guard: Run) -> None:
     with pytest.raises(ValueError, match=r"shape \[7, 3\] and the guard's \[7, 5\]"):
-        Scored.of(plain_guard, bytes_of(5, 0), saved_attack(3), True, 16)
+        ScoredAttack.of(plain_guard, bytes_of(5, 0), saved_attack(3), True, 16)
 
 
 @pytest.mark.parametrize(("name", "density"), [("GBY", True), ("DFX", False), ("DBX", False)])
-def test_whether_a_guard_has_p_x(name: str, density: bool, plain_guard: Victim) -> None:
+def test_whether_a_guard_has_p_x(name: str, density: bool, plain_guard: Run) -> None:
     guard = dataclasses.replace(plain_guard, model=classifier(name))
     assert guards.has_p_x(guard) is density
     assert guards.has_p_x(plain_guard) is False
 
 
-def test_a_rate_that_was_not_reached_is_known(plain_guard: Victim) -> None:
+def test_a_rate_that_was_not_reached_is_known(plain_guard: Run) -> None:
     random = np.random.default_rng(0)
     labels = np.arange(3000) % 3
     logits = random.normal(size=(3000, 3))

@@ -10,7 +10,7 @@ from tests.small import convnet
 from tf_deepbayes.core import files
 from tf_deepbayes.core.files import digest
 from tf_deepbayes.evaluation import saved_attacks
-from tf_deepbayes.evaluation.scoring import Target
+from tf_deepbayes.evaluation.scoring import EvaluationSet
 from tf_deepbayes.runs.indices import KIND, correct_indices, read_indices
 
 X = np.random.default_rng(0).uniform(size=(3, 8, 8, 1)).astype(np.float32)
@@ -57,12 +57,14 @@ def test_files_of_something_else_are_refused(
 
 def test_a_saved_attack_knows_its_images() -> None:
     labels = np.array([0, 1, 2])
-    target = Target.of(convnet(), X, labels, targeted=True, draws=1, indices=np.array([7, 3, 8]))
+    target = EvaluationSet.of(
+        convnet(), X, labels, targeted=True, draws=1, indices=np.array([7, 3, 8])
+    )
     assert target.indices.tolist() == [7] * 4 + [3] * 4 + [8] * 4
     saved = {"labels": target.labels, "indices": target.indices}
-    kept = saved_attacks.keep_attacked(saved, np.array([3, 8, 9]))
+    kept = saved_attacks.select_images(saved, np.array([3, 8, 9]))
     assert kept["labels"].tolist() == [1] * 4 + [2] * 4
     with pytest.raises(ValueError, match="of none of the images of --indices"):
-        saved_attacks.keep_attacked(saved, np.array([0]))
+        saved_attacks.select_images(saved, np.array([0]))
     with pytest.raises(ValueError, match="does not say which test images"):
-        saved_attacks.keep_attacked({"labels": labels}, np.array([0]))
+        saved_attacks.select_images({"labels": labels}, np.array([0]))

@@ -238,9 +238,9 @@ def test_an_imported_run_is_not_resumed(tmp_path: pathlib.Path) -> None:
     model, config = published_checkpoints.import_checkpoint(tmp_path / "x.pkl", "E", "mnist")
     checkpoints.create(tmp_path / "back", config, model)
     with pytest.raises(ValueError, match="no optimizer state: it cannot be resumed"):
-        checkpoints.claim_folder(tmp_path / "back", config, resume=True)
+        checkpoints.prepare_folder(tmp_path / "back", config, resume=True)
     with pytest.raises(ValueError, match="holds a run"):
-        checkpoints.claim_folder(tmp_path / "back", config, resume=False)
+        checkpoints.prepare_folder(tmp_path / "back", config, resume=False)
 
 
 def test_an_import_that_is_killed_leaves_no_run(

@@ -4,13 +4,13 @@ import dataclasses
 from typing import Any
 
 from tf_deepbayes.attacks.base import Attack
-from tf_deepbayes.attacks.black_box.hop_skip_jump import Boundary
+from tf_deepbayes.attacks.black_box.hop_skip_jump import HopSkipJump
 from tf_deepbayes.attacks.black_box.random_noise import RandomNoise
 from tf_deepbayes.attacks.black_box.spsa import SPSA
 from tf_deepbayes.attacks.black_box.square import Square
 from tf_deepbayes.attacks.white_box.carlini_wagner import CarliniWagnerL2
 from tf_deepbayes.attacks.white_box.fgsm import FGSM
-from tf_deepbayes.attacks.white_box.matching import FeatureMatching, Matching, Pool
+from tf_deepbayes.attacks.white_box.matching import FeatureMatching, GuideImages, LogitMatching
 from tf_deepbayes.attacks.white_box.pgd import MIM, PGD
 from tf_deepbayes.attacks.white_box.superwhite import Superwhite
 from tf_deepbayes.core.errors import InputError
@@ -19,10 +19,14 @@ from tf_deepbayes.core.errors import InputError
 ATTACKS: dict[str, type[Attack]] = {
     str(attack.name): attack
     for attack in (
-        *(FGSM, PGD, MIM, CarliniWagnerL2, Superwhite, Matching, FeatureMatching),
-        *(SPSA, Square, Boundary, RandomNoise),
+        *(FGSM, PGD, MIM, CarliniWagnerL2, Superwhite, LogitMatching, FeatureMatching),
+        *(SPSA, Square, HopSkipJump, RandomNoise),
     )
 }
+
+
+# Earlier names, for one release.
+Boundary, Matching, Pool = HopSkipJump, LogitMatching, GuideImages
 
 
 def fields(name: str) -> set[str]:
@@ -54,6 +58,9 @@ __all__ = [
     "Boundary",
     "CarliniWagnerL2",
     "FeatureMatching",
+    "GuideImages",
+    "HopSkipJump",
+    "LogitMatching",
     "Matching",
     "Pool",
     "RandomNoise",

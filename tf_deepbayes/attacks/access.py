@@ -9,7 +9,7 @@ from tf_deepbayes.core.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class Views:
+class ModelAccess:
     """Functions of `[B, H, W, channels]`. Keep one for many calls: each new one is traced again.
 
     Attributes:
@@ -22,12 +22,12 @@ class Views:
     log_weights: LogWeightsFn | None = None
     features: FeaturesFn | None = None
 
-    def seen_by(self, attack: Attack) -> Callable[[Tensor], Tensor]:
+    def for_attack(self, attack: Attack) -> Callable[[Tensor], Tensor]:
         """The function that the attack is called with."""
-        function = getattr(self, attack.sees)
+        function = getattr(self, attack.uses)
         if function is None:
             raise InputError(
-                f"{type(attack).__name__} needs the classifier's {attack.sees}, which it does not "
+                f"{type(attack).__name__} needs the classifier's {attack.uses}, which it does not "
                 "have; choose an attack on the logits"
             )
         return function

@@ -14,7 +14,7 @@ from tf_deepbayes.core.metrics import padded
 from tf_deepbayes.core.validation import check_eps, check_labels, check_pixels
 
 
-class Part(NamedTuple):
+class AttackedBatch(NamedTuple):
     """What became of the images of one batch.
 
     Attributes:
@@ -26,7 +26,7 @@ class Part(NamedTuple):
     steps: Array | None = None
 
     @classmethod
-    def joined(cls, parts: Sequence["Part"]) -> "Part":
+    def joined(cls, parts: Sequence["AttackedBatch"]) -> "AttackedBatch":
         """The images of all batches."""
         steps = [part.steps for part in parts if part.steps is not None]
         images = np.concatenate([part.images for part in parts])
@@ -47,7 +47,7 @@ class Attack(abc.ABC):
     """
 
     name: ClassVar[str | None] = None
-    sees: ClassVar[str] = "logits"
+    uses: ClassVar[str] = "logits"
     targeted: bool = False
     batch_size: int = 100
 
@@ -77,7 +77,7 @@ class Attack(abc.ABC):
         values = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
         return {"name": self.name or type(self).__name__, **values}
 
-    def size_name(self, eps: float) -> str:
+    def eps_name(self, eps: float) -> str:
         """How result files name a size of the perturbation, as published."""
         return f"eps{eps:.2f}"
 
@@ -94,29 +94,31 @@ class Attack(abc.ABC):
         x: Array,
         labels: Array,
         eps: float,
-        judge: LogitsFn | None = None,
-    ) -> Iterator[Callable[[], Part]]:
+        target_fn: LogitsFn | None = None,
+    ) -> Iterator[Callable[[], AttackedBatch]]:
         """The attack cut into calls, each of which attacks one batch.
 
         Args:
             judge: the classifier to be fooled, with fresh noise at each call, where it is another
                 function than `logits_fn`.
         """
-        judge = logits_fn if judge is None else judge
+        target_fn = logits_fn if target_fn is None else target_fn
         pairs = zip(padded(x, self.batch_size), padded(labels, self.batch_size), strict=True)
         for (images, count), (label, _) in pairs:
-            yield functools.partial(self._part, logits_fn, judge, images, label, eps, count)
+            yield functools.partial(self._part, logits_fn, target_fn, images, label, eps, count)
 
     def _part(
-        self, logits_fn: LogitsFn, judge: LogitsFn, x: Tensor, y: Tensor, eps: float, count: int
-    ) -> Part:
-        images, steps = self.judged(logits_fn, judge, x, y, eps)
-        return Part(images.numpy()[:count], None if steps is None else steps.numpy()[:count])
+        self, logits_fn: LogitsFn, target_fn: LogitsFn, x: Tensor, y: Tensor, eps: float, count: int
+    ) -> AttackedBatch:
+        images, steps = self.attack_batch(logits_fn, target_fn, x, y, eps)
+        return AttackedBatch(
+            images.numpy()[:count], None if steps is None else steps.numpy()[:count]
+        )
 
-    def judged(
-        self, logits_fn: LogitsFn, judge: LogitsFn, x: Tensor, y: Tensor, eps: float
+    def attack_batch(
+        self, logits_fn: LogitsFn, target_fn: LogitsFn, x: Tensor, y: Tensor, eps: float
     ) -> tuple[Tensor, Tensor | None]:
-        """`perturb`, which may ask `judge` when to end, and the steps that each image took."""
+        """`perturb`, which may ask `target_fn` when to end, and the steps that each image took."""
         return self.perturb(logits_fn, x, y, eps), None
 
     @abc.abstractmethod

@@ -60,7 +60,7 @@ def define_devices_flag() -> None:
     flags.DEFINE_integer("devices", None, "GPUs to use (default: all); without GPUs parts of a CPU")
 
 
-def unusual_computing() -> dict[str, bool]:
+def precision_settings() -> dict[str, bool]:
     """The precision flags that are on, for a result's settings."""
     return {name: True for name in PRECISION_FLAGS if FLAGS[name].value}
 

@@ -6,7 +6,7 @@ from tf_deepbayes.cli import app
 from tf_deepbayes.data import datasets
 from tf_deepbayes.inference.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.models.classifier import MODES
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 
 FLAGS = flags.FLAGS
 # Of the apps, some have these as well.
@@ -32,9 +32,9 @@ def define_victim() -> None:
     flags.DEFINE_integer("block_size", None, "decodes held in memory at a time")
 
 
-def load(name: str, app_file: str) -> Victim:
+def load(name: str, app_file: str) -> Run:
     """A classifier as the flags name it; `app_file` is the app's, beside whose folder `runs` is."""
     runs = app.project_runs(app_file, FLAGS.runs)
     options = {flag: FLAGS[flag].value for flag in OPTIONAL if flag in FLAGS}
     sampling = {"num_samples": FLAGS.num_samples, "seed": FLAGS.seed, "scheme": FLAGS.noise}
-    return Victim.load(name, FLAGS.data, runs, **sampling, **options)
+    return Run.load(name, FLAGS.data, runs, **sampling, **options)

@@ -25,10 +25,10 @@ FeaturesFn: TypeAlias = Callable[[Tensor], Tensor]  # [B, H, W, channels] -> [B,
 
 
 # Terms below this share of their image's largest coefficient are left out: float32's resolution.
-NEGLIGIBLE = 2.0**-24
+EXACT_TOLERANCE = 2.0**-24
 
 
-def counting(coefficients: Tensor, negligible: Tensor | float = NEGLIGIBLE) -> Tensor:
+def significant(coefficients: Tensor, negligible: Tensor | float = EXACT_TOLERANCE) -> Tensor:
     """Which of the coefficients `[K, C, B]` count for the gradient of their image, bool."""
     size = tf.abs(coefficients)
     return size > negligible * tf.reduce_max(size, axis=[0, 1], keepdims=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_deepbayes.attacks.base import Part
+from tf_deepbayes.attacks.base import AttackedBatch
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import digest, read_arrays, read_json, write_atomically, write_json
@@ -57,7 +57,7 @@ class BatchStore:
         part = self.get_part(index, x)
         return None if part is None else part.images
 
-    def get_part(self, index: int, x: Array) -> Part | None:
+    def get_part(self, index: int, x: Array) -> AttackedBatch | None:
         """The same with the steps that each image took."""
         path = self._path(index)
         if not path.is_file():
@@ -65,7 +65,7 @@ class BatchStore:
         arrays = read_arrays(path, "delete it and resume")
         if not {"adversarial", "digest"} <= set(arrays) or str(arrays["digest"]) != digest(x):
             return None
-        return Part(arrays["adversarial"], arrays.get("steps"))
+        return AttackedBatch(arrays["adversarial"], arrays.get("steps"))
 
     def put(self, index: int, x: Array, adversarial: Array, steps: Array | None = None) -> None:
         """Keep a finished batch.

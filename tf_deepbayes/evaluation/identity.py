@@ -20,7 +20,7 @@ EARLIER_NAMES = {
     **{"Square": "square", "Boundary": "boundary", "RandomNoise": "noise", "Bounded": "bounded"},
     **{"Logit": "logit", "Marginal": "marginal", "Divergence": "kl"},
 }
-EARLIER_SETTINGS: dict[str, str] = {}
+EARLIER_SETTINGS = {"pool": "guides"}
 # Not in earlier texts: a setting of the result says it.
 UNSAID = ("early_stop", "check_every")
 POOL = re.compile(r"Pool\((\d+) images\)")

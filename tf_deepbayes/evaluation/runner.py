@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from tf_deepbayes.attacks.access import Views
-from tf_deepbayes.attacks.base import Attack, Part
+from tf_deepbayes.attacks.access import ModelAccess
+from tf_deepbayes.attacks.base import Attack, AttackedBatch
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.progress import progress
 from tf_deepbayes.evaluation.batch_store import AttackStoppedError, BatchStore
 from tf_deepbayes.evaluation.scoring import (
-    Target,
-    counting_share,
+    EvaluationSet,
     draw_logits,
     score,
+    significant_share,
     zero_gradient_share,
 )
 from tf_deepbayes.evaluation.workers import Reseed, Worker, spread
@@ -25,7 +25,7 @@ SCORING = 2**31 - 1  # the number of the noise that scores, which no batch has
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class AttackResult:
     """Adversarial images, the victim's logits on them in fresh draws, and the figures.
 
     Attributes:
@@ -46,14 +46,14 @@ class Outcome:
 
 def run(
     attack: Attack,
-    views: Views,
-    target: Target,
+    access: ModelAccess,
+    target: EvaluationSet,
     eps: float,
     store: BatchStore | None = None,
     reseed: Reseed = lambda number: None,
     zero_gradients: float | None = None,
     others: Sequence[Worker] = (),
-) -> Outcome:
+) -> AttackResult:
     """Attack the target and score it on fresh noise.
 
     Args:
@@ -72,37 +72,41 @@ def run(
     Raises:
         AttackStoppedError: an image is not finite, or the disk is full; finished batches are kept.
     """
-    workers = [Worker(views, target.logits_fn, reseed), *others]
+    workers = [Worker(access, target.logits_fn, reseed), *others]
     (adversarial, steps), seconds = _attack(attack, workers, target, eps, store)
     reseed(SCORING)
     draws = draw_logits(target.logits_fn, adversarial, target.draws, attack.batch_size)
     if zero_gradients is None:
-        zero_gradients = zero_gradient_share(views.logits, target, attack)
-    log_weights = views.log_weights
-    counting = log_weights and counting_share(log_weights, target, adversarial, attack)
+        zero_gradients = zero_gradient_share(access.logits, target, attack)
+    log_weights = access.log_weights
+    significant = log_weights and significant_share(log_weights, target, adversarial, attack)
     figures = {
         **score(target, adversarial, draws),
         "zero_gradients": zero_gradients,
-        "counting_terms": counting,
+        "counting_terms": significant,
         **({} if steps is None else {"mean_steps": float(steps.mean())}),
         "seconds": round(seconds, 1),
     }
-    return Outcome(adversarial, draws, figures)
+    return AttackResult(adversarial, draws, figures)
 
 
 def _attack(
-    attack: Attack, workers: Sequence[Worker], target: Target, eps: float, store: BatchStore | None
-) -> tuple[Part, float]:
+    attack: Attack,
+    workers: Sequence[Worker],
+    target: EvaluationSet,
+    eps: float,
+    store: BatchStore | None,
+) -> tuple[AttackedBatch, float]:
     """All attacked images, and the seconds spent on those not found on disk."""
     x, size = target.images, attack.batch_size
     if eps == 0.0:
-        return Part(x.copy()), 0.0
+        return AttackedBatch(x.copy()), 0.0
     calls = [
-        list(attack.parts(w.views.seen_by(attack), x, target.attack_labels, eps, w.judge))
+        list(attack.parts(w.access.for_attack(attack), x, target.attack_labels, eps, w.target_fn))
         for w in workers
     ]
 
-    def one(number: int, index: int) -> tuple[Part, float]:
+    def one(number: int, index: int) -> tuple[AttackedBatch, float]:
         images = x[index * size : (index + 1) * size]
         part = store.get_part(index, images) if store is not None else None
         if part is not None:
@@ -119,7 +123,7 @@ def _attack(
 
     count = len(calls[0])
     found = list(progress(spread(one, count, len(workers)), count, type(attack).__name__))
-    return Part.joined([part for part, _ in found]), sum(seconds for _, seconds in found)
+    return AttackedBatch.joined([part for part, _ in found]), sum(seconds for _, seconds in found)
 
 
 def _check_finite(adversarial: Array, index: int, store: BatchStore | None) -> None:

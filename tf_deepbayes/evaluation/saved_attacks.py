@@ -10,18 +10,18 @@ from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, write_atomically
-from tf_deepbayes.evaluation.runner import Outcome
-from tf_deepbayes.evaluation.scoring import Target
+from tf_deepbayes.evaluation.runner import AttackResult
+from tf_deepbayes.evaluation.scoring import EvaluationSet
 
 ATTACK_ARRAYS = ("adversarial", "labels", "attack_labels", "clean_logits", "adversarial_logits")
 
 
 def attack_name(name: str, attack: Attack, eps: float) -> str:
     """Name of a saved attack, as published: fgsm_eps0.10."""
-    return f"{name}_{attack.size_name(eps)}" + ("_targeted" if attack.targeted else "")
+    return f"{name}_{attack.eps_name(eps)}" + ("_targeted" if attack.targeted else "")
 
 
-def write_attack_arrays(path: pathlib.Path, target: Target, outcome: Outcome) -> None:
+def write_attack_arrays(path: pathlib.Path, target: EvaluationSet, outcome: AttackResult) -> None:
     """Write a saved attack's arrays: `ATTACK_ARRAYS`, and `indices`, numbers in the test set."""
     arrays: dict[str, Any] = {
         "adversarial": outcome.adversarial,
@@ -45,7 +45,7 @@ def read_attack_arrays(path: pathlib.Path) -> dict[str, Array]:
     return arrays
 
 
-def keep_attacked(arrays: Mapping[str, Array], indices: Array) -> dict[str, Array]:
+def select_images(arrays: Mapping[str, Array], indices: Array) -> dict[str, Array]:
     """A saved attack's arrays on those test images alone that have these numbers.
 
     Raises:

@@ -11,7 +11,7 @@ from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.gradient_checks import ZERO_GRADIENT_WARNING, zero_gradients
 from tf_deepbayes.core import metrics
-from tf_deepbayes.core.axes import Array, LogitsFn, LogWeightsFn, counting, logits_of
+from tf_deepbayes.core.axes import Array, LogitsFn, LogWeightsFn, logits_of, significant
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
 
@@ -32,7 +32,7 @@ def draw_logits(logits_fn: LogitsFn, x: Array, draws: int, batch_size: int) -> A
 
 
 @dataclasses.dataclass(frozen=True)
-class Target:
+class EvaluationSet:
     """What is attacked, and what is known of it before any attack.
 
     Attributes:
@@ -67,7 +67,7 @@ class Target:
         batch_size: int = 100,
         draws: int = EVAL_DRAWS,
         indices: Array | None = None,
-    ) -> "Target":
+    ) -> "EvaluationSet":
         """The images, away from their class or (targeted, published layout) towards each other.
 
         Args:
@@ -85,7 +85,7 @@ class Target:
             indices=numbers,
         )
 
-    def first(self, count: int) -> "Target":
+    def first(self, count: int) -> "EvaluationSet":
         """The first `count` rows of it."""
         names = ("images", "labels", "attack_labels", "clean_logits")
         return dataclasses.replace(self, **{name: getattr(self, name)[:count] for name in names})
@@ -98,7 +98,7 @@ class Target:
         return self.clean_logits.argmax(1) == self.labels
 
 
-def zero_gradient_share(logits_fn: LogitsFn, target: Target, attack: Attack) -> float:
+def zero_gradient_share(logits_fn: LogitsFn, target: EvaluationSet, attack: Attack) -> float:
     """Share of images whose gradient of the attack's loss is exactly zero; warns above 1%.
 
     For an attack without a loss of its own the loss is cross-entropy.
@@ -116,12 +116,12 @@ def zero_gradient_share(logits_fn: LogitsFn, target: Target, attack: Attack) -> 
     return share
 
 
-def counting_share(
-    log_weights_fn: LogWeightsFn, target: Target, adversarial: Array, attack: Attack
+def significant_share(
+    log_weights_fn: LogWeightsFn, target: EvaluationSet, adversarial: Array, attack: Attack
 ) -> float:
     """Share of the terms (sample, class) that count for the gradient of the attack's loss.
 
-    What a gradient costs grows with it, see `axes.counting`. At the attacked images, of
+    What a gradient costs grows with it, see `axes.significant`. At the attacked images, of
     the log weights' log-mean-exp; for an attack without a loss of its own of cross-entropy.
     """
     loss_fn = losses.get(getattr(attack, "loss", "cross_entropy"), target.targeted)
@@ -143,16 +143,16 @@ def _counts(log_weights_fn, loss_fn, x, labels):  # type: ignore[no-untyped-def]
     with tf.GradientTape() as tape:
         tape.watch(log_w)
         loss = loss_fn(labels, logits_of(log_w))
-    return counting(tape.gradient(loss, log_w))
+    return significant(tape.gradient(loss, log_w))
 
 
-def success(target: Target, logits: Array) -> Array:
+def success(target: EvaluationSet, logits: Array) -> Array:
     """Whether each image succeeds in each draw, bool `[R, N]`; logits `[R, N, C]`."""
     predicted = logits.argmax(-1)
     return (predicted == target.attack_labels) if target.targeted else predicted != target.labels
 
 
-def score(target: Target, adversarial: Array, logits: Array) -> dict[str, Any]:
+def score(target: EvaluationSet, adversarial: Array, logits: Array) -> dict[str, Any]:
     """The figures of attacked images `[N, …]` with logits `[R, N, C]` of R fresh draws.
 
     `success_rate` among the images classified correctly before (targeted: of all, the share that

@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 
 import tensorflow as tf
 
-from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.core.axes import LogitsFn
 
 Reseed: TypeAlias = Callable[[int], None]  # puts a classifier's noise into a numbered state
@@ -37,8 +37,8 @@ class Worker:
         device: such as "/GPU:1", on which its weights are; "" leaves the choice to TensorFlow.
     """
 
-    views: Views
-    judge: LogitsFn
+    access: ModelAccess
+    target_fn: LogitsFn
     reseed: Reseed
     device: str = ""
 

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from tf_deepbayes.core.axes import Tensor
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.export.signatures import Server, logits_of
+from tf_deepbayes.export.signatures import Signatures, logits_of
 from tf_deepbayes.inference.noise import fixed_noise
-from tf_deepbayes.inference.terms import Leaves
+from tf_deepbayes.inference.terms import Encoding
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.models.registry import Classifier
 
@@ -29,7 +29,7 @@ def check_possible(model: Classifier) -> None:
         raise InputError(f"--onnx does not apply to {type(model).__name__}, which loops over masks")
 
 
-def write(server: Server, path: pathlib.Path) -> dict[str, Any]:
+def write(server: Signatures, path: pathlib.Path) -> dict[str, Any]:
     """Write `[B, …]` float32 "x" → `[B, C]` "logits"; what metadata say of it is returned."""
     import tf2onnx
 
@@ -47,17 +47,17 @@ def write(server: Server, path: pathlib.Path) -> dict[str, Any]:
     return {"file": FILE, "opset": OPSET, "input": "x", "output": "logits"}
 
 
-def _logits(server: Server, x: Tensor) -> Tensor:
+def _logits(server: Signatures, x: Tensor) -> Tensor:
     """`fixed_log_weights` without the loop over blocks."""
     model = server.model
     if not isinstance(model, LatentClassifier):
         return logits_of(model.fixed_log_weights(x))
-    leaves = Leaves.of(model, x)
+    leaves = Encoding.of(model, x)
     dim_z = model.architecture.dim_z
     noise = fixed_noise(server.num_samples, dim_z, server.seed, server.scheme)
     y = tf.eye(model.architecture.num_classes)[:, None, :]
     z = leaves.loc + leaves.scale * noise
-    return logits_of(model.weigh(model.terms(leaves.observed, y, leaves.loc, leaves.scale, z)))
+    return logits_of(model.log_weight(model.terms(leaves.observed, y, leaves.loc, leaves.scale, z)))
 
 
 def _broadcast_args(context: Any, node: Any, name: str, arguments: Any) -> None:

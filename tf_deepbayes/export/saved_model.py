@@ -15,11 +15,11 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_json, write_folder_atomically, write_json
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.export import onnx_model
-from tf_deepbayes.export.signatures import Server
+from tf_deepbayes.export.signatures import Signatures
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.runs import detector_files, guards, results
 from tf_deepbayes.runs.detector_files import FitSettings
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 
 KIND, METADATA = "export", "metadata.json"
 CONVENTIONS = {
@@ -46,7 +46,7 @@ def check_free(folder: pathlib.Path, overwrite: bool) -> None:
 
 
 def export(
-    victim: Victim,
+    victim: Run,
     folder: pathlib.Path,
     *,
     fitted: pathlib.Path | None = None,
@@ -74,7 +74,7 @@ def export(
     if block_size is not None:
         _set_block_size(victim, block_size)
     detectors, settings = guards.read(victim, fitted) if fitted else ({}, None)
-    server = Server(victim.model, victim.num_samples, victim.seed, detectors, victim.scheme)
+    server = Signatures(victim.model, victim.num_samples, victim.seed, detectors, victim.scheme)
     signatures = server.signatures()
     metadata = _metadata(server, victim, signatures, settings)
 
@@ -88,13 +88,13 @@ def export(
     return metadata
 
 
-def _set_block_size(victim: Victim, block_size: int) -> None:
+def _set_block_size(victim: Run, block_size: int) -> None:
     if not isinstance(victim.model, LatentClassifier):
         raise InputError(f"--block_size does not apply to {victim.config.model}; leave it out")
     victim.model.block_size = check_count("block_size", block_size)
 
 
-def _save(server: Server, signatures: Mapping[str, Any], folder: pathlib.Path) -> None:
+def _save(server: Signatures, signatures: Mapping[str, Any], folder: pathlib.Path) -> None:
     # Of Keras only the variables go along, so that nothing of Keras is needed to load the model.
     module = tf.Module()
     module.weights = [weight.value for weight in server.model.weights]
@@ -102,7 +102,7 @@ def _save(server: Server, signatures: Mapping[str, Any], folder: pathlib.Path) -
 
 
 def _metadata(
-    server: Server, victim: Victim, signatures: Mapping[str, Any], fitted: FitSettings | None
+    server: Signatures, victim: Run, signatures: Mapping[str, Any], fitted: FitSettings | None
 ) -> dict[str, Any]:
     model, config = server.model, victim.config
     of_latent = {}

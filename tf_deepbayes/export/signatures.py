@@ -31,7 +31,7 @@ Answer: TypeAlias = Callable[[Tensor, Tensor], Outputs]
 MAX_SEED = (2**32 - 1) // 100
 
 
-class Server:
+class Signatures:
     """The signatures of a classifier.
 
     Args:

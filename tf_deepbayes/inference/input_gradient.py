@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tf_deepbayes.core.axes import NEGLIGIBLE, Tensor, counting
+from tf_deepbayes.core.axes import EXACT_TOLERANCE, Tensor, significant
 from tf_deepbayes.inference import saved_activations
-from tf_deepbayes.inference.terms import Block, Leaves, Walk
+from tf_deepbayes.inference.terms import Block, Encoding, TermBlocks
 
 
 def input_gradient(
-    walk: Walk,
-    kept: saved_activations.Kept,
+    walk: TermBlocks,
+    kept: saved_activations.SavedActivations,
     x: Tensor,
     coefficients: Tensor,
-    negligible: float = NEGLIGIBLE,
+    negligible: float = EXACT_TOLERANCE,
 ) -> Tensor:
     """Σ over (k, c) of coefficients `[K, C, B]` · ∇ₓ log w(k, c, b), `[B, …]`.
 
@@ -31,20 +31,20 @@ def input_gradient(
     """
     with tf.GradientTape() as tape:
         tape.watch(x)
-        leaves = Leaves.of(walk.model, x)
-    counts = counting(coefficients, negligible)
+        leaves = Encoding.of(walk.model, x)
+    counts = significant(coefficients, negligible)
 
-    def visit(block: Block, sums: Leaves) -> Leaves:
+    def visit(block: Block, sums: Encoding) -> Encoding:
         rows = tf.where(block.values(counts))[:, 0]
         terms = tf.gather(block.terms, rows)
         own = tf.gather(block.values(coefficients), rows)
         written = kept.of(block.index)
 
-        def again() -> Leaves:
+        def again() -> Encoding:
             return sums.plus(terms[:, 1:], block.of.gradient(terms, own))
 
-        def replayed() -> Leaves:
-            with saved_activations.replaying([tf.gather(value, rows) for value in written]):
+        def replayed() -> Encoding:
+            with saved_activations.reusing([tf.gather(value, rows) for value in written]):
                 return again()
 
         some = tf.shape(rows)[0] > 0

@@ -22,7 +22,7 @@ class LatentModel(Protocol):
     def terms(self, x: "Observed", y: Tensor, loc: Tensor, scale: Tensor, z: Tensor) -> Terms:
         """The log densities of one weight by factor, −log q(z|x,y) among them."""
 
-    def weigh(self, terms: Terms, beta: Tensor | float = 1.0) -> Tensor:
+    def log_weight(self, terms: Terms, beta: Tensor | float = 1.0) -> Tensor:
         """Their sum."""
 
     def bound_terms(self, x: Tensor, y: Tensor, noise: Tensor) -> Terms:

@@ -34,7 +34,7 @@ SOBOL_BITS = 20
 HALF_STEP = 2.0**-24
 
 
-class Draw(NamedTuple):
+class NoiseSource(NamedTuple):
     """Where the samples of z come from.
 
     Attributes:
@@ -81,7 +81,9 @@ def check_scheme(scheme: str, num_samples: int, mode: str = "sample") -> None:
         raise InputError(f"noise qmc has at most {2**SOBOL_BITS} samples, got {num_samples}")
 
 
-def drawn(scheme: str, seeds: Tensor, num_classes: int, batch: int | Tensor, dim_z: int) -> Draw:
+def noise_source(
+    scheme: str, seeds: Tensor, num_classes: int, batch: int | Tensor, dim_z: int
+) -> NoiseSource:
     """The draws of some seeds `[2]`: sample k is the same however the K samples are cut up."""
     shape = [num_classes if scheme == INDEPENDENT else 1, batch, dim_z]
 
@@ -89,7 +91,7 @@ def drawn(scheme: str, seeds: Tensor, num_classes: int, batch: int | Tensor, dim
         return SCHEMES[scheme](seeds, k, shape)
 
     spec = tf.TensorSpec([shape[0], batch if isinstance(batch, int) else None, dim_z])
-    return Draw(
+    return NoiseSource(
         lambda first, last: tf.map_fn(sample, tf.range(first, last), fn_output_signature=spec)
     )
 
@@ -111,7 +113,7 @@ def fixed_noise(num_samples: int, dim_z: int, seed: int = 0, scheme: str = INDEP
 def _fixed_draws(scheme: str, num_samples: int, dim_z: int, seed: int) -> Array:
     """As numbers, which an exported graph holds whatever runs it."""
     with tf.init_scope():
-        draw = drawn(scheme, tf.constant([seed, 0], tf.int64), 1, 1, dim_z)
+        draw = noise_source(scheme, tf.constant([seed, 0], tf.int64), 1, 1, dim_z)
         noise = tf.function(draw.noise, autograph=False)
         return noise(tf.constant(0), tf.constant(num_samples)).numpy()
 

@@ -1,8 +1,8 @@
 """What a forward pass through a decoder keeps, so that its gradient need not decode again.
 
 The gradient of a ReLU network with respect to its input takes no more than where each unit was
-on: a byte for each, where its value has four. While `recording`, each `Gate` and the output write
-down what they were. While `replaying` they are what was written down, and the layers between them
+on: a byte for each, where its value has four. While `saving`, each `SavedReLU` and the output write
+down what they were. While `reusing` they are what was written down, and the layers between them
 serve their gradients alone: TensorFlow leaves out the products that nothing follows from.
 """
 
@@ -30,7 +30,7 @@ class _Tape(Protocol):
 _tape: contextvars.ContextVar[_Tape | None] = contextvars.ContextVar("tape", default=None)
 
 
-class Gate:
+class SavedReLU:
     """ReLU of `[…, *event]`, as the activation of a layer.
 
     Args:
@@ -52,7 +52,7 @@ def output(value: Tensor, event_ndims: int) -> Tensor:
 
 
 @contextlib.contextmanager
-def recording() -> Iterator[list[Tensor]]:
+def saving() -> Iterator[list[Tensor]]:
     """Gates and outputs met inside are appended to the list, `[M, *event]` each."""
     recorder = _Recorder()
     token = _tape.set(recorder)
@@ -63,8 +63,8 @@ def recording() -> Iterator[list[Tensor]]:
 
 
 @contextlib.contextmanager
-def replaying(kept: Sequence[Tensor]) -> Iterator[None]:
-    """Gates and outputs met inside are those of `kept`, in the order of `recording`."""
+def reusing(kept: Sequence[Tensor]) -> Iterator[None]:
+    """Gates and outputs met inside are those of `kept`, in the order of `saving`."""
     token = _tape.set(_Player(kept))
     try:
         yield
@@ -118,7 +118,7 @@ def _instead(value: Tensor, kept: Tensor, slope: Callable[[Tensor], Tensor]) -> 
     return tf.custom_gradient(lambda _: (kept, slope))(value)
 
 
-class Kept(NamedTuple):
+class SavedActivations(NamedTuple):
     """What the first `MOST_BLOCKS` blocks of a pass wrote down.
 
     Attributes:
@@ -129,17 +129,19 @@ class Kept(NamedTuple):
     arrays: tuple[tf.TensorArray, ...]
 
     @classmethod
-    def nothing(cls, dtypes: Sequence[tf.DType]) -> "Kept":
+    def nothing(cls, dtypes: Sequence[tf.DType]) -> "SavedActivations":
         """Before the first block."""
         make = lambda dtype: tf.TensorArray(dtype, 0, dynamic_size=True, infer_shape=False)  # noqa: E731
         return cls(tuple(make(dtype) for dtype in dtypes))
 
-    def plus(self, index: Tensor, rows: Sequence[Tensor]) -> "Kept":
+    def plus(self, index: Tensor, rows: Sequence[Tensor]) -> "SavedActivations":
         """With those of a block, if it is one of the first."""
         # Not a slice of no rows, which would hold the memory of all.
         none = [tf.zeros([0, *value.shape[1:]], value.dtype) for value in rows]
         chosen = tf.cond(index < MOST_BLOCKS, lambda: list(rows), lambda: none)
-        return Kept(tuple(a.write(index, r) for a, r in zip(self.arrays, chosen, strict=True)))
+        return SavedActivations(
+            tuple(a.write(index, r) for a, r in zip(self.arrays, chosen, strict=True))
+        )
 
     def of(self, index: Tensor) -> list[Tensor]:
         """Those of a block."""

@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from tf_deepbayes.core.axes import Tensor, Terms
 from tf_deepbayes.inference.latent_model import LatentModel, Observed
-from tf_deepbayes.inference.noise import Draw
+from tf_deepbayes.inference.noise import NoiseSource
 
 Weigh: TypeAlias = Callable[[Terms], Tensor]  # {factor: log density} → log w
 
 
-class Leaves(NamedTuple):
+class Encoding(NamedTuple):
     """What the terms of a batch depend on and x alone determines.
 
     Attributes:
@@ -28,7 +28,7 @@ class Leaves(NamedTuple):
     observed: Observed
 
     @classmethod
-    def of(cls, model: LatentModel, x: Tensor) -> Leaves:
+    def of(cls, model: LatentModel, x: Tensor) -> Encoding:
         """The leaves of a batch `[B, …]`, for all classes."""
         observed = model.observe(x)
         y = tf.eye(model.architecture.num_classes)[:, None, :]
@@ -36,20 +36,20 @@ class Leaves(NamedTuple):
         features = {n: f for n, f in observed.features.items() if n != model.q_z_xy.name}
         return cls(q.loc, q.scale, Observed(observed.pixels, features))
 
-    def rows(self, pairs: Tensor) -> Leaves:
+    def rows(self, pairs: Tensor) -> Encoding:
         """Those of M (class, image) `pairs` `[M, 2]`, each as an image: `[1, M, …]`, `[M, …]`."""
         take = lambda value: tf.gather(value, pairs[:, 1])  # noqa: E731
-        return Leaves(
+        return Encoding(
             tf.gather_nd(self.loc, pairs)[None],
             tf.gather_nd(self.scale, pairs)[None],
             tf.nest.map_structure(take, self.observed),
         )
 
-    def plus(self, pairs: Tensor, rows: Leaves) -> Leaves:
+    def plus(self, pairs: Tensor, rows: Encoding) -> Encoding:
         """These with `rows` added at their (class, image) pairs."""
         images = pairs[:, 1:]
         add = lambda total, part: tf.tensor_scatter_nd_add(total, images, part)  # noqa: E731
-        return Leaves(
+        return Encoding(
             tf.tensor_scatter_nd_add(self.loc, pairs, rows.loc[0]),
             tf.tensor_scatter_nd_add(self.scale, pairs, rows.scale[0]),
             tf.nest.map_structure(add, self.observed, rows.observed),
@@ -65,8 +65,8 @@ class SingleTerms(NamedTuple):
     """
 
     model: LatentModel
-    weigh: Weigh
-    leaves: Leaves
+    log_weight: Weigh
+    leaves: Encoding
     noise: Tensor
     is_z: bool
 
@@ -74,7 +74,7 @@ class SingleTerms(NamedTuple):
         """log w of terms (k, c, b) `[M, 3]` → `[M]`."""
         return self._log_weights(terms, self.leaves.rows(terms[:, 1:]))
 
-    def gradient(self, terms: Tensor, coefficients: Tensor) -> Leaves:
+    def gradient(self, terms: Tensor, coefficients: Tensor) -> Encoding:
         """coefficient `[M]` · ∇ log w of each term, with respect to its rows of the leaves."""
         rows = self.leaves.rows(terms[:, 1:])
         with tf.GradientTape() as tape:
@@ -84,16 +84,16 @@ class SingleTerms(NamedTuple):
             log_w, rows, output_gradients=coefficients, unconnected_gradients="zero"
         )
 
-    def _log_weights(self, terms: Tensor, rows: Leaves) -> Tensor:
+    def _log_weights(self, terms: Tensor, rows: Encoding) -> Tensor:
         noise = tf.gather_nd(self.noise, terms)[None, None]
         y = tf.one_hot(terms[:, 1], self.model.architecture.num_classes)[None]
         z = noise if self.is_z else rows.loc + rows.scale * noise
         parts = self.model.terms(rows.observed, y, rows.loc, rows.scale, z)
-        return tf.reshape(self.weigh(parts), [-1])
+        return tf.reshape(self.log_weight(parts), [-1])
 
 
 class Block(NamedTuple):
-    """Some terms of a `Walk`.
+    """Some terms of a `TermBlocks`.
 
     Attributes:
         index: number of the block.
@@ -115,7 +115,7 @@ class Block(NamedTuple):
 State = TypeVar("State")
 
 
-class Walk(NamedTuple):
+class TermBlocks(NamedTuple):
     """The terms of some pairs of class and image and all samples, a block at a time.
 
     The walk is the same every time, which lets a second one find what the first one kept.
@@ -129,14 +129,14 @@ class Walk(NamedTuple):
     """
 
     model: LatentModel
-    weigh: Weigh
-    draw: Draw
+    log_weight: Weigh
+    draw: NoiseSource
     num_samples: Tensor
     pairs: Tensor
     sizes: tuple[int, Tensor]
     block: Tensor
 
-    def over(self, leaves: Leaves, visit: Callable[[Block, State], State], state: State) -> State:
+    def over(self, leaves: Encoding, visit: Callable[[Block, State], State], state: State) -> State:
         """state = visit(block, state) for each block, sample by sample."""
         per_sample = tf.shape(self.pairs)[0]
         # As many samples at a time as fit in a block, so that the noise held does not grow with K.
@@ -145,7 +145,7 @@ class Walk(NamedTuple):
         def samples(first: Tensor, index: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
             last = tf.minimum(first + step, self.num_samples)
             noise = self.draw.every(first, last, *self.sizes)
-            single = SingleTerms(self.model, self.weigh, leaves, noise, self.draw.is_z)
+            single = SingleTerms(self.model, self.log_weight, leaves, noise, self.draw.is_z)
             total = (last - first) * per_sample
 
             def piece(start: Tensor, index: Tensor, state: State) -> tuple[Tensor, Tensor, State]:

@@ -27,7 +27,7 @@ from tf_deepbayes.inference.latent_model import Observed
 from tf_deepbayes.inference.log_weights import InferenceGraphs
 from tf_deepbayes.inference.noise import INDEPENDENT, check_scheme, fixed_noise, next_seeds
 from tf_deepbayes.models.layers import likelihoods
-from tf_deepbayes.models.layers.conditionals import Conditionals, diagonal_normal
+from tf_deepbayes.models.layers.conditionals import ConditionalFactory, diagonal_normal
 
 # Terms per block. A decode holds 62 kB of activations at MNIST sizes; 1000 of them at a time are 3%
 # faster than 500 and 100 of them 14% slower, so that 500 is half the memory for the same speed.
@@ -56,7 +56,7 @@ class LatentClassifier(keras.Model, abc.ABC):
                 f"the likelihood {likelihood} is for pixels in [0, 1], the architecture is for "
                 "feature vectors; use l2, l1 or gaussian"
             )
-        make = Conditionals(architecture, self.likelihood, seed)
+        make = ConditionalFactory(architecture, self.likelihood, seed)
         self.build_factors(make)
         self.q_z_xy = make.q_z_xy()
         self.has_p_x = hasattr(self, "p_x_z") or hasattr(self, "p_x_zy")
@@ -67,7 +67,7 @@ class LatentClassifier(keras.Model, abc.ABC):
         self._cached_graphs = functools.cache(functools.partial(InferenceGraphs, self))
 
     @abc.abstractmethod
-    def build_factors(self, make: Conditionals) -> None:
+    def build_factors(self, make: ConditionalFactory) -> None:
         """Set the conditionals `p_…` of this factorisation."""
 
     @abc.abstractmethod
@@ -174,7 +174,7 @@ class LatentClassifier(keras.Model, abc.ABC):
         """`logits(x)` with K = 10 fresh samples."""
         return self.logits(x)
 
-    def some_logits(
+    def class_logits(
         self,
         x: ArrayLike,
         wanted: ArrayLike,
@@ -259,7 +259,7 @@ class LatentClassifier(keras.Model, abc.ABC):
         log_q = diagonal_normal(loc, scale).log_prob(z)
         return {**self.log_joint(x, y, z), "q(z|x,y)": -log_q}
 
-    def weigh(self, terms: Terms, beta: Tensor | float = 1.0) -> Tensor:
+    def log_weight(self, terms: Terms, beta: Tensor | float = 1.0) -> Tensor:
         """Σ of the terms, those in `beta_factors` times beta (the published use of beta)."""
         return sum(beta * t if name in self.beta_factors else t for name, t in terms.items())
 
@@ -273,12 +273,12 @@ class LatentClassifier(keras.Model, abc.ABC):
         return pixels + label
 
     @property
-    def kept_dtypes(self) -> list[tf.DType]:
-        """Of what a decode keeps for its gradient (`saved_activations.recording`)."""
+    def saved_dtypes(self) -> list[tf.DType]:
+        """Of what a decode keeps for its gradient (`saved_activations.saving`)."""
         if not self.keeps_decodes:
             return []
         p_x = self.p_x_z if hasattr(self, "p_x_z") else self.p_x_zy
-        return p_x.network.kept_dtypes
+        return p_x.network.saved_dtypes
 
     @property
     def label_factor(self) -> str | None:
@@ -288,7 +288,7 @@ class LatentClassifier(keras.Model, abc.ABC):
 
     def _graphs(self, factor: str | None, scheme: str = INDEPENDENT) -> InferenceGraphs:
         """One set for all factors together, one for each factor asked for alone."""
-        return self._cached_graphs(factor, scheme, tuple(self.kept_dtypes))
+        return self._cached_graphs(factor, scheme, tuple(self.saved_dtypes))
 
     def _seeds(self, seed: int | None) -> Tensor:
         return next_seeds(self.generator, seed, self.seed)

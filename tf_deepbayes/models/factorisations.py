@@ -4,7 +4,7 @@ from tf_deepbayes.core.axes import Distribution, Tensor, Terms
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.inference.latent_model import Observed
 from tf_deepbayes.models.classifier import LatentClassifier
-from tf_deepbayes.models.layers.conditionals import Conditionals
+from tf_deepbayes.models.layers.conditionals import ConditionalFactory
 
 
 class GFZ(LatentClassifier):
@@ -12,7 +12,7 @@ class GFZ(LatentClassifier):
 
     beta_factors = ("p(x|z,y)",)
 
-    def build_factors(self, make: Conditionals) -> None:
+    def build_factors(self, make: ConditionalFactory) -> None:
         self.p_y_z = make.p_y_z()
         self.p_x_zy = make.p_x_zy()
 
@@ -29,7 +29,7 @@ class GFY(LatentClassifier):
 
     beta_factors = ("p(x|z,y)",)
 
-    def build_factors(self, make: Conditionals) -> None:
+    def build_factors(self, make: ConditionalFactory) -> None:
         self.p_z_y = make.p_z_y()
         self.p_x_zy = make.p_x_zy()
 
@@ -49,7 +49,7 @@ class DFZ(LatentClassifier):
 
     beta_factors = ("p(x|z)",)
 
-    def build_factors(self, make: Conditionals) -> None:
+    def build_factors(self, make: ConditionalFactory) -> None:
         self.p_x_z = make.p_x_z()
         self.p_y_zx = make.p_y_zx()
 
@@ -66,7 +66,7 @@ class DFX(LatentClassifier):
 
     beta_factors = ("p(z|x)", "q(z|x,y)")
 
-    def build_factors(self, make: Conditionals) -> None:
+    def build_factors(self, make: ConditionalFactory) -> None:
         self.p_z_x = make.p_z_x()
         self.p_y_zx = make.p_y_zx()
 
@@ -83,7 +83,7 @@ class DBX(LatentClassifier):
 
     beta_factors = ("q(z|x,y)",)
 
-    def build_factors(self, make: Conditionals) -> None:
+    def build_factors(self, make: ConditionalFactory) -> None:
         self.p_z_x = make.p_z_x()
         self.p_y_z = make.p_y_z()
 
@@ -100,7 +100,7 @@ class GBZ(LatentClassifier):
 
     beta_factors = ("p(x|z)",)
 
-    def build_factors(self, make: Conditionals) -> None:
+    def build_factors(self, make: ConditionalFactory) -> None:
         self.p_y_z = make.p_y_z(hidden_layers=2)
         self.p_x_z = make.p_x_z()
 
@@ -117,7 +117,7 @@ class GBY(LatentClassifier):
 
     beta_factors = ("p(x|z)",)
 
-    def build_factors(self, make: Conditionals) -> None:
+    def build_factors(self, make: ConditionalFactory) -> None:
         self.p_z_y = make.p_z_y()
         self.p_x_z = make.p_x_z()
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tf_deepbayes.reporting.text import share
+from tf_deepbayes.reporting.text import format_share
 
 
 def table(figures: Mapping[str, Any]) -> str:
@@ -16,8 +16,8 @@ def attack_line(name: str, figures: Mapping[str, Any]) -> str:
     seconds = f"  {figures['seconds']:.0f} s" if "seconds" in figures else ""
     return (
         f"{name:24}  robust accuracy {figures['robust_accuracy']:.3f}"
-        f"  success {share(figures['success_rate'])}"
-        f"  in every draw {share(figures['success_in_every_draw'])}"
+        f"  success {format_share(figures['success_rate'])}"
+        f"  in every draw {format_share(figures['success_in_every_draw'])}"
         f"  linf {figures['perturbation']['linf']['max']:.3f}{seconds}"
     )
 
@@ -44,7 +44,7 @@ def _left_out(figures: Mapping[str, Any]) -> Iterator[str]:
 def _checks(figures: Mapping[str, Any]) -> Iterator[str]:
     for check in figures["checks"]:
         (one, other), (first, second) = check["compared"], check["figures"]
-        compared = f"{one}: {share(first)}, {other}: {share(second)}"
+        compared = f"{one}: {format_share(first)}, {other}: {format_share(second)}"
         noise = "" if check["tolerance"] is None else f" (tolerance {check['tolerance']:.3f})"
         yield f"{check['verdict']:14}  {check['name']:28}  {compared}{noise}"
         if check["suggests"]:

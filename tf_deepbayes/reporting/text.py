@@ -1,6 +1,6 @@
 """Figures as text."""
 
 
-def share(value: float | None) -> str:
+def format_share(value: float | None) -> str:
     """A share with three decimals; a dash where there is none."""
     return "–" if value is None else f"{value:.3f}"

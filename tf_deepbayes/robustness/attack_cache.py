@@ -9,21 +9,21 @@ import numpy as np
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.gradient_checks import zero_gradients
 from tf_deepbayes.evaluation.batch_store import BatchStore
-from tf_deepbayes.evaluation.runner import Outcome, run
+from tf_deepbayes.evaluation.runner import AttackResult, run
 from tf_deepbayes.evaluation.scoring import score
-from tf_deepbayes.robustness.suite import Component, Subject
+from tf_deepbayes.robustness.suite import Defence, SuiteAttack
 from tf_deepbayes.robustness.worst_case import with_robust_accuracy
 
-OpenStore = Callable[[Component], BatchStore | None]
+OpenStore = Callable[[SuiteAttack], BatchStore | None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Finished:
+class FinishedAttack:
     """An attack that was run on the first `count` images."""
 
-    component: Component
+    component: SuiteAttack
     count: int
-    outcome: Outcome
+    outcome: AttackResult
 
     def row(self) -> dict[str, Any]:
         """What a result file says of it."""
@@ -35,7 +35,7 @@ class Finished:
         )
 
 
-class Runs:
+class AttackCache:
     """Runs the components of a subject and remembers them.
 
     Args:
@@ -44,24 +44,24 @@ class Runs:
     """
 
     def __init__(
-        self, subject: Subject, open_store: OpenStore, on_done: Callable[[Finished], None]
+        self, defence: Defence, open_store: OpenStore, on_done: Callable[[FinishedAttack], None]
     ) -> None:
-        self.subject, self.open_store, self.on_done = subject, open_store, on_done
-        self.finished: list[Finished] = []
+        self.defence, self.open_store, self.on_done = defence, open_store, on_done
+        self.finished: list[FinishedAttack] = []
         self._zero_shares: dict[tuple[str, str], float] = {}
 
-    def of(self, component: Component, count: int | None = None) -> Outcome:
+    def of(self, component: SuiteAttack, count: int | None = None) -> AttackResult:
         """The attack on the first `count` images (all when None), found again or made."""
-        count = len(self.subject.target.labels) if count is None else count
+        count = len(self.defence.target.labels) if count is None else count
         for found in self.finished:
             if _same(found.component, component) and found.count >= count:
                 return self._first(found.outcome, count)
-        made = Finished(component, count, self._run(component, count))
+        made = FinishedAttack(component, count, self._run(component, count))
         self.finished.append(made)
         self.on_done(made)
         return made.outcome
 
-    def success_rate(self, component: Component, count: int | None = None) -> float | None:
+    def success_rate(self, component: SuiteAttack, count: int | None = None) -> float | None:
         """Of the attack on the first `count` images."""
         return self.of(component, count).figures["success_rate"]
 
@@ -69,32 +69,32 @@ class Runs:
         """Share of all images whose gradient of the loss is exactly zero."""
         key = (source, loss)
         if key not in self._zero_shares:
-            target, logits_fn = self.subject.target, self.subject.sources[source].logits
-            size, loss_fn = self.subject.batch_size, losses.get(loss)
+            target, logits_fn = self.defence.target, self.defence.sources[source].logits
+            size, loss_fn = self.defence.batch_size, losses.get(loss)
             zero = zero_gradients(logits_fn, target.images, target.labels, size, loss_fn)
             self._zero_shares[key] = float(np.mean(zero))
         return self._zero_shares[key]
 
-    def _run(self, component: Component, count: int) -> Outcome:
-        subject, target = self.subject, self.subject.target.first(count)
+    def _run(self, component: SuiteAttack, count: int) -> AttackResult:
+        defence, target = self.defence, self.defence.target.first(count)
         loss = getattr(component.attack, "loss", "cross_entropy")
         zero = self.zero_gradients(component.source, loss)
-        views, store = subject.sources[component.source], self.open_store(component)
-        outcome = run(component.attack, views, target, component.eps, store, subject.reseed, zero)
+        access, store = defence.sources[component.source], self.open_store(component)
+        outcome = run(component.attack, access, target, component.eps, store, defence.reseed, zero)
         figures = with_robust_accuracy(target, outcome.figures)
         return dataclasses.replace(outcome, figures=figures)
 
-    def _first(self, outcome: Outcome, count: int) -> Outcome:
+    def _first(self, outcome: AttackResult, count: int) -> AttackResult:
         """What the attack on the first `count` images alone would have given."""
         if count == len(outcome.adversarial):
             return outcome
-        target = self.subject.target.first(count)
+        target = self.defence.target.first(count)
         images, draws = outcome.adversarial[:count], outcome.draws[:, :count]
         figures = with_robust_accuracy(target, score(target, images, draws))
-        return Outcome(images, draws, figures)
+        return AttackResult(images, draws, figures)
 
 
-def _same(first: Component, second: Component) -> bool:
+def _same(first: SuiteAttack, second: SuiteAttack) -> bool:
     """Whether they are the same attack, whatever they are called."""
     parts = ("attack", "eps", "source")
     return all(getattr(first, part) == getattr(second, part) for part in parts)

@@ -4,22 +4,22 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from tf_deepbayes.evaluation.runner import SCORING, Outcome
+from tf_deepbayes.evaluation.runner import SCORING, AttackResult
 from tf_deepbayes.evaluation.scoring import draw_logits, score
-from tf_deepbayes.robustness.attack_cache import Finished, OpenStore, Runs
-from tf_deepbayes.robustness.sanity_checks import Checks
-from tf_deepbayes.robustness.suite import Plan, Subject
+from tf_deepbayes.robustness.attack_cache import AttackCache, FinishedAttack, OpenStore
+from tf_deepbayes.robustness.sanity_checks import SanityChecks
+from tf_deepbayes.robustness.suite import Defence, EvaluationSettings
 from tf_deepbayes.robustness.worst_case import Candidate, with_robust_accuracy, worst_case
 
 UNPERTURBED = "unperturbed"
 
 
 def evaluate(
-    plan: Plan,
-    subject: Subject,
+    plan: EvaluationSettings,
+    defence: Defence,
     open_store: OpenStore = lambda component: None,
-    on_done: Callable[[Finished], None] = lambda finished: None,
-) -> tuple[dict[str, Any], Outcome]:
+    on_done: Callable[[FinishedAttack], None] = lambda finished: None,
+) -> tuple[dict[str, Any], AttackResult]:
     """Attack the subject with the plan's set and check what comes out.
 
     Args:
@@ -31,16 +31,16 @@ def evaluate(
         `unperturbed` (the clean images, scored alike: what the noise does alone), `components`
         and `check_runs` (a row per attack), `left_out` and `checks`.
     """
-    runs = Runs(subject, open_store, on_done)
-    components, left_out = plan.standard_set(subject)
-    clean = _unperturbed(plan, subject)
+    runs = AttackCache(defence, open_store, on_done)
+    components, left_out = plan.standard_set(defence)
+    clean = _unperturbed(plan, defence)
     candidates = [Candidate(UNPERTURBED, clean.adversarial, clean.draws)]
     for component in components:
         found = runs.of(component)
         candidates.append(Candidate(component.name, found.adversarial, found.draws))
-    draws = plan.eval_draws if subject.samples else 1
-    worst = worst_case(subject.target, plan.eps, candidates, draws, plan.batch_size, subject.reseed)
-    checks = Checks(plan, runs, components, worst.figures["success_rate"]).all()
+    draws = plan.eval_draws if defence.samples else 1
+    worst = worst_case(defence.target, plan.eps, candidates, draws, plan.batch_size, defence.reseed)
+    checks = SanityChecks(plan, runs, components, worst.figures["success_rate"]).all()
     rows = [finished.row() for finished in runs.finished]
     figures = {
         "worst_case": worst.figures,
@@ -49,15 +49,15 @@ def evaluate(
         "left_out": left_out,
         "checks": [dataclasses.asdict(check) for check in checks],
         "check_runs": rows[len(components) :],
-        "samples": subject.samples,
+        "samples": defence.samples,
     }
     return figures, worst
 
 
-def _unperturbed(plan: Plan, subject: Subject) -> Outcome:
+def _unperturbed(plan: EvaluationSettings, defence: Defence) -> AttackResult:
     """The clean images in the draws that choose: what an attack that does nothing scores."""
-    target = subject.target
-    subject.reseed(SCORING)
+    target = defence.target
+    defence.reseed(SCORING)
     draws = draw_logits(target.logits_fn, target.images, target.draws, plan.batch_size)
     figures = with_robust_accuracy(target, score(target, target.images, draws))
-    return Outcome(target.images, draws, figures)
+    return AttackResult(target.images, draws, figures)

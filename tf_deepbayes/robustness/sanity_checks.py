@@ -12,8 +12,14 @@ from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.random_noise import RandomNoise
 from tf_deepbayes.attacks.gradient_checks import ZERO_GRADIENT_WARNING
 from tf_deepbayes.attacks.white_box.fgsm import FGSM
-from tf_deepbayes.robustness.attack_cache import Runs
-from tf_deepbayes.robustness.suite import SQUARE, SUBSTITUTE, VICTIM, Component, Plan
+from tf_deepbayes.robustness.attack_cache import AttackCache
+from tf_deepbayes.robustness.suite import (
+    SQUARE,
+    SUBSTITUTE,
+    VICTIM,
+    EvaluationSettings,
+    SuiteAttack,
+)
 
 PASS, FAIL, NOT_APPLICABLE = "pass", "FAIL", "not applicable"
 LARGE_EPS = 1.0  # no bound at all: every image of another class is in the ball
@@ -75,7 +81,7 @@ def at_least(
 
 
 @dataclasses.dataclass(frozen=True)
-class Checks:
+class SanityChecks:
     """The checks of one evaluation; attacks that it made before are not made again.
 
     Attributes:
@@ -83,9 +89,9 @@ class Checks:
         worst_success: success rate of the worst case.
     """
 
-    plan: Plan
-    runs: Runs
-    components: Sequence[Component]
+    plan: EvaluationSettings
+    runs: AttackCache
+    components: Sequence[SuiteAttack]
     worst_success: float | None
 
     def all(self) -> list[Check]:
@@ -107,25 +113,29 @@ class Checks:
     @property
     def count(self) -> int:
         """Images of the attacks that only the checks need."""
-        return min(self.plan.check_images, len(self.runs.subject.target.labels))
+        return min(self.plan.check_images, len(self.runs.defence.target.labels))
 
     def compare(
-        self, name: str, first: tuple[str, Component], second: tuple[str, Component], suggests: str
+        self,
+        name: str,
+        first: tuple[str, SuiteAttack],
+        second: tuple[str, SuiteAttack],
+        suggests: str,
     ) -> Check:
         """`at_least` of two attacks on the first images."""
         rates = [self.runs.success_rate(part, self.count) for _, part in (first, second)]
-        right = int(self.runs.subject.target.counted[: self.count].sum())
+        right = int(self.runs.defence.target.counted[: self.count].sum())
         return at_least(name, (first[0], second[0]), (rates[0], rates[1]), right, suggests)
 
-    def pgd(self, nb_iter: int | None = None, eps: float | None = None) -> tuple[str, Component]:
+    def pgd(self, nb_iter: int | None = None, eps: float | None = None) -> tuple[str, SuiteAttack]:
         """PGD on log odds without EOT, with the plan's eps and steps unless given."""
         eps, steps = eps or self.plan.eps, nb_iter or self.plan.budget.nb_iter
-        component = Component(f"check_pgd_{steps}_eps{eps:g}", self.plan.pgd(eps, steps), eps)
+        component = SuiteAttack(f"check_pgd_{steps}_eps{eps:g}", self.plan.pgd(eps, steps), eps)
         return f"PGD-{steps} at {eps:g}", component
 
-    def other(self, label: str, name: str, attack: Attack) -> tuple[str, Component]:
+    def other(self, label: str, name: str, attack: Attack) -> tuple[str, SuiteAttack]:
         """Another attack on the victim at the plan's eps."""
-        return label, Component(f"check_{name}", attack, self.plan.eps)
+        return label, SuiteAttack(f"check_{name}", attack, self.plan.eps)
 
     def _single_step(self) -> Check:
         fgsm = FGSM(loss="log_odds", batch_size=self.plan.batch_size)
@@ -136,7 +146,7 @@ class Checks:
     def _unbounded(self) -> Check:
         label, component = self.pgd(eps=LARGE_EPS)
         rate = self.runs.success_rate(component, self.count)
-        right = int(self.runs.subject.target.counted[: self.count].sum())
+        right = int(self.runs.defence.target.counted[: self.count].sum())
         suggests = f"Images resist even an unbounded attack: {MASKED}, or its steps are too few."
         return at_least("no bound, no resistance", (label, "all"), (rate, 1.0), right, suggests)
 
@@ -162,7 +172,7 @@ class Checks:
             return not_applicable(title, ("strongest white-box", name), "no such attack was run")
         blind = {c.name for c in self.components if c.name == SQUARE or c.source == SUBSTITUTE}
         strongest = max((n for n in rates if n not in blind), key=lambda n: rates[n] or 0.0)
-        right = int(self.runs.subject.target.counted.sum())
+        right = int(self.runs.defence.target.counted.sum())
         figures = (rates[strongest], rates[name])
         return at_least(title, (strongest, name), figures, right, f"{finding}: {MASKED}.")
 
@@ -198,7 +208,7 @@ class Checks:
         yield self.compare("cross-entropy is not masked", published, stable, suggests)
 
     def _eot(self) -> Check:
-        name, samples = "EOT is no weaker", self.runs.subject.samples
+        name, samples = "EOT is no weaker", self.runs.defence.samples
         if self.plan.eot == 1 or not samples:
             why = "--eot is 1" if samples else "the classifier does not sample"
             return not_applicable(name, ("averaged gradients", "one draw"), why)
@@ -209,8 +219,8 @@ class Checks:
     def _randomness(self) -> Check:
         name = "randomness is small"
         compared = ("half the worst case's success", "clean predictions that change")
-        target = self.runs.subject.target
-        if not self.runs.subject.samples:
+        target = self.runs.defence.target
+        if not self.runs.defence.samples:
             return not_applicable(name, compared, "the classifier does not sample")
         half = None if self.worst_success is None else self.worst_success / 2.0
         figures, right = (half, target.clean_prediction_changes), int(target.counted.sum())

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.square import Square
 from tf_deepbayes.attacks.white_box.bounded import Bounded
 from tf_deepbayes.attacks.white_box.carlini_wagner import CarliniWagnerL2
 from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
-from tf_deepbayes.attacks.white_box.matching import Matching, Pool
+from tf_deepbayes.attacks.white_box.matching import GuideImages, LogitMatching
 from tf_deepbayes.attacks.white_box.pgd import MIM, PGD
 from tf_deepbayes.attacks.white_box.superwhite import Superwhite
 from tf_deepbayes.core.axes import Array, LogitsFn
@@ -25,7 +25,7 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count, check_eps
 from tf_deepbayes.detection.detectors import Detector
 from tf_deepbayes.evaluation.runner import Reseed
-from tf_deepbayes.evaluation.scoring import EVAL_DRAWS, Target, draw_logits
+from tf_deepbayes.evaluation.scoring import EVAL_DRAWS, EvaluationSet, draw_logits
 from tf_deepbayes.robustness.budgets import Budget
 
 VICTIM, LABEL_ONLY, SUBSTITUTE = "victim", "label_only", "substitute"
@@ -40,13 +40,13 @@ ROUNDING = 1e-5
 
 
 @dataclasses.dataclass(frozen=True)
-class Component:
+class SuiteAttack:
     """One attack of an evaluation.
 
     Attributes:
         name: unique in the evaluation.
         eps: of the call, l∞.
-        source: whose views it follows, a key of `Subject.sources`.
+        source: whose views it follows, a key of `Defence.sources`.
     """
 
     name: str
@@ -62,7 +62,7 @@ def is_sampled(logits_fn: LogitsFn, x: Array, batch_size: int) -> bool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
+class Defence:
     """What is evaluated.
 
     Attributes:
@@ -75,28 +75,33 @@ class Subject:
         reseed: see `runner.run`.
     """
 
-    target: Target
-    sources: Mapping[str, Views]
+    target: EvaluationSet
+    sources: Mapping[str, ModelAccess]
     samples: bool
     batch_size: int
-    pool: Pool | None = None
+    guides: GuideImages | None = None
     detectors: Mapping[str, Detector] = dataclasses.field(default_factory=dict)
     reseed: Reseed = lambda number: None
 
     @classmethod
     def of(
-        cls, plan: "Plan", logits_fn: LogitsFn, sources: Mapping[str, Views], x: Array, y: Array
-    ) -> "Subject":
+        cls,
+        plan: "EvaluationSettings",
+        logits_fn: LogitsFn,
+        sources: Mapping[str, ModelAccess],
+        x: Array,
+        y: Array,
+    ) -> "Defence":
         """The classifier with as many draws of its noise as the plan asks for, or one."""
         size = plan.batch_size
         samples = is_sampled(logits_fn, x, size)
         draws = plan.budget.draws if samples else 1
-        target = Target.of(logits_fn, x, y, batch_size=size, draws=draws)
+        target = EvaluationSet.of(logits_fn, x, y, batch_size=size, draws=draws)
         return cls(target, sources, samples, size)
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class EvaluationSettings:
     """An evaluation's settings.
 
     Attributes:
@@ -135,43 +140,43 @@ class Plan:
             nb_iter=nb_iter, eps_iter=step, batch_size=self.batch_size, **(chosen | options)
         )
 
-    def restart(self, number: int, samples: bool) -> Component:
+    def restart(self, number: int, samples: bool) -> SuiteAttack:
         """The main attack from its random start of this number."""
         eot, seed = self.eot if samples else 1, self.seed + number
         attack = self.pgd(self.eps, self.budget.nb_iter, eot=eot, seed=seed)
-        return Component(f"pgd_log_odds_{number}", attack, self.eps)
+        return SuiteAttack(f"pgd_log_odds_{number}", attack, self.eps)
 
-    def square(self) -> Component:
+    def square(self) -> SuiteAttack:
         """The search without gradients."""
         size = self.budget.square_iter
         attack = Square(nb_iter=size, batch_size=self.batch_size, seed=self.seed)
-        return Component(SQUARE, attack, self.eps)
+        return SuiteAttack(SQUARE, attack, self.eps)
 
-    def standard_set(self, subject: Subject) -> tuple[list[Component], dict[str, str]]:
+    def standard_set(self, defence: Defence) -> tuple[list[SuiteAttack], dict[str, str]]:
         """The attacks that apply, and {name: why not} of the others."""
-        restarts = [self.restart(i, subject.samples) for i in range(self.budget.restarts)]
-        found = dict(self._others(subject))
-        components = [c for c in found.values() if isinstance(c, Component)]
+        restarts = [self.restart(i, defence.samples) for i in range(self.budget.restarts)]
+        found = dict(self._others(defence))
+        components = [c for c in found.values() if isinstance(c, SuiteAttack)]
         return restarts + components, {n: c for n, c in found.items() if isinstance(c, str)}
 
-    def _others(self, subject: Subject) -> Iterator[tuple[str, Component | str]]:
+    def _others(self, defence: Defence) -> Iterator[tuple[str, SuiteAttack | str]]:
         """(name, component, or why it is left out)."""
         parts = {"margin": self._margin, "mim": self._mim, "cw": self._cw}
         for name, make in parts.items():
             yield name, make()
         yield SQUARE, self.square()
-        yield "superwhite", self._snapshot(subject)
-        for name, detector in subject.detectors.items():
-            yield f"superwhite_{name}", self._past(name, detector, subject)
-        yield LABEL_ONLY, self._label_only(subject)
-        yield "matching", self._matching(subject)
-        yield "transfer", self._transfer(subject)
+        yield "superwhite", self._snapshot(defence)
+        for name, detector in defence.detectors.items():
+            yield f"superwhite_{name}", self._past(name, detector, defence)
+        yield LABEL_ONLY, self._label_only(defence)
+        yield "matching", self._matching(defence)
+        yield "transfer", self._transfer(defence)
 
-    def _margin(self) -> Component:
+    def _margin(self) -> SuiteAttack:
         attack = self.pgd(self.eps, self.budget.nb_iter, loss="margin")
-        return Component("pgd_margin", attack, self.eps)
+        return SuiteAttack("pgd_margin", attack, self.eps)
 
-    def _mim(self) -> Component | str:
+    def _mim(self) -> SuiteAttack | str:
         size = self.budget.momentum_iter
         if not size:
             return "not in this budget"
@@ -183,9 +188,9 @@ class Plan:
             batch_size=self.batch_size,
             lazy_classes=self.lazy_classes,
         )
-        return Component("mim", attack, self.eps)
+        return SuiteAttack("mim", attack, self.eps)
 
-    def _cw(self) -> Component | str:
+    def _cw(self) -> SuiteAttack | str:
         size, batch_size = self.budget.cw_iter, self.batch_size
         if not size:
             return "not in this budget"
@@ -195,41 +200,41 @@ class Plan:
             batch_size=batch_size,
             lazy_classes=self.lazy_classes,
         )
-        return Component("cw", Bounded(attack=inside, size=CW_C, batch_size=batch_size), self.eps)
+        return SuiteAttack("cw", Bounded(attack=inside, size=CW_C, batch_size=batch_size), self.eps)
 
-    def _snapshot(self, subject: Subject) -> Component | str:
-        if subject.sources[VICTIM].log_weights is None or not subject.samples:
+    def _snapshot(self, defence: Defence) -> SuiteAttack | str:
+        if defence.sources[VICTIM].log_weights is None or not defence.samples:
             return "the classifier does not sample"
         if not self.budget.snapshot:
             return "not in this budget"
         attack = self.pgd(self.eps, self.budget.nb_iter, Superwhite, snapshot=True)
-        return Component("superwhite", attack, self.eps)
+        return SuiteAttack("superwhite", attack, self.eps)
 
-    def _past(self, name: str, detector: Detector, subject: Subject) -> Component | str:
-        if subject.sources[VICTIM].log_weights is None:
+    def _past(self, name: str, detector: Detector, defence: Defence) -> SuiteAttack | str:
+        if defence.sources[VICTIM].log_weights is None:
             return "the classifier gives no log weights"
-        options = {"snapshot": subject.samples, "detector": detector}
+        options = {"snapshot": defence.samples, "detector": detector}
         attack = self.pgd(self.eps, self.budget.nb_iter, Superwhite, **options)
-        return Component(f"superwhite_{name}", attack, self.eps)
+        return SuiteAttack(f"superwhite_{name}", attack, self.eps)
 
-    def _label_only(self, subject: Subject) -> Component | str:
-        if LABEL_ONLY not in subject.sources:
+    def _label_only(self, defence: Defence) -> SuiteAttack | str:
+        if LABEL_ONLY not in defence.sources:
             return "the classifier has no factor p(y|·)"
-        attack = self.restart(0, subject.samples).attack
-        return Component(LABEL_ONLY, attack, self.eps, LABEL_ONLY)
+        attack = self.restart(0, defence.samples).attack
+        return SuiteAttack(LABEL_ONLY, attack, self.eps, LABEL_ONLY)
 
-    def _matching(self, subject: Subject) -> Component | str:
+    def _matching(self, defence: Defence) -> SuiteAttack | str:
         if not self.budget.pool_size:
             return "not in this budget"
-        if subject.pool is None or len(set(subject.pool.labels.tolist())) < 2:
+        if defence.guides is None or len(set(defence.guides.labels.tolist())) < 2:
             return "no images of two classes to imitate"
-        attack = self.pgd(self.eps, self.budget.nb_iter, Matching, pool=subject.pool)
-        return Component("matching", attack, self.eps)
+        attack = self.pgd(self.eps, self.budget.nb_iter, LogitMatching, guides=defence.guides)
+        return SuiteAttack("matching", attack, self.eps)
 
-    def _transfer(self, subject: Subject) -> Component | str:
-        if SUBSTITUTE not in subject.sources:
+    def _transfer(self, defence: Defence) -> SuiteAttack | str:
+        if SUBSTITUTE not in defence.sources:
             return "no substitute given"
-        lazy = isinstance(subject.sources[SUBSTITUTE].logits, LazyLogits)
+        lazy = isinstance(defence.sources[SUBSTITUTE].logits, LazyLogits)
         options: dict[str, Any] = {} if lazy else {"lazy_classes": 0}
         attack = self.pgd(self.eps, self.budget.nb_iter, **options)
-        return Component("transfer", attack, self.eps, SUBSTITUTE)
+        return SuiteAttack("transfer", attack, self.eps, SUBSTITUTE)

@@ -13,8 +13,8 @@ import numpy as np
 
 from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Array
-from tf_deepbayes.evaluation.runner import SCORING, Outcome, Reseed
-from tf_deepbayes.evaluation.scoring import Target, draw_logits, score
+from tf_deepbayes.evaluation.runner import SCORING, AttackResult, Reseed
+from tf_deepbayes.evaluation.scoring import EvaluationSet, draw_logits, score
 
 WORST_CASE = SCORING - 1  # the number of the noise that scores the images chosen
 SLACK = 1e-5  # float32 rounding at the ball's edge
@@ -36,7 +36,7 @@ def mean_margin(labels: Array, draws: Array) -> Array:
     return (np.where(is_label, -np.inf, draws).max(-1) - own).mean(0)
 
 
-def choose(target: Target, eps: float, candidates: Sequence[Candidate]) -> Array:
+def choose(target: EvaluationSet, eps: float, candidates: Sequence[Candidate]) -> Array:
     """The number of each image's worst candidate, `[N]`; one outside of the ball has no chance."""
 
     def strength(candidate: Candidate) -> Array:
@@ -46,7 +46,7 @@ def choose(target: Target, eps: float, candidates: Sequence[Candidate]) -> Array
     return np.stack([strength(candidate) for candidate in candidates]).argmax(0)
 
 
-def with_robust_accuracy(target: Target, figures: dict[str, Any]) -> dict[str, Any]:
+def with_robust_accuracy(target: EvaluationSet, figures: dict[str, Any]) -> dict[str, Any]:
     """The figures of `score`, and the accuracy that counts images wrong before as wrong.
 
     `robust_accuracy` is the share of all images that were right before the attack and still are,
@@ -59,13 +59,13 @@ def with_robust_accuracy(target: Target, figures: dict[str, Any]) -> dict[str, A
 
 
 def worst_case(
-    target: Target,
+    target: EvaluationSet,
     eps: float,
     candidates: Sequence[Candidate],
     draws: int,
     batch_size: int,
     reseed: Reseed,
-) -> Outcome:
+) -> AttackResult:
     """Each image's worst candidate, scored on fresh draws.
 
     Returns:
@@ -79,4 +79,4 @@ def worst_case(
     counts = np.bincount(chosen, minlength=len(candidates)).tolist()
     names = [candidate.name for candidate in candidates]
     figures = with_robust_accuracy(target, score(target, images, logits))
-    return Outcome(images, logits, figures | {"chosen": dict(zip(names, counts, strict=True))})
+    return AttackResult(images, logits, figures | {"chosen": dict(zip(names, counts, strict=True))})

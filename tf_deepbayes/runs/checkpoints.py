@@ -98,7 +98,7 @@ def load_config(folder: pathlib.Path) -> RunConfig:
         raise InputError(f"{folder / CONFIG} is not a run's configuration: {error!r}") from None
 
 
-def claim_folder(
+def prepare_folder(
     folder: pathlib.Path, config: RunConfig, resume: bool, changeable: Sequence[str] = ()
 ) -> None:
     """Make a new run folder, or check that the one to resume is of the same run.

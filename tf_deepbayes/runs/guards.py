@@ -16,16 +16,16 @@ from tf_deepbayes.detection.detectors import Detector
 from tf_deepbayes.detection.figures import detection_figures
 from tf_deepbayes.runs import detector_files
 from tf_deepbayes.runs.detector_files import FitSettings
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 
 
-def has_p_x(guard: Victim) -> bool:
+def has_p_x(guard: Run) -> bool:
     """Whether the guard's logits are log p̂(x, y_c); plain classifiers do not say and have none."""
     return bool(getattr(guard.model, "has_p_x", False))
 
 
 def fit(
-    guard: Victim,
+    guard: Run,
     train: Split,
     seed: int,
     false_positive_rate: float,
@@ -55,7 +55,7 @@ def fit(
     return detectors, settings
 
 
-def read(guard: Victim, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettings]:
+def read(guard: Run, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettings]:
     """The detectors of a file; InputError unless fitted on this guard, data set, K and noise."""
     settings = detector_files.read_settings(
         path,
@@ -68,7 +68,7 @@ def read(guard: Victim, path: pathlib.Path) -> tuple[dict[str, Detector], FitSet
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored:
+class ScoredAttack:
     """The guard's logits of clean test images and of a saved attack on the victim.
 
     Attributes:
@@ -88,12 +88,12 @@ class Scored:
     @classmethod
     def of(
         cls,
-        guard: Victim,
+        guard: Run,
         clean: Split,
         saved: Mapping[str, Array],
         is_transfer: bool,
         batch_size: int,
-    ) -> "Scored":
+    ) -> "ScoredAttack":
         """Score both on fresh noise; InputError when victim and guard have other classes."""
         predict, victim_logits = metrics.predict, saved["adversarial_logits"]
         clean_logits = predict(guard.logits_fn, clean.pixels, batch_size, "clean images")

@@ -12,7 +12,7 @@ from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.runs import results
-from tf_deepbayes.runs.run import Victim
+from tf_deepbayes.runs.run import Run
 
 KIND = "indices"
 
@@ -22,7 +22,7 @@ def correct_indices(logits: Array, labels: Array) -> Array:
     return np.flatnonzero(logits.argmax(1) == labels)
 
 
-def write_indices(path: pathlib.Path, victim: Victim, indices: Array, num_images: int) -> None:
+def write_indices(path: pathlib.Path, victim: Run, indices: Array, num_images: int) -> None:
     """Write the numbers of the test images that a victim gets right, of so many, as JSON."""
     settings = {
         "num_samples": victim.num_samples,

@@ -5,7 +5,7 @@ import functools
 import pathlib
 from typing import Any
 
-from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
 from tf_deepbayes.core.axes import LogitsFn
 from tf_deepbayes.core.errors import InputError
@@ -22,7 +22,7 @@ DEFAULT_NUM_SAMPLES = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Victim:
+class Run:
     """A trained classifier and how it is sampled.
 
     Attributes:
@@ -55,7 +55,7 @@ class Victim:
         block_size: int | None = None,
         jit_compile: bool = False,
         scheme: str = noise.INDEPENDENT,
-    ) -> "Victim":
+    ) -> "Run":
         """The classifier of a run folder, of a model's name or letter, or of a published name.
 
         Args:
@@ -86,12 +86,12 @@ class Victim:
         """The scheme as results hold it: None, which older results say too, for the published."""
         return None if self.scheme == noise.INDEPENDENT else self.scheme
 
-    def views(
+    def access(
         self,
         num_samples: int | None = None,
         factor: str | None = None,
         common_random_numbers: bool = False,
-    ) -> Views:
+    ) -> ModelAccess:
         """What an attack sees of it.
 
         Args:
@@ -114,8 +114,8 @@ class Victim:
         partial = functools.partial
         logits: LogitsFn = partial(self.model.logits, mode=self.mode, **options)
         if self.mode == "sample" and isinstance(self.model, LatentClassifier):
-            logits = LazyLogits(logits, partial(self.model.some_logits, **options))
-        return Views(
+            logits = LazyLogits(logits, partial(self.model.class_logits, **options))
+        return ModelAccess(
             logits=logits,
             log_weights=partial(self.model.log_weights, mode=self.mode, **options),
             features=self.model.features,

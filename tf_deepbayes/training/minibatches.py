@@ -24,7 +24,7 @@ def batches(
     return steps.map(source.take).prefetch(2)
 
 
-class Part(NamedTuple):
+class ReplicaRows(NamedTuple):
     """Which rows of a batch one device computes: start … stop − 1 of `total`."""
 
     start: int
@@ -32,7 +32,7 @@ class Part(NamedTuple):
     total: int
 
     @classmethod
-    def of_replica(cls, total: int) -> "Part":
+    def of_replica(cls, total: int) -> "ReplicaRows":
         """That of the replica in whose context this is called; sizes differ by at most one row."""
         context = tf.distribute.get_replica_context()
         count = context.num_replicas_in_sync

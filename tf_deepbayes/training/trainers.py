@@ -13,7 +13,7 @@ import tensorflow as tf
 from tf_deepbayes.core.axes import Tensor, Terms, log_mean_exp
 from tf_deepbayes.models.baselines import Baseline
 from tf_deepbayes.models.classifier import LatentClassifier
-from tf_deepbayes.training.minibatches import Batches, Part
+from tf_deepbayes.training.minibatches import Batches, ReplicaRows
 from tf_deepbayes.training.strategies import strategy_of
 
 
@@ -48,7 +48,7 @@ class Trainer(keras.Model, abc.ABC):
         """The noise of this step for a batch of `count` images."""
 
     @abc.abstractmethod
-    def cut(self, noise: list[Tensor], part: Part) -> list[Tensor]:
+    def cut(self, noise: list[Tensor], part: ReplicaRows) -> list[Tensor]:
         """That of a part of the batch."""
 
     @abc.abstractmethod
@@ -117,7 +117,7 @@ class Steps:
 
     def _step(self, rows: Tensor) -> None:
         """What one device does of a step."""
-        part = Part.of_replica(self.batches.batch_size)
+        part = ReplicaRows.of_replica(self.batches.batch_size)
         x, y = self.batches.take(rows[part.start : part.stop])
         noise = self.trainer.cut(self.trainer.draw(part.total), part)
         self.trainer.descend(x, y, noise, part.share)
@@ -148,7 +148,7 @@ class BoundTrainer(Trainer):
         shape = [self.num_samples, 1, count, self.classifier.architecture.dim_z]
         return [tf.random.stateless_normal(shape, self.seeds())]
 
-    def cut(self, noise: list[Tensor], part: Part) -> list[Tensor]:
+    def cut(self, noise: list[Tensor], part: ReplicaRows) -> list[Tensor]:
         return [noise[0][:, :, part.start : part.stop]]
 
     def update(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -157,7 +157,7 @@ class BoundTrainer(Trainer):
 
     def loss_fn(self, x: Tensor, y: Tensor, noise: list[Tensor]) -> tuple[Tensor, Terms]:
         terms = self.classifier.bound_terms(x, y, noise[0])
-        bound = log_mean_exp(self.classifier.weigh(terms, self.beta), 0)
+        bound = log_mean_exp(self.classifier.log_weight(terms, self.beta), 0)
         return -tf.reduce_mean(bound), {"bound": bound, **terms}
 
 
@@ -173,7 +173,7 @@ class CrossEntropyTrainer(Trainer):
         """Dropout masks `[B, inputs]` of each dense layer; none without dropout."""
         return self.classifier.head.masks(count, self.seeds())
 
-    def cut(self, noise: list[Tensor], part: Part) -> list[Tensor]:
+    def cut(self, noise: list[Tensor], part: ReplicaRows) -> list[Tensor]:
         return [masks[part.start : part.stop] for masks in noise]
 
     def loss_fn(self, x: Tensor, y: Tensor, noise: list[Tensor]) -> tuple[Tensor, Terms]:

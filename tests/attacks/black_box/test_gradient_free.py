@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.small import convnet, images, labels_of
-from tf_deepbayes.attacks import SPSA, Attack, Boundary, RandomNoise, Square
+from tf_deepbayes.attacks import SPSA, Attack, HopSkipJump, RandomNoise, Square
 from tf_deepbayes.attacks.black_box.square import patch_share
 from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Tensor
@@ -17,7 +17,7 @@ ATTACKS: list[Attack] = [
     SPSA(nb_iter=20, learning_rate=0.05, spsa_samples=32),
     Square(nb_iter=200),
     Square(nb_iter=200, norm=2),
-    Boundary(nb_iter=3, initial_samples=20, votes=1),
+    HopSkipJump(nb_iter=3, initial_samples=20, votes=1),
     RandomNoise(nb_iter=20, corners=True),
 ]
 NET = convnet()
@@ -40,7 +40,7 @@ def counted(traces: list) -> Callable[[Tensor], Tensor]:
 @pytest.mark.parametrize("attack", ATTACKS, ids=repr)
 class TestEveryAttack:
     def test_targeted_reaches_targets_in_a_large_ball(self, attack: Attack) -> None:
-        if isinstance(attack, Boundary):
+        if isinstance(attack, HopSkipJump):
             attack = dataclasses.replace(attack, starting_points=STARTS)
         targeted = dataclasses.replace(attack, targeted=True)
         adversarial = targeted(NET, X, TARGET, 8.0 if getattr(attack, "norm", 0) == 2 else 0.9)
@@ -67,7 +67,7 @@ class TestEveryAttack:
         assert len(traces) == known
 
 
-@pytest.mark.parametrize("attack", [SPSA(), Boundary(votes=1)], ids=repr)
+@pytest.mark.parametrize("attack", [SPSA(), HopSkipJump(votes=1)], ids=repr)
 def test_samples_go_to_the_classifier_in_calls_of_at_most_a_batch(attack: Attack) -> None:
     traces: list = []
     small = dataclasses.replace(attack, batch_size=7, nb_iter=1)  # type: ignore[call-arg]
@@ -158,7 +158,7 @@ def test_rescoring_changes_nothing_for_a_deterministic_classifier() -> None:
 
 class TestBoundary:
     def test_it_sees_the_predicted_class_only(self) -> None:
-        attack = Boundary(nb_iter=2, initial_samples=20, votes=1)
+        attack = HopSkipJump(nb_iter=2, initial_samples=20, votes=1)
         hard = attack(lambda x: tf.one_hot(tf.argmax(NET(x), axis=1), 5), X, Y, 0.3)
         np.testing.assert_array_equal(hard, attack(NET, X, Y, 0.3))
 
@@ -174,7 +174,7 @@ class TestBoundary:
         x = images(10, shape=(8, 8, 1)) * 0.2 + 0.4
         above = (x.reshape(-1, 64) @ weights - level)[:, 0]
         for norm, dual in ((2, np.sqrt(np.sum(weights**2))), (np.inf, np.sum(np.abs(weights)))):
-            attack = Boundary(nb_iter=12, initial_samples=200, norm=norm, votes=1)
+            attack = HopSkipJump(nb_iter=12, initial_samples=200, norm=norm, votes=1)
             adversarial = attack(logits_fn, x, np.zeros(10, int), 8.0)
             name = "l2" if norm == 2 else "linf"
             size = metrics.perturbation_norms(x, adversarial)[name]
@@ -183,14 +183,14 @@ class TestBoundary:
 
     def test_images_misclassified_already_come_back(self) -> None:
         wrong = np.where(np.arange(20) < 5, TARGET, Y)
-        adversarial = Boundary(nb_iter=1, initial_samples=10, votes=1)(NET, X, wrong, 0.3)
+        adversarial = HopSkipJump(nb_iter=1, initial_samples=10, votes=1)(NET, X, wrong, 0.3)
         np.testing.assert_array_equal(adversarial[:5], X[:5])
 
     def test_without_a_start_x_comes_back_and_it_is_said(self) -> None:
         def always_zero(x: Tensor) -> Tensor:
             return tf.one_hot(tf.zeros(tf.shape(x)[:1], tf.int32), 5)
 
-        attack = Boundary(nb_iter=1, initial_samples=10, votes=1)
+        attack = HopSkipJump(nb_iter=1, initial_samples=10, votes=1)
         with pytest.warns(UserWarning, match="no starting point .* 100.0% of a batch"):
             adversarial = attack(always_zero, X, np.zeros(20, int), 0.3)
         np.testing.assert_array_equal(adversarial, X)
@@ -203,7 +203,7 @@ class TestBoundary:
             logits = NET(x)
             return logits + 0.005 * tf.random.normal(tf.shape(logits))
 
-        adversarial = Boundary(nb_iter=3, initial_samples=50)(logits_fn, X, Y, 0.5)
+        adversarial = HopSkipJump(nb_iter=3, initial_samples=50)(logits_fn, X, Y, 0.5)
         fresh = [metrics.predict(logits_fn, adversarial).argmax(1) != Y for _ in range(20)]
         assert np.mean(fresh) > 0.9
 
@@ -229,8 +229,8 @@ def test_noise_is_uniform_in_its_ball() -> None:
         (Square, {"p_init": 0.0}, "p_init must be a share above 0 and up to 1, got 0.0"),
         (Square, {"rescore": -1}, "rescore must be a whole number of at least 0, got -1"),
         (Square, {"norm": 1}, "norm must be inf or 2, got 1"),
-        (Boundary, {"votes": 0}, "votes must be a whole number of at least 1, got 0"),
-        (Boundary, {"starting_points": X * 255}, "divide bytes by 255"),
+        (HopSkipJump, {"votes": 0}, "votes must be a whole number of at least 1, got 0"),
+        (HopSkipJump, {"starting_points": X * 255}, "divide bytes by 255"),
         (RandomNoise, {"corners": True, "norm": 2}, "corners need the norm inf, got 2"),
     ],
 )
@@ -240,6 +240,6 @@ def test_bad_settings_are_refused(kind: type[Attack], options: dict, message: st
 
 
 def test_starting_points_have_to_fit_the_images() -> None:
-    attack = Boundary(starting_points=images(2))
+    attack = HopSkipJump(starting_points=images(2))
     with pytest.raises(ValueError, match=r"of shape \[8, 8, 1\], got \[28, 28, 1\]"):
         attack(NET, X, Y, 0.1)

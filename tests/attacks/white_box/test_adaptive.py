@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 from tests.conftest import Golden, golden
 from tests.small import classifier, convnet, images, labels_of, noise_for
-from tf_deepbayes.attacks import PGD, FeatureMatching, Matching, Pool, Superwhite
+from tf_deepbayes.attacks import PGD, FeatureMatching, GuideImages, LogitMatching, Superwhite
 from tf_deepbayes.attacks.white_box.superwhite import SuperwhiteLoss, violation
 from tf_deepbayes.core.axes import Array, LogWeightsFn, Tensor, log_mean_exp
 from tf_deepbayes.core.errors import InputError
@@ -157,33 +157,35 @@ def test_targets_are_reached() -> None:
 
 def test_matching_imitates_an_image_of_another_class() -> None:
     pool_images = images(40, seed=9, shape=(8, 8, 1))
-    pool = Pool(pool_images, labels_of(NET, pool_images))
-    attack = Matching(pool=pool, nb_iter=40, batch_size=5)
+    guides = GuideImages(pool_images, labels_of(NET, pool_images))
+    attack = LogitMatching(guides=guides, nb_iter=40, batch_size=5)
     adversarial = attack(NET, X, Y, 0.3)
     assert np.abs(adversarial - X).max() <= 0.3 + 1e-6
-    goals = attack.goals(NET, tf.constant(X), tf.constant(Y)).numpy()
-    assert (goals.argmax(1) != Y).all()
-    before, after = (np.linalg.norm(NET(a) - goals, axis=1) for a in (X, adversarial))
+    guide_logits = attack.guide_logits(NET, tf.constant(X), tf.constant(Y)).numpy()
+    assert (guide_logits.argmax(1) != Y).all()
+    before, after = (np.linalg.norm(NET(a) - guide_logits, axis=1) for a in (X, adversarial))
     assert np.mean(after < 0.6 * before) > 0.7
     assert np.mean(labels_of(NET, adversarial) != Y) > 0.5
-    target = np.full(len(X), pool.labels[0])
-    goals = Matching(pool=pool, targeted=True).goals(NET, tf.constant(X), tf.constant(target))
-    assert (goals.numpy().argmax(1) == target).all()
+    target = np.full(len(X), guides.labels[0])
+    guide_logits = LogitMatching(guides=guides, targeted=True).guide_logits(
+        NET, tf.constant(X), tf.constant(target)
+    )
+    assert (guide_logits.numpy().argmax(1) == target).all()
 
 
 def test_features_are_matched_whatever_their_shape() -> None:
-    pool = Pool(images(10, seed=9, shape=(8, 8, 1)), np.arange(10) % 5)
+    guides = GuideImages(images(10, seed=9, shape=(8, 8, 1)), np.arange(10) % 5)
     features_fn = lambda x: NET.layers[0](x)  # noqa: E731
-    attack = FeatureMatching(pool=pool, nb_iter=10)
-    goals = attack.goals(features_fn, tf.constant(X), tf.constant(Y))
+    attack = FeatureMatching(guides=guides, nb_iter=10)
+    guide_logits = attack.guide_logits(features_fn, tf.constant(X), tf.constant(Y))
     moved = attack(features_fn, X, Y, 0.3)
-    distance = lambda a: float(tf.norm(features_fn(tf.constant(a)) - goals))  # noqa: E731
+    distance = lambda a: float(tf.norm(features_fn(tf.constant(a)) - guide_logits))  # noqa: E731
     assert distance(moved) < 0.9 * distance(X)
 
 
 def test_a_pool_without_another_class_is_refused() -> None:
     with pytest.raises(InputError, match="no image to imitate"):
-        Matching(pool=Pool(X[:2], Y[[0, 0]]))(NET, X[:1], Y[:1], 0.1)
+        LogitMatching(guides=GuideImages(X[:2], Y[[0, 0]]))(NET, X[:1], Y[:1], 0.1)
 
 
 @pytest.mark.parametrize(

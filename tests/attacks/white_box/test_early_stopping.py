@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from tests.small import classifier, convnet, images, labels_of
 from tf_deepbayes import attacks
-from tf_deepbayes.attacks import MIM, PGD, Matching, Superwhite
-from tf_deepbayes.attacks.access import Views
+from tf_deepbayes.attacks import MIM, PGD, LogitMatching, Superwhite
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.attacks.losses import margin
 from tf_deepbayes.attacks.white_box import early_stopping
 from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
@@ -21,7 +21,7 @@ from tf_deepbayes.core.axes import Array, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.evaluation.batch_store import BatchStore
 from tf_deepbayes.evaluation.runner import run
-from tf_deepbayes.evaluation.scoring import Target
+from tf_deepbayes.evaluation.scoring import EvaluationSet
 
 NET = convnet(scale=12.0)
 X = images(24, shape=(8, 8, 1))
@@ -92,9 +92,9 @@ def test_a_classifier_that_samples_is_broken_as_often_at_less_cost() -> None:
     rates, cost = [], []
     for kind in (attack, without(attack)):
         noisy = Noisy(2.0)
-        target = Target.of(NET, X, Y, draws=1)
+        target = EvaluationSet.of(NET, X, Y, draws=1)
         target = dataclasses.replace(target, logits_fn=noisy, draws=20)
-        figures = run(kind, Views(noisy), target, 0.1, zero_gradients=0.0).figures
+        figures = run(kind, ModelAccess(noisy), target, 0.1, zero_gradients=0.0).figures
         rates.append(figures["success_rate"])
         cost.append(noisy.images.numpy() - 20 * len(X))
     assert abs(rates[0] - rates[1]) < 0.05 and rates[0] > 0.5
@@ -114,15 +114,15 @@ def test_the_classifier_to_be_fooled_decides(tmp_path: pathlib.Path) -> None:
     """And not the one whose gradients are followed; the steps survive an interruption."""
     stubborn = lambda x: 100.0 * tf.one_hot(tf.constant(Y[0]), 5) + 0.0 * NET(x)  # noqa: E731
     rows = Y[0] == Y
-    whole = run(SMOOTH, Views(NET), Target.of(stubborn, X[rows], Y[rows]), 1.5, None)
+    whole = run(SMOOTH, ModelAccess(NET), EvaluationSet.of(stubborn, X[rows], Y[rows]), 1.5, None)
     assert whole.figures["mean_steps"] == SMOOTH.nb_iter
-    attack, target = dataclasses.replace(SMOOTH, batch_size=9), Target.of(NET, X, Y)
+    attack, target = dataclasses.replace(SMOOTH, batch_size=9), EvaluationSet.of(NET, X, Y)
     store = BatchStore(tmp_path, {"attack": attack.settings()}, resume=True)
-    first = run(attack, Views(NET), target, 1.5, store).figures
+    first = run(attack, ModelAccess(NET), target, 1.5, store).figures
     assert first["mean_steps"] == pytest.approx(steps_of(attack, NET, Y, 1.5).mean())
-    again = run(attack, Views(NET), target, 1.5, store).figures
+    again = run(attack, ModelAccess(NET), target, 1.5, store).figures
     assert again["mean_steps"] == first["mean_steps"] < SMOOTH.nb_iter
-    assert "mean_steps" not in run(without(attack), Views(NET), target, 1.5).figures
+    assert "mean_steps" not in run(without(attack), ModelAccess(NET), target, 1.5).figures
 
 
 def test_batches_of_any_size_share_a_trace() -> None:
@@ -154,7 +154,7 @@ def test_deep_bayes_classifiers_take_batches_that_shrink(name: str) -> None:
     ("make", "message"),
     [
         (lambda: Superwhite(early_stop=True), "early_stop does not fit Superwhite"),
-        (lambda: Matching(early_stop=True), "early_stop does not fit Matching"),
+        (lambda: LogitMatching(early_stop=True), "early_stop does not fit LogitMatching"),
         (lambda: attacks.build("cw", early_stop=True), "early_stop does not apply to cw"),
         (lambda: PGD(early_stop=True, check_every=0), "check_every must be a whole number"),
     ],

@@ -99,7 +99,7 @@ def test_some_logits_are_those_of_logits(name: str) -> None:
     wanted[:, 1] = True
     for block in (1, 7, 1000):
         model.block_size = block
-        found = model.some_logits(x, tf.constant(wanted), num_samples=3, seed=4).numpy()
+        found = model.class_logits(x, tf.constant(wanted), num_samples=3, seed=4).numpy()
         expected = model.logits(x, num_samples=3, seed=4).numpy()
         np.testing.assert_allclose(found[wanted], expected[wanted], rtol=1e-5)
         assert (found[~wanted] < -1e29).all()
@@ -108,7 +108,7 @@ def test_some_logits_are_those_of_logits(name: str) -> None:
 def test_their_gradient_is_that_of_logits_within_a_percent() -> None:
     model, x = classifier("GFZ"), tf.constant(images(5))
     everything = tf.ones([5, 3], tf.bool)
-    some = functools.partial(model.some_logits, wanted=everything, num_samples=3, seed=4)
+    some = functools.partial(model.class_logits, wanted=everything, num_samples=3, seed=4)
     found = []
     for logits_fn in (some, functools.partial(model.logits, num_samples=3, seed=4)):
         with tf.GradientTape() as tape:

@@ -1,4 +1,4 @@
-"""HopSkipJump (Chen, Jordan & Wainwright 2020): the search of the attack `Boundary`.
+"""HopSkipJump (Chen, Jordan & Wainwright 2020): the search of the attack `HopSkipJump`.
 
 Of the decision-based attacks it is the one whose queries go to the classifier in large batches, and
 it needs fewer of them than the walk of Brendel et al. (2018). foolbox's and ART's run step by step
@@ -36,7 +36,7 @@ MORE_THAN_SAMPLES = 1_000_000  # samples of one iteration, for the numbers of th
 
 
 @dataclasses.dataclass(frozen=True)
-class HopSkipJump:
+class BoundarySearch:
     """The attack on one batch. Its methods are pieces of one graph.
 
     Attributes:

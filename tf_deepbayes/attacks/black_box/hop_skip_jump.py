@@ -9,14 +9,14 @@ import tensorflow as tf
 
 from tf_deepbayes.attacks.ball import check_norm, image_seeds
 from tf_deepbayes.attacks.base import Attack
-from tf_deepbayes.attacks.black_box.boundary_search import HopSkipJump
+from tf_deepbayes.attacks.black_box.boundary_search import BoundarySearch
 from tf_deepbayes.core.axes import ArrayLike, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count, check_pixels
 
 
 @dataclasses.dataclass(frozen=True)
-class Boundary(Attack):
+class HopSkipJump(Attack):
     """HopSkipJump: walk along the decision boundary towards x, seeing argmax(logits) only.
 
     From the nearest random image of another class (targeted: of the target): bisect towards x as
@@ -115,7 +115,7 @@ def _attack(  # type: ignore[no-untyped-def]
         same = tf.argmax(logits_fn(image), axis=1) == labels
         return tf.reshape(same if targeted else ~same, [image.shape[0], 1, 1, 1])
 
-    search = HopSkipJump(sought, norm, at_once, x, y, seeds, votes, starting_points)
+    search = BoundarySearch(sought, norm, at_once, x, y, seeds, votes, starting_points)
     start, distance = search.start()
     found = search.walk(start, nb_iter, initial_samples)
     return search.most_often_sought(found, eps), tf.math.is_finite(distance)

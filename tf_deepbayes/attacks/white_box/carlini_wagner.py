@@ -50,8 +50,8 @@ class CarliniWagnerL2(Attack):
         check_count("lazy_classes", self.lazy_classes, minimum=0)
         check_positive("learning_rate", self.learning_rate)
 
-    def size_name(self, eps: float) -> str:
-        """See `Attack.size_name`."""
+    def eps_name(self, eps: float) -> str:
+        """See `Attack.eps_name`."""
         return f"c{eps:.2f}_lr{self.learning_rate:.3f}"
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:

@@ -24,7 +24,7 @@ DRAWS, MARGIN = 3, 1.0
 State: TypeAlias = tuple[Tensor, ...]
 
 
-def broken(judge: LogitsFn, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
+def fooled(target_fn: LogitsFn, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
     """The rows that are misclassified (targeted: reach their target) for good, `[M]`, in order.
 
     Their smallest margin is above a nat and above the difference of the largest and the smallest.
@@ -37,7 +37,7 @@ def broken(judge: LogitsFn, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
     """
 
     def draw(count: Tensor, rows: Tensor, low: Tensor, high: Tensor) -> tuple:
-        lead = margin(tf.gather(y, rows), judge(tf.gather(x, rows)))
+        lead = margin(tf.gather(y, rows), target_fn(tf.gather(x, rows)))
         lead = -lead if targeted else lead
         low, high = tf.minimum(low, lead), tf.maximum(high, lead)
         kept = (low > MARGIN) & (low > high - low)
@@ -56,9 +56,9 @@ def broken(judge: LogitsFn, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
     return rows
 
 
-def until_broken(
+def until_fooled(
     advance: Callable[[Tensor, Tensor, Tensor, Tensor, State], State],
-    is_broken: Callable[[Tensor, Tensor], Tensor],
+    is_fooled: Callable[[Tensor, Tensor], Tensor],
     x: Tensor,
     y: Tensor,
     state: State,
@@ -83,7 +83,7 @@ def until_broken(
         state = advance(i, stop, tf.gather(x, rows), own_y, state)
         images = tf.tensor_scatter_nd_update(images, rows[:, None], state[0])
         taken = tf.tensor_scatter_nd_update(taken, rows[:, None], tf.fill(tf.shape(rows), stop))
-        leave = tf.cond(stop < nb_iter, lambda: is_broken(state[0], own_y), lambda: rows[:0])
+        leave = tf.cond(stop < nb_iter, lambda: is_fooled(state[0], own_y), lambda: rows[:0])
         stay = _without(tf.shape(rows)[0], leave)
         return stop, tf.gather(rows, stay), tuple(tf.gather(s, stay) for s in state), images, taken
 

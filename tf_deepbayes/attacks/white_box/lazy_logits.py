@@ -27,14 +27,14 @@ class LazyLogits:
     """
 
     logits: LogitsFn
-    some_logits: Callable[[Tensor, Tensor], Tensor]
+    class_logits: Callable[[Tensor, Tensor], Tensor]
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.logits(x)
 
     def some(self, x: Tensor, wanted: Tensor) -> Tensor:
         """The logits where `wanted`; anything finite elsewhere."""
-        return self.some_logits(x, wanted)
+        return self.class_logits(x, wanted)
 
 
 # (images, labels, step, logits known) → logits of this step

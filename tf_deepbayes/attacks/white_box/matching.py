@@ -20,7 +20,7 @@ from tf_deepbayes.core.validation import check_labels, check_pixels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Pool:
+class GuideImages:
     """Clean images to imitate.
 
     Attributes:
@@ -38,7 +38,7 @@ class Pool:
     @classmethod
     def of_right(
         cls, logits_fn: LogitsFn, x: Array, labels: Array, batch_size: int = 100
-    ) -> "Pool":
+    ) -> "GuideImages":
         """Those of the images that the classifier gets right."""
         right = predict(logits_fn, x, batch_size).argmax(1) == labels
         return cls(x[right], labels[right])
@@ -52,7 +52,7 @@ class Pool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Matching(PGD):
+class LogitMatching(PGD):
     """PGD down ‖f(x′) − f(g)‖², g the pool's image of another class whose f is nearest to f(x).
 
     With `targeted`, y names the class of g. The default of a hundred steps is that of the source.
@@ -62,13 +62,13 @@ class Matching(PGD):
     """
 
     name: ClassVar[str] = "matching"
-    misleads: ClassVar[bool] = False  # it imitates, so that detectors are misled too
+    only_misclassifies: ClassVar[bool] = False  # it imitates, so that detectors are misled too
     nb_iter: int = 100
-    pool: Pool | None = None
+    guides: GuideImages | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.pool, Pool | None):
+        if not isinstance(self.guides, GuideImages | None):
             raise InputError(f"pool must be a Pool of clean images, got {type(self.pool).__name__}")
 
     def loss_fn(self) -> "SquaredDistance":
@@ -76,31 +76,31 @@ class Matching(PGD):
         return SquaredDistance()
 
     def perturb(self, logits_fn: FeaturesFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        return self.climb(logits_fn, x, self.goals(logits_fn, x, y), eps, descend=True)
+        return self.climb(logits_fn, x, self.guide_logits(logits_fn, x, y), eps, descend=True)
 
-    def goals(self, features_fn: FeaturesFn, x: Tensor, y: Tensor) -> Tensor:
+    def guide_logits(self, features_fn: FeaturesFn, x: Tensor, y: Tensor) -> Tensor:
         """f(g) of each image, `[B, …]`."""
-        if self.pool is None:
+        if self.guides is None:
             raise InputError(f"{type(self).__name__} needs images to imitate; give it a pool")
-        pool = predict(features_fn, np.asarray(self.pool.images, np.float32), len(x))
+        guides = predict(features_fn, np.asarray(self.guides.images, np.float32), len(x))
         own = features_fn(x).numpy()
-        flat = own.reshape(len(own), -1), pool.reshape(len(pool), -1)
+        flat = own.reshape(len(own), -1), guides.reshape(len(guides), -1)
         distances = cdist(*flat, "sqeuclidean")
-        allowed = (self.pool.labels[None] == y.numpy()[:, None]) == self.targeted
+        allowed = (self.guides.labels[None] == y.numpy()[:, None]) == self.targeted
         if not allowed.any(1).all():
             raise InputError(
                 "the pool has no image to imitate for some of the labels; add images of "
                 + ("every target class" if self.targeted else "at least two classes")
             )
-        return tf.constant(pool[np.where(allowed, distances, np.inf).argmin(1)])
+        return tf.constant(guides[np.where(allowed, distances, np.inf).argmin(1)])
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureMatching(Matching):
-    """`Matching` of features, whatever the network that gives them."""
+class FeatureMatching(LogitMatching):
+    """`LogitMatching` of features, whatever the network that gives them."""
 
     name: ClassVar[str] = "feature_matching"
-    sees: ClassVar[str] = "features"
+    uses: ClassVar[str] = "features"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tf_deepbayes.attacks.ball import check_norm, image_seeds, project, uniform_
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.losses import Loss
 from tf_deepbayes.attacks.white_box import lazy_logits
-from tf_deepbayes.attacks.white_box.early_stopping import State, broken, until_broken
+from tf_deepbayes.attacks.white_box.early_stopping import State, fooled, until_fooled
 from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count, check_positive
@@ -45,7 +45,9 @@ class IterativeAttack(Attack):
         check_every: steps between looks at who is, with `early_stop`.
     """
 
-    misleads: ClassVar[bool] = True  # all it wants is another class (targeted: that class)
+    only_misclassifies: ClassVar[bool] = (
+        True  # all it wants is another class (targeted: that class)
+    )
     norm: float = np.inf
     loss: str = "cross_entropy"
     nb_iter: int = 40
@@ -65,7 +67,7 @@ class IterativeAttack(Attack):
         check_count("eot", self.eot)
         check_count("lazy_classes", self.lazy_classes, minimum=0)
         check_count("check_every", self.check_every)
-        if self.early_stop and not self.misleads:
+        if self.early_stop and not self.only_misclassifies:
             raise InputError(
                 f"early_stop does not fit {type(self).__name__}, which is after more than another "
                 "class; leave it out"
@@ -81,18 +83,18 @@ class IterativeAttack(Attack):
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
         if self.early_stop:
-            return self.judged(logits_fn, logits_fn, x, y, eps)[0]
+            return self.attack_batch(logits_fn, logits_fn, x, y, eps)[0]
         return self.climb(logits_fn, x, y, eps, self.targeted)
 
-    def judged(
-        self, logits_fn: LogitsFn, judge: LogitsFn, x: Tensor, y: Tensor, eps: float
+    def attack_batch(
+        self, logits_fn: LogitsFn, target_fn: LogitsFn, x: Tensor, y: Tensor, eps: float
     ) -> tuple[Tensor, Tensor | None]:
-        """See `Attack.judged`."""
+        """See `Attack.attack_batch`."""
         if not self.early_stop:
             return self.perturb(logits_fn, x, y, eps), None
         every = tf.constant(self.check_every)
         settings = self._settings(logits_fn, x, y, eps, self.targeted)
-        return _iterate_until_broken(judge, every, *settings)
+        return _iterate_until_fooled(target_fn, every, *settings)
 
     def climb(
         self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float, descend: bool = False
@@ -177,13 +179,13 @@ def _iterate(  # type: ignore[no-untyped-def]
 
 
 @tf.function
-def _iterate_until_broken(judge, check_every, *settings):  # type: ignore[no-untyped-def]
+def _iterate_until_fooled(target_fn, check_every, *settings):  # type: ignore[no-untyped-def]
     """`_iterate`, and the steps that each image took: broken ones are left as they are."""
     *kind, x, start, y, eps, eps_iter, nb_iter, decay, eot = settings
     logits_fn, _, _, descend, _, lazy_classes = kind
     steps, state = _steps(*kind, eps, eps_iter, decay, eot), _first(logits_fn, lazy_classes, start)
-    is_broken = functools.partial(broken, judge, targeted=descend)
-    return until_broken(steps, is_broken, x, y, state, nb_iter, check_every)
+    is_fooled = functools.partial(fooled, target_fn, targeted=descend)
+    return until_fooled(steps, is_fooled, x, y, state, nb_iter, check_every)
 
 
 def _first(logits_fn: LogitsFn, lazy_classes: int, start: Tensor) -> State:

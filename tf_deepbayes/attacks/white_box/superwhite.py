@@ -38,8 +38,8 @@ class Superwhite(PGD):
     """
 
     name: ClassVar[str] = "superwhite"
-    sees: ClassVar[str] = "log_weights"
-    misleads: ClassVar[bool] = False  # past a detector, or in every sample
+    uses: ClassVar[str] = "log_weights"
+    only_misclassifies: ClassVar[bool] = False  # past a detector, or in every sample
     detector: Detector | None = None
     detection_lambda: float = 0.1
     snapshot: bool = False
@@ -54,8 +54,8 @@ class Superwhite(PGD):
         if self.detector is not None:
             _check_detector(self.detector)
 
-    def size_name(self, eps: float) -> str:
-        """See `Attack.size_name`."""
+    def eps_name(self, eps: float) -> str:
+        """See `Attack.eps_name`."""
         return f"eps{eps:.2f}_lambda{self.detection_lambda:.1f}"
 
     def loss_fn(self) -> "SuperwhiteLoss":

@@ -74,7 +74,7 @@ def seeds_from(seed: int) -> Iterator[int]:
         yield int(generator.integers(2**31 - 1))
 
 
-class Conditionals:
+class ConditionalFactory:
     """Makes the conditionals of one classifier with the sizes of its architecture.
 
     Features of an image are a network of each conditional's own; feature vectors pass as they are.

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.axes import Tensor, over_leading_axes
-from tf_deepbayes.inference.saved_activations import Gate, output
+from tf_deepbayes.inference.saved_activations import SavedReLU, output
 from tf_deepbayes.models.layers.subpixel import SubpixelTranspose
 
 KERNEL_SIZE = 5
@@ -125,7 +125,7 @@ def deconvolutions(
                 # An odd size (7 from 4) is the even one (8) without its first row.
                 output_padding=tuple(1 - s % 2 for s in size),
                 use_bias=False,
-                activation=Gate(3),
+                activation=SavedReLU(3),
                 kernel_initializer=_small_uniform(units, seeds),
             )
         )
@@ -158,7 +158,7 @@ class Decoder(keras.layers.Layer):
         if architecture.is_image:
             height, width = architecture.spatial_sizes()[-1]
             flat = height * width * architecture.channels[-1]
-            self.stack = DenseStack(input_sizes, [*hidden, flat], seeds, Gate(1), Gate(1))
+            self.stack = DenseStack(input_sizes, [*hidden, flat], seeds, SavedReLU(1), SavedReLU(1))
             self.to_image = deconvolutions(
                 architecture, architecture.input_shape[-1] * num_parameters, seeds
             )
@@ -167,7 +167,7 @@ class Decoder(keras.layers.Layer):
             )  # two of the stack's, the rest of the image's
         else:
             sizes = [*hidden * 2, architecture.num_pixels * num_parameters]
-            self.stack = DenseStack(input_sizes, sizes, seeds, Gate(1))
+            self.stack = DenseStack(input_sizes, sizes, seeds, SavedReLU(1))
             self.to_image = None
             self.num_gates = 2
         self.built = True
@@ -180,6 +180,6 @@ class Decoder(keras.layers.Layer):
         return output(over_leading_axes(self.to_image, flat), 3)
 
     @property
-    def kept_dtypes(self) -> list[tf.DType]:
-        """Of what `saved_activations.recording` writes down of a call."""
+    def saved_dtypes(self) -> list[tf.DType]:
+        """Of what `saved_activations.saving` writes down of a call."""
         return [tf.bool] * self.num_gates + [tf.as_dtype(self.compute_dtype)]
