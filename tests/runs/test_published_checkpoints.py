@@ -1,25 +1,22 @@
 """Published checkpoints in and out; what is damaged or malicious is refused and runs nothing."""
 
-import builtins
 import os
 import pathlib
 import pickle
 import pickletools
-import subprocess
+import re
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests import small
-from tests.conftest import golden
-from tf_deepbayes.core import array_pickle
+from tests.conftest import App
+from tests.pickles import LAUGHS, Call, assembled, published, refusal
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.legacy import published_names, variables
 from tf_deepbayes.runs import checkpoints, published_checkpoints
 
-App = Callable[..., "subprocess.CompletedProcess[str]"]
 GREY = Architecture((28, 28, 1), num_classes=10, dim_z=4, dim_h=16, channels=(2, 3, 4))
 COLOUR = GREY.replace(input_shape=(32, 32, 3), num_classes=2)
 DATA = {"mnist": GREY, "plane_frog": COLOUR}
@@ -74,80 +71,13 @@ def test_a_pickle_holds_nothing_that_python_3_6_and_numpy_1_do_not_have(
         np.testing.assert_array_equal(loaded[name], array)
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4])
-def test_pickles_of_every_protocol_and_byte_order_are_read(
-    protocol: int, tmp_path: pathlib.Path
-) -> None:
-    arrays = {
-        "a": np.arange(6, dtype=np.float32).reshape(2, 3),
-        "transposed": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-        "big": np.arange(3, dtype=">i4"),
-        "scalar": np.array(1.5),
-    }
-    (tmp_path / "x.pkl").write_bytes(pickle.dumps(arrays, protocol=protocol))
-    found = array_pickle.read_array_pickle(tmp_path / "x.pkl")
-    assert list(found) == list(arrays)
-    for name, array in arrays.items():
-        assert found[name].dtype == array.dtype
-        np.testing.assert_array_equal(found[name], array)
-
-
-class Call:
-    """Pickled as a call."""
-
-    def __init__(self, function: Callable, *arguments: Any) -> None:
-        self.call = (function, arguments)
-
-    def __reduce__(self) -> tuple:
-        return self.call
-
-
-def published(**changes: Any) -> bytes:
-    """A checkpoint of a model A with some variables changed; None leaves one out."""
-    params = {**golden("mnist_small_A").group("param"), **changes}
-    return pickle.dumps({n: a for n, a in params.items() if a is not None}, protocol=3)
-
-
-def assembled(*opcodes: bytes) -> bytes:
-    return b"\x80\x02" + b"".join(opcodes) + b"."
-
-
-# A tuple of ten times itself, thirty times: hashing or printing it would take for ever.
-LAUGHS = b"()q\x00" + b"".join(b"(" + b"h\x00" * 10 + b"tq\x00" for _ in range(30)) + b"t"
-# An array that says it has 10¹² values and holds one.
-HUGE = (
-    b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-    b"(K\x01\x8a\x06\x00\x10\xa5\xd4\xe8\x00\x85cnumpy\ndtype\nU\x02f4\x89\x88\x87R"
-    b"\x89U\x04abcdtb"
-)
-TEXT = b"X\xe8\x03\x00\x00" + b"a" * 1000 + b"q\x00"
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
-    "system": (lambda: pickle.dumps({"a": Call(os.system, "touch evil")}), "asks for posix.system"),
-    "eval": (lambda: pickle.dumps(Call(builtins.eval, "open('evil', 'w')")), "asks for .*eval"),
-    "ndarray called": (lambda: pickle.dumps({"a": Call(np.ndarray, (10**12,))}), "calls what is"),
-    "object array": (lambda: published(a=np.array([None, {}])), "'O8' is not one of numbers"),
-    "structured": (lambda: published(a=np.zeros(2, "f4,f4")), "'V8' is not one of numbers"),
-    "new object": (lambda: assembled(b"cnumpy\nndarray\n)\x81"), "an opcode NEWOBJ"),
-    "instance": (lambda: assembled(b"(S'touch evil'\nios\nsystem\n"), "an opcode STRING"),
     "deep list": (
         lambda: assembled(b"}U\x01a", b"]" * 10**5, b"a" * (10**5 - 1), b"s"),
         "got list",
     ),
-    "deep key": (lambda: assembled(b"})", b"\x85" * 10**5, b"K\x01s"), "names are no text"),
-    "laughing key": (lambda: assembled(b"}", LAUGHS, b"K\x01s"), "names are no text"),
     "laughing value": (lambda: assembled(b"}U\x01a", LAUGHS, b"s"), "'a' to be an array"),
     "huge memo": (lambda: assembled(b"}r\xff\xff\xff\x7f"), "found none"),
-    "huge array": (lambda: assembled(b"}U\x01a", HUGE, b"s"), "cannot reshape"),
-    "text again and again": (
-        lambda: assembled(b"}", TEXT, b"c_codecs\nencode\nh\x00U\x06latin1\x86R" * 100),
-        "encodes text that is no array",
-    ),
-    "empty stack": (lambda: assembled(b"R"), "stack is empty"),
-    "no memo": (lambda: assembled(b"h\x07"), "damaged"),
-    "truncated": (lambda: published()[:-100], "damaged or no pickle"),
-    "no pickle": (lambda: b"hello", "damaged or no pickle"),
-    "nothing": (lambda: b"", "damaged or no pickle"),
-    "a list": (lambda: pickle.dumps([np.zeros(2)]), "holds no dictionary"),
     "whole numbers": (
         lambda: published(**{"gen_l0_b:0": np.zeros(32, np.int64)}),
         "gen_l0_b:0 must be finite float32, got int64",
@@ -169,14 +99,13 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
 def test_what_is_no_checkpoint_is_refused_in_one_line_and_runs_nothing(
     name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def read(path: pathlib.Path) -> object:
+        return published_checkpoints.import_checkpoint(path, "A", "mnist")
+
     monkeypatch.chdir(tmp_path)
     content, message = REFUSED[name]
-    path = tmp_path / "checkpoint_0.pkl"
-    path.write_bytes(content())
-    with pytest.raises(ValueError, match=f"checkpoint_0.pkl.*{message}") as caught:
-        published_checkpoints.import_checkpoint(path, "A", "mnist")
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
-    assert list(tmp_path.iterdir()) == [path]
+    found = refusal(read, content(), tmp_path)
+    assert re.search(f"checkpoint_0.pkl.*{message}", found)
 
 
 @pytest.mark.parametrize(
@@ -198,15 +127,6 @@ def test_a_checkpoint_of_something_else_is_refused(
     path.write_bytes(published())
     with pytest.raises(ValueError, match=message):
         published_checkpoints.import_checkpoint(path, letter, data_name, likelihood)
-
-
-def test_more_opcodes_than_arrays_need_are_refused(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(array_pickle, "MAX_OPCODES", 100)
-    (tmp_path / "x.pkl").write_bytes(published())
-    with pytest.raises(ValueError, match="more than 100 opcodes"):
-        array_pickle.read_array_pickle(tmp_path / "x.pkl")
 
 
 def test_the_apps_import_what_they_export(tmp_path: pathlib.Path, app: App) -> None:
