@@ -1,35 +1,30 @@
-"""The robustness evaluation: the worst of several attacks, and whether they are to be believed."""
+"""The standard evaluation: what is run, resumed and written."""
 
 import dataclasses
 import functools
-import json
 import pathlib
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import ROOT
-from tests.small import classifier, convnet, images, labels_of
+from tests.conftest import ROOT, App
+from tests.robustness.evaluated import NET, PLAN, X, Y, defence_of, evaluated, lottery
+from tests.small import classifier, images
 from tf_deepbayes.attacks import CarliniWagnerL2, GuideImages
 from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.attacks.white_box.bounded import Bounded
 from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
-from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.detection.selection import fit_all
 from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.evaluation.batch_store import BatchStore
-from tf_deepbayes.evaluation.runner import AttackResult
-from tf_deepbayes.evaluation.scoring import EvaluationSet
-from tf_deepbayes.reporting.evaluation_table import table
 from tf_deepbayes.robustness.budgets import BUDGETS, Budget
 from tf_deepbayes.robustness.evaluate import evaluate
-from tf_deepbayes.robustness.sanity_checks import FAIL, NOT_APPLICABLE, PASS, at_least, tolerance
+from tf_deepbayes.robustness.sanity_checks import NOT_APPLICABLE
 from tf_deepbayes.robustness.suite import (
     LABEL_ONLY,
     SUBSTITUTE,
@@ -38,137 +33,7 @@ from tf_deepbayes.robustness.suite import (
     EvaluationSettings,
     SuiteAttack,
 )
-from tf_deepbayes.robustness.worst_case import Candidate, choose, worst_case
 from tf_deepbayes.runs import results
-
-NET = convnet()
-SCALED = convnet(scale=300.0)
-X = images(40, shape=(8, 8, 1))
-Y = labels_of(NET, X)
-SMALL = Budget(
-    nb_iter=8,
-    restarts=1,
-    momentum_iter=0,
-    cw_iter=15,
-    square_iter=60,
-    noise_iter=10,
-    snapshot=False,
-    pool_size=0,
-    draws=2,
-)
-PLAN = EvaluationSettings(SMALL, eps=0.05, batch_size=20, check_images=40)
-GENERATOR = tf.random.Generator.from_seed(0)
-
-
-def quantised(x: Tensor) -> Tensor:
-    """The network behind a step function: its gradient is zero everywhere."""
-    return NET(tf.stop_gradient(tf.round(4.0 * x) / 4.0) + 0.0 * x)
-
-
-def lottery(x: Tensor) -> Tensor:
-    """Logits that have nothing to do with the image."""
-    return 3.0 * GENERATOR.normal([x.shape[0], 5]) + 0.0 * NET(x)
-
-
-def defence_of(logits_fn: LogitsFn, plan: EvaluationSettings = PLAN, **options: Any) -> Defence:
-    """The classifier as the victim, attacked on the test images."""
-    defence = Defence.of(plan, logits_fn, {VICTIM: ModelAccess(logits_fn)}, X, Y)
-    return dataclasses.replace(defence, **options)
-
-
-@functools.cache
-def evaluated(logits_fn: LogitsFn) -> tuple[dict[str, Any], AttackResult]:
-    """One evaluation of each classifier for all tests."""
-    GENERATOR.reset_from_seed(0)
-    return evaluate(PLAN, defence_of(logits_fn))
-
-
-def verdicts(logits_fn: LogitsFn) -> dict[str, set[str]]:
-    """{check: its verdicts}, a set because a ladder has two rungs."""
-    found: dict[str, set[str]] = {}
-    for check in evaluated(logits_fn)[0]["checks"]:
-        found.setdefault(check["name"], set()).add(check["verdict"])
-    return found
-
-
-def test_a_plain_network_passes_every_check() -> None:
-    assert set.union(*verdicts(NET).values()) == {PASS, NOT_APPLICABLE}
-    not_asked = {name for name, found in verdicts(NET).items() if NOT_APPLICABLE in found}
-    assert not_asked == {"white-box beats transfer", "EOT is no weaker", "randomness is small"}
-
-
-def test_masked_cross_entropy_is_found_and_does_not_change_the_worst_case() -> None:
-    failed = {name for name, found in verdicts(SCALED).items() if FAIL in found}
-    assert failed == {"cross-entropy is not masked"}
-    checks = {check["name"]: check for check in evaluated(SCALED)[0]["checks"]}
-    own, published = checks["gradients exist"]["figures"]
-    assert own == 0.0 and published > 0.5
-    scaled, plain = (evaluated(net)[0]["worst_case"]["success_rate"] for net in (SCALED, NET))
-    assert abs(scaled - plain) < tolerance(scaled, plain, len(X))
-
-
-def test_a_classifier_that_hides_its_gradient_fails_the_checks() -> None:
-    failed = {name for name, found in verdicts(quantised).items() if FAIL in found}
-    assert {"white-box beats square", "gradients exist", "no bound, no resistance"} <= failed
-    figures = evaluated(quantised)[0]
-    rates = {row["name"]: row["success_rate"] for row in figures["components"]}
-    assert figures["worst_case"]["success_rate"] >= rates["square"] > 3 * rates["pgd_log_odds_0"]
-
-
-@pytest.mark.parametrize("net", [NET, SCALED, quantised], ids=["plain", "scaled", "quantised"])
-def test_the_worst_case_is_no_better_than_any_attack(net: LogitsFn) -> None:
-    """Exactly so without noise: the margin of an image that is wrong is above that of one that is
-    right."""
-    figures, worst = evaluated(net)
-    robust = figures["worst_case"]["robust_accuracy"]
-    for row in (*figures["components"], figures["unperturbed"]):
-        assert robust <= row["robust_accuracy"]
-    assert sum(figures["worst_case"]["chosen"].values()) == len(X)
-    assert np.abs(worst.adversarial - X).max() <= PLAN.eps + 1e-5
-    assert worst.adversarial.min() >= 0.0 and worst.adversarial.max() <= 1.0
-
-
-def test_images_wrong_before_the_attack_count_as_not_robust() -> None:
-    figures = evaluated(quantised)[0]["worst_case"]
-    assert figures["clean_accuracy"] == pytest.approx(0.9)
-    remaining = figures["clean_accuracy"] * (1.0 - figures["success_rate"])
-    assert figures["robust_accuracy"] == pytest.approx(remaining)
-    low, high = figures["robust_accuracy_interval"]
-    assert low < figures["robust_accuracy"] < high
-
-
-def test_luck_is_not_mistaken_for_an_attack() -> None:
-    """Four of five draws of any image are wrong, whatever was done to it, and hardly all five."""
-    figures = evaluated(lottery)[0]
-    assert figures["samples"]
-    assert figures["worst_case"]["draws"] == PLAN.eval_draws
-    assert figures["worst_case"]["success_in_every_draw"] < 0.7
-    assert figures["worst_case"]["success_in_any_draw"] == 1.0
-    assert FAIL in verdicts(lottery)["randomness is small"]
-
-
-def test_the_draws_that_choose_are_not_those_that_score() -> None:
-    """Noise alone: the candidate chosen was lucky in all draws of its own, and is not in others."""
-    random = np.random.default_rng(0)
-    GENERATOR.reset_from_seed(0)
-    target = EvaluationSet.of(lottery, X, Y, draws=1)
-    lucky = [Candidate(str(i), X, random.normal(size=(1, 40, 5))) for i in range(50)]
-    chosen = choose(target, 0.1, lucky)
-    own = np.stack([c.draws[0] for c in lucky])[chosen, np.arange(40)].argmax(1)
-    assert (own != Y).all()
-    found = worst_case(target, 0.1, lucky, 20, 40, lambda number: None)
-    assert found.draws.shape[0] == 20
-    assert np.mean(found.draws.argmax(-1) != Y) == pytest.approx(0.8, abs=0.05)
-    assert found.figures["success_in_every_draw"] < 0.2
-
-
-def test_an_image_outside_of_the_ball_has_no_chance() -> None:
-    target = EvaluationSet.of(NET, X, Y, draws=1)
-    wrong = np.eye(5)[(Y + 1) % 5][None]
-    right = np.eye(5)[Y][None]
-    far = Candidate("far", np.clip(X + 0.3, 0, 1), wrong)
-    assert (choose(target, 0.1, [Candidate("near", X, right), far]) == 0).all()
-    assert (choose(target, 0.3, [Candidate("near", X, right), far]) == 1).all()
 
 
 def test_carlini_wagner_is_brought_into_the_ball() -> None:
@@ -235,18 +100,6 @@ def test_every_adaptive_attack_runs_on_a_deep_bayes_classifier() -> None:
     assert "object at 0x" not in str(figures["components"])
 
 
-def test_noise_is_not_flagged_and_a_difference_is() -> None:
-    compared = ("first", "second")
-    assert at_least("name", compared, (0.50, 0.60), 50, "why").verdict == PASS
-    failed = at_least("name", compared, (0.50, 0.60), 1000, "why")
-    assert failed.verdict == FAIL and failed.suggests == "why"
-    assert at_least("name", compared, (0.0, 0.0), 5, "why").verdict == PASS
-    assert at_least("name", compared, (None, 0.6), 50, "why").verdict == NOT_APPLICABLE
-    rates = np.random.default_rng(0).binomial(50, 0.3, size=(4000, 2)) / 50
-    flagged = [at_least("name", compared, (a, b), 50, "").verdict == FAIL for a, b in rates]
-    assert np.mean(flagged) < 0.04  # one side of a 95% interval
-
-
 def test_a_killed_evaluation_ends_as_an_uninterrupted_one(tmp_path: pathlib.Path) -> None:
     """Finished attacks are found on disk again: the classifier is not called to attack them."""
 
@@ -272,22 +125,10 @@ def test_a_killed_evaluation_ends_as_an_uninterrupted_one(tmp_path: pathlib.Path
     assert seconds["pgd_log_odds_0"] == seconds["pgd_margin"] == seconds["square"] == 0.0
 
 
-def test_the_table_names_every_attack_and_every_failure() -> None:
-    figures = evaluated(quantised)[0]
-    text = table(json.loads(json.dumps(figures)))
-    for row in figures["components"]:
-        assert row["name"] in text
-    assert text.count("\nFAIL ") == sum(c["verdict"] == FAIL for c in figures["checks"])
-    assert "95% interval" in text and "left out: " in text
-
-
 @pytest.mark.parametrize("option", [{"eps": 0.0}, {"eps": 1.5}, {"eot": 0}, {"lazy_classes": -1}])
 def test_settings_without_meaning_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"^{next(iter(option))} must be"):
         dataclasses.replace(PLAN, **option)
-
-
-App = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def test_the_app_writes_figures_and_images_that_can_be_detected(
