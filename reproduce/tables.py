@@ -4,32 +4,24 @@ Reads what reproduce/study.py left in the runs, and with --figure draws the curv
 """
 
 import contextlib
-import io
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import matplotlib
+from absl import flags
 
 from tf_deepbayes.cli import app
-from tf_deepbayes.data import datasets
-from tf_deepbayes.models import factorisations
-from tf_deepbayes.reporting import text
-from tf_deepbayes.runs import results
-
-matplotlib.use("Agg")
-
-from absl import flags
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import write_atomically
+from tf_deepbayes.data import datasets
+from tf_deepbayes.models import factorisations
+from tf_deepbayes.reporting import study_figure, study_tables
+from tf_deepbayes.reporting.study_tables import markdown_table
+from tf_deepbayes.runs import results
 from tf_deepbayes.training.journal import read_history
 
 FLAGS = flags.FLAGS
 Row = Mapping[str, Any]
-DETECTORS = ("marginal", "logit", "kl", "tv")
 
 
 def define_flags() -> None:
@@ -78,32 +70,14 @@ def whole(*parts: object) -> Iterator[None]:
         raise InputError(f"the result {name} is damaged ({error!r}); make it again") from None
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A markdown table; empty without rows."""
-    lines = [head, ["---"] * len(head), *rows] if rows else []
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
-def with_interval(share: float | None, interval: Sequence[float] | None) -> str:
-    """.52 (.45–.59)"""
-    if share is None or interval is None:
-        return "–"
-    return f"{share:.2f} ({interval[0]:.2f}–{interval[1]:.2f})"
-
-
 def training_rows(runs: Runs) -> list[list[str]]:
-    """Model, epochs, minutes, last bound, last validation accuracy."""
+    """The training of each model."""
     rows = []
     for model, folder in runs.folders.items():
         history = read_history(folder)
-        if not history:
-            continue
-        with whole(folder / "history.csv"):
-            minutes = sum(float(row["seconds"]) for row in history) / 60
-            seen = [float(row["val_accuracy"]) for row in history if row.get("val_accuracy")]
-            bound = f"{float(history[-1]['bound']):.2f}"
-            accuracy = text.format_share(seen[-1] if seen else None)
-            rows.append([model, str(len(history)), f"{minutes:.0f}", bound, accuracy])
+        if history:
+            with whole(folder / "history.csv"):
+                rows.append([model, *study_tables.training_row(history)])
     return rows
 
 
@@ -112,124 +86,53 @@ def attack_rows(runs: Runs, pattern: str) -> list[list[str]]:
     rows = []
     for model, name, result in runs.attacks(pattern):
         with whole(model, name):
-            row = attack_row(result["figures"], runs.detection(model, name))
-            rows.append([model, name, *row])
+            detected = runs.detection(model, name)
+            rows.append([model, name, *study_tables.attack_row(result["figures"], detected)])
     return rows
-
-
-def attack_row(figures: Row, seen: Mapping[str, Row]) -> list[str]:
-    """The cells of one attack."""
-    detected = [
-        text.format_share(seen[d]["detection_rate"]) if d in seen else "–" for d in DETECTORS
-    ]
-    missed = [row["misclassified_undetected"] for row in seen.values()]
-    return [
-        str(figures["num_images"]),
-        text.format_share(figures["clean_accuracy"]),
-        text.format_share(figures["accuracy"]),
-        with_interval(figures["success_rate"], figures["success_rate_interval"]),
-        text.format_share(figures["success_in_every_draw"]),
-        f"{figures['perturbation']['l2']['mean']:.2f}",
-        text.format_share(figures["zero_gradients"]),
-        text.format_share(figures["clean_prediction_changes"]),
-        *detected,
-        text.format_share(min(missed)) if missed else "–",
-        f"{figures['seconds']:.0f}",
-    ]
-
-
-ATTACK_HEAD = (
-    *("model", "attack", "images", "accuracy", "under attack", "success (95%)", "in every draw"),
-    *("l2", "zero gradients", "clean changes"),
-    *(f"{name} detects" for name in DETECTORS),
-    *("undetected", "seconds"),
-)
 
 
 def evaluation_rows(runs: Runs) -> list[list[str]]:
-    """The worst case of each image, the strongest single attack, and the checks that failed."""
+    """What each evaluation found."""
     rows = []
     for model, name, figures in runs.evaluations():
         with whole(model, name):
-            rows.append([model, name, *evaluation_row(figures)])
+            rows.append([model, name, *study_tables.evaluation_row(figures)])
     return rows
 
 
-def evaluation_row(figures: Row) -> list[str]:
-    """The cells of one evaluation."""
-    worst, noise = figures["worst_case"], figures["unperturbed"]
-    strongest = min(figures["components"], key=lambda row: row["robust_accuracy"])
-    failed = [check["name"] for check in figures["checks"] if check["verdict"] == "FAIL"]
-    interval = worst["robust_accuracy_interval"]
-    return [
-        str(worst["num_images"]),
-        text.format_share(worst["clean_accuracy"]),
-        text.format_share(noise["robust_accuracy"]),
-        with_interval(worst["robust_accuracy"], interval),
-        f"{strongest['name']} {strongest['robust_accuracy']:.2f}",
-        "; ".join(failed) or "none",
-        f"{sum(row['seconds'] for row in figures['components']):.0f}",
-    ]
-
-
-EVALUATION_HEAD = (
-    *("model", "evaluation", "images", "accuracy", "noise alone", "robust accuracy (95%)"),
-    *("strongest attack", "failed checks", "seconds"),
-)
-
-
 def component_table(runs: Runs) -> str:
-    """What each attack of the evaluations leaves right: robust accuracy, a column for each."""
+    """The robust accuracy under each attack of the evaluations."""
     rows = []
     for model, name, figures in runs.evaluations():
         with whole(model, name):
             found = {row["name"]: row["robust_accuracy"] for row in figures["components"]}
             rows.append((model, name, found))
-    names = list(dict.fromkeys(name for *_, found in rows for name in found))
-    cells = [
-        [model, evaluation, *(text.format_share(found.get(name)) for name in names)]
-        for model, evaluation, found in rows
-    ]
-    return table(["model", "evaluation", *names], cells)
+    return study_tables.component_table(rows)
+
+
+def curve(runs: Runs, model: str, attack: str) -> study_figure.Curve:
+    """One attack on one model at each ε."""
+    points = []
+    for model_, name, result in runs.attacks(f"{attack}_eps?.??"):
+        if model_ == model:
+            undetected = study_tables.undetected_share(runs.detection(model, name))
+            shares = result["figures"]["success_rate"], undetected
+            # Without detectors, or without images that were right before: a gap in the curve.
+            success, missed = (float("nan") if share is None else float(share) for share in shares)
+            points.append((float(result["settings"]["eps"]), success, missed))
+    points.sort(key=lambda point: point[0])
+    return study_figure.Curve(*([point[i] for point in points] for i in range(3)))
 
 
 def draw(runs: Runs, path: pathlib.Path) -> None:
-    """Success against ε, one panel per model, FGSM and PGD, and what no detector catches."""
-    models = list(runs.folders)
-    figure, axes = plt.subplots(
-        1, len(models), figsize=(2.2 * len(models), 2.6), sharey=True, squeeze=False
-    )
-    for axis, model in zip(axes[0], models, strict=True):
-        for attack, style in (("fgsm", "--"), ("pgd", "-")):
+    """Success against ε, FGSM and PGD, and what no detector catches."""
+    curves: dict[str, dict[str, study_figure.Curve]] = {model: {} for model in runs.folders}
+    for model, found in curves.items():
+        for attack in study_figure.STYLES:
             with whole(model, attack):
-                draw_curves(axis, runs, model, attack, style)
-        axis.set(title=model, xlabel="ε (l∞)", ylim=(-0.03, 1.03))
-    axes[0, 0].set_ylabel("share of images")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False)
-    figure.tight_layout(rect=(0, 0.1, 1, 1))
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=130)
-    plt.close(figure)
-    write_atomically(path, lambda file: file.write(picture.getvalue()))
-
-
-def draw_curves(axis: Axes, runs: Runs, model: str, attack: str, style: str) -> None:
-    """Success of one attack on one model, and what no detector catches."""
-    found = [
-        (result["settings"]["eps"], result["figures"], runs.detection(model, name))
-        for model_, name, result in runs.attacks(f"{attack}_eps?.??")
-        if model_ == model
-    ]
-    found.sort(key=lambda row: row[0])
-    eps = [size for size, *_ in found]
-    success = [row["success_rate"] for _, row, _ in found]
-    axis.plot(eps, success, f"C0o{style}", label=attack.upper(), markersize=3)
-    missed = [
-        min((row["misclassified_undetected"] for row in seen.values()), default=float("nan"))
-        for *_, seen in found
-    ]
-    axis.plot(eps, missed, f"C3s{style}", label=f"{attack.upper()}, undetected", ms=3)
+                found[attack] = curve(runs, model, attack)
+    figure = study_figure.study_figure(curves)
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -241,15 +144,14 @@ def main(arguments: Sequence[str]) -> None:
     trained = training_rows(runs)
     if not trained:
         raise InputError(f"no runs in {root / FLAGS.data}; run reproduce/study.py first")
-    head = ("model", "epochs", "minutes", "bound, nats", "validation accuracy")
-    print(table(head, trained))
+    print(markdown_table(study_tables.TRAINING_HEAD, trained))
     for name in ("fgsm", "pgd", "mim", "cw"):
         rows = attack_rows(runs, f"{name}_*")
         if rows:
-            print(f"\n{table(ATTACK_HEAD, rows)}")
+            print(f"\n{markdown_table(study_tables.ATTACK_HEAD, rows)}")
     rows = evaluation_rows(runs)
     if rows:
-        print(f"\n{table(EVALUATION_HEAD, rows)}\n\n{component_table(runs)}")
+        print(f"\n{markdown_table(study_tables.EVALUATION_HEAD, rows)}\n\n{component_table(runs)}")
     if FLAGS.figure:
         draw(runs, pathlib.Path(FLAGS.figure))
 

@@ -10,7 +10,6 @@ from reproduce.tables import (
     component_table,
     draw,
     evaluation_rows,
-    table,
     training_rows,
 )
 from tests.small import IMAGES, convnet, images, labels_of
@@ -71,15 +70,6 @@ def test_tables_say_what_the_results_say(tmp_path: pathlib.Path) -> None:
     assert row[3:] == ["1.000", "0.900", "0.50 (0.25–0.75)", "mim 0.50", "bound", "5"]
     *_, leaves = component_table(runs).splitlines()
     assert leaves == "| GFZ | eps0.10_quick | 0.750 | 0.500 |"
-
-
-def test_a_table_is_markdown(tmp_path: pathlib.Path) -> None:
-    assert table(("a", "b"), [["1", "2"]]).splitlines() == [
-        "| a | b |",
-        "| --- | --- |",
-        "| 1 | 2 |",
-    ]
-    assert table(("a",), []) == ""
 
 
 def test_curves_are_drawn(tmp_path: pathlib.Path) -> None:
