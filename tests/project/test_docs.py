@@ -1,6 +1,7 @@
 """The pages of docs/: their code runs, and what they name exists."""
 
 import pathlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from unittest import mock
@@ -130,6 +131,14 @@ def test_the_flags_named_are_flags_of_the_apps() -> None:
     settings = re.findall(r'^    "(\w+)": ', (ROOT / "train" / "vae.py").read_text(), re.MULTILINE)
     named = {flag for page in PAGES.values() for flag in re.findall(r"--([a-z]\w*)", page)}
     assert named <= {*defined, *settings, "nosave"}
+
+
+def test_moved_modules_are_where_the_names_say() -> None:
+    section = PAGES["names"].split("\n## Moved modules\n")[1].split("\n## ")[0]
+    moved = re.findall(r"^\| `[\w.]+` \| `([\w.]+)` \|$", section, re.MULTILINE)
+    assert len(moved) > 80
+    for name in moved:
+        pkgutil.resolve_name(f"tf_deepbayes.{name}")
 
 
 def test_every_module_is_in_the_reference() -> None:
