@@ -39,7 +39,7 @@ class Attack(abc.ABC):
 
     Attributes:
         name: its name on the command line and in results; None: the class's.
-        sees: what of the classifier the attack is called with: "logits" `[B, C]`; "log_weights"
+        uses: what of the classifier the attack is called with: "logits" `[B, C]`; "log_weights"
             `[K, C, B]`, a term per sample; "features" `[B, …]`.
         targeted: move towards the labels given instead of away from them.
         batch_size: images at a time; a short last batch is padded, so there is one trace. Keep
@@ -99,8 +99,8 @@ class Attack(abc.ABC):
         """The attack cut into calls, each of which attacks one batch.
 
         Args:
-            judge: the classifier to be fooled, with fresh noise at each call, where it is another
-                function than `logits_fn`.
+            target_fn: the classifier to be fooled, with fresh noise at each call, where it is
+                another function than `logits_fn`.
         """
         target_fn = logits_fn if target_fn is None else target_fn
         pairs = zip(padded(x, self.batch_size), padded(labels, self.batch_size), strict=True)

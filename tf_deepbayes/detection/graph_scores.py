@@ -1,4 +1,4 @@
-"""The detectors of `detection` as TensorFlow graphs, with what was fitted inside.
+"""The detectors of `detectors` as TensorFlow graphs, with what was fitted inside.
 
 In float64, as there: both then reject the same images.
 """

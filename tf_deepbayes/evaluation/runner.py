@@ -57,7 +57,7 @@ def run(
     """Attack the target and score it on fresh noise.
 
     Args:
-        views: the classifier whose gradients are followed: the victim, or a substitute.
+        access: the classifier whose gradients are followed: the victim, or a substitute.
         store: where finished batches are kept and found again.
         reseed: makes the noise of each batch the same whether the attack was interrupted or not.
         zero_gradients: the share, where it is known already.

@@ -31,8 +31,8 @@ class Worker:
     """What is attacked on one device, where nothing else uses it.
 
     Attributes:
-        views: of the classifier whose gradients are followed.
-        judge: the victim's logits, by which an attack may stop early.
+        access: to the classifier whose gradients are followed.
+        target_fn: the victim's logits, by which an attack may stop early.
         reseed: of the noise of both.
         device: such as "/GPU:1", on which its weights are; "" leaves the choice to TensorFlow.
     """

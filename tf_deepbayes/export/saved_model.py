@@ -1,4 +1,4 @@
-"""A trained classifier as a SavedModel with named signatures (`serving`), for any TensorFlow.
+"""A trained classifier as a SavedModel with named signatures (`signatures`), for any TensorFlow.
 
 The folder is written whole or not at all. Beside the SavedModel `metadata.json` says what it is:
 model, data, K, noise, pixels, every signature with its inputs and outputs, and the versions.
@@ -62,7 +62,7 @@ def export(
         fitted: file of detectors fitted on this classifier, for the signature "detect".
         block_size: terms decoded at a time, the classifier's own when None.
         overwrite: replace an export that is there.
-        onnx: write model.onnx, the logits, as well (see `onnx_export`).
+        onnx: write model.onnx, the logits, as well (see `onnx_model`).
 
     Raises:
         InputError: the folder is there, the detectors are of another classifier, a setting is

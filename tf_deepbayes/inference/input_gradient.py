@@ -3,7 +3,7 @@
 The gradient of a loss is Σ over (k, c) of coefficient · ∇ₓ log w(k, c), and many coefficients
 (posterior × importance weight) are below what float32 resolves. Here the terms with a coefficient
 that counts are gone through once more, in blocks of bounded memory: backwards where the forward
-pass has kept what that takes (`replay`), else forwards and backwards.
+pass has kept what that takes (`saved_activations`), else forwards and backwards.
 """
 
 from __future__ import annotations

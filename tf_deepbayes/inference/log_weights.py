@@ -27,7 +27,7 @@ class InferenceGraphs:
     """The log weights of one classifier, or one factor of them, traced once for all sizes.
 
     Seeds become noise by one of `noise.SCHEMES`. `saved_dtypes` says what decodes keep for the
-    gradient (`replay`), which decodes again what they did not.
+    gradient (`saved_activations`), which decodes again what they did not.
 
     What depends on x alone, and q(z|x,y) of every class, is computed once per image; the samples
     follow in blocks of at most about `block` (sample, class, image) terms, so the memory of a

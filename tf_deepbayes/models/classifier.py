@@ -61,7 +61,7 @@ class LatentClassifier(keras.Model, abc.ABC):
         self.q_z_xy = make.q_z_xy()
         self.has_p_x = hasattr(self, "p_x_z") or hasattr(self, "p_x_zy")
         self.block_size = BLOCK_SIZE_DECODER if self.has_p_x else BLOCK_SIZE_DENSE
-        self.keeps_decodes = self.has_p_x  # for the gradient: faster, and takes memory (`replay`)
+        self.keeps_decodes = self.has_p_x  # faster gradients, more memory: `saved_activations`
         self.generator = tf.random.Generator.from_seed(seed)
         self.built = True
         self._cached_graphs = functools.cache(functools.partial(InferenceGraphs, self))

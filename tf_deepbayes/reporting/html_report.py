@@ -91,7 +91,7 @@ def _titles(logits: Array, labels: Array) -> list[str]:
 
 
 def render(title: str, context: Mapping[str, Any]) -> str:
-    """The page; see `html_report.html` for what the context holds."""
+    """The page; see `report.html` for what the context holds."""
     template = resources.files("tf_deepbayes.reporting").joinpath("report.html").read_text()
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["rate"] = lambda value: "–" if value is None else f"{100 * value:.1f}%"

@@ -46,7 +46,7 @@ class SuiteAttack:
     Attributes:
         name: unique in the evaluation.
         eps: of the call, l∞.
-        source: whose views it follows, a key of `Defence.sources`.
+        source: the classifier whose gradients it follows, a key of `Defence.sources`.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Defence:
         sources: "victim" and, where there are, "label_only" (log p(y|·) alone) and "substitute".
         samples: whether its logits differ from draw to draw.
         batch_size: images at a time.
-        pool: clean images to imitate.
+        guides: clean images to imitate.
         detectors: fitted ones, to be slipped past as well.
         reseed: see `runner.run`.
     """

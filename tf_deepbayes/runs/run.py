@@ -66,7 +66,7 @@ class Run:
             mode: how z is sampled, see `LatentClassifier.log_weights`.
             seed: of the noise drawn.
             block_size: decodes held in memory at a time, the model's own when None.
-            jit_compile: compile it with XLA, see `xla`.
+            jit_compile: compile it with XLA, see `models.xla`.
             scheme: how the K draws are made, one of `noise.SCHEMES`.
         """
         folder, published_samples = find_run(name, data_name, runs)

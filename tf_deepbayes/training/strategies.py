@@ -1,7 +1,7 @@
 """Several devices and several machines: where a training step or an attack is computed.
 
 A training step is cut over the devices of a `tf.distribute` strategy; an attack gives each device
-whole batches, see `attacks.workers`.
+whole batches, see `evaluation.workers`.
 """
 
 import contextlib

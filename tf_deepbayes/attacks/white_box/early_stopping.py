@@ -31,7 +31,7 @@ def fooled(target_fn: LogitsFn, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
     Only rows that a draw misclassified are drawn again.
 
     Args:
-        judge: the classifier to be fooled, `[N, …]` → `[N, C]`, with fresh noise at each call.
+        target_fn: the classifier to be fooled, `[N, …]` → `[N, C]`, with fresh noise at each call.
         x: images `[N, …]`.
         y: labels or targets `[N]`.
     """
@@ -69,7 +69,7 @@ def until_fooled(
 
     Args:
         advance: (first step, last step, x, y, state) → state after the steps in between.
-        is_broken: (images, y) → the rows that leave, `[M]`; asked after every so many steps.
+        is_fooled: (images, y) → the rows that leave, `[M]`; asked after every so many steps.
         x: clean images `[B, …]`.
         y: labels or targets `[B]`.
         state: before the first step.

@@ -23,7 +23,7 @@ class LazyLogits:
 
     Attributes:
         logits: `[B, …]` → `[B, C]`.
-        some_logits: (images, wanted `[B, C]`) → `[B, C]`.
+        class_logits: (images, wanted `[B, C]`) → `[B, C]`.
     """
 
     logits: LogitsFn

@@ -39,9 +39,9 @@ class IterativeAttack(Attack):
             (expectation over transformation, Athalye et al. 2018).
         seed: of the random start.
         lazy_classes: evaluate classes far below the top only every so many steps, where the
-            classifier can (see `lazy`); 0: all of them in every step.
-        early_stop: images that are misclassified for good (see `early_stop`) are left as they
-            are. For success rates: they are less far beyond the boundary than they could be.
+            classifier can (see `lazy_logits`); 0: all of them in every step.
+        early_stop: images that are misclassified for good (see `early_stopping`) are left as
+            they are. For success rates: they are less far beyond the boundary than they could be.
         check_every: steps between looks at who is, with `early_stop`.
     """
 
