@@ -136,7 +136,7 @@ def settings_of(attack: attacks.Attack, eps: float, victim: Run, indices: Array)
     return {
         "attack": attack.settings(),
         "eps": eps,
-        "num_samples": victim.num_samples,
+        "num_samples": victim.sampling.num_samples,
         "noise": victim.recorded_scheme,
         **{name: FLAGS[name].value for name in names},
         "num_images": FLAGS.num_images,

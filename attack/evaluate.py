@@ -112,7 +112,7 @@ def settings_of(plan: EvaluationSettings, victim: Run) -> dict[str, Any]:
     return {
         **dataclasses.asdict(plan),
         **{name: FLAGS[name].value for name in names},
-        "num_samples": victim.num_samples,
+        "num_samples": victim.sampling.num_samples,
         "noise": victim.recorded_scheme,
         "weights": weights_digest(victim.model),
         **app.precision_settings(),

@@ -99,7 +99,7 @@ def run_config(
     training = dataclasses.asdict(settings)
     for name in BOUND_SETTINGS:
         del training[name]
-    training |= {"kind": FLAGS.kind, "mode": FLAGS.mode, "num_samples": victim.num_samples}
+    training |= {"kind": FLAGS.kind, "mode": FLAGS.mode, "num_samples": victim.sampling.num_samples}
     training |= {"noise": victim.recorded_scheme, "victim": victim.folder.resolve().name}
     if FLAGS.kind == "distilled":
         training["num_train"] = num_images

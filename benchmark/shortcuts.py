@@ -164,7 +164,7 @@ def main(arguments: Sequence[str]) -> None:
     rows = []
     for name in FLAGS.models:
         folder = pathlib.Path(FLAGS.runs)
-        rows.append(compare(Run.load(str(folder / name), "", folder)))
+        rows.append(compare(Run.load(folder / name)))
         print("| " + " | ".join(cells(rows[-1])) + " |", flush=True)
     if FLAGS.out:
         write_json(pathlib.Path(FLAGS.out), {"rows": rows, "provenance": results.provenance()})

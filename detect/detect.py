@@ -155,7 +155,7 @@ def write(
         "indices": FLAGS.indices,
         "guard": guard.config.model,
         "num_clean": FLAGS.num_clean,
-        "num_samples": guard.num_samples,
+        "num_samples": guard.sampling.num_samples,
         "noise": guard.recorded_scheme,
         "seed": FLAGS.seed,
         "false_positive_rate": fitted.false_positive_rate,

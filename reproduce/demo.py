@@ -24,7 +24,7 @@ from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.models import generation
 from tf_deepbayes.reporting import html_report, text
 from tf_deepbayes.runs import checkpoints, results
-from tf_deepbayes.runs.run import Run
+from tf_deepbayes.runs.run import Run, load_run
 from tf_deepbayes.training.journal import read_history
 
 FLAGS = flags.FLAGS
@@ -96,7 +96,7 @@ def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
     test = datasets.load(DATA).test
     attacks, detections, grids, models = {}, [], [], []
     for model in FLAGS.models:
-        victim = Run.load(model, DATA, runs)
+        victim = load_run(model, DATA, runs)
         names = [saved_attacks.attack_name("fgsm", FGSM(), float(eps)) for eps in FLAGS.eps]
         folder = victim.folder / "attacks"
         attacks[model] = [results.read_result(folder / f"{n}.json", "attack") for n in names]
@@ -113,7 +113,7 @@ def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
         detections += [
             {"model": model, "attack": f"FGSM, ε = {FLAGS.detect_eps}", **row} for row in rows
         ]
-    generative = Run.load(FLAGS.models[0], DATA, runs)
+    generative = load_run(FLAGS.models[0], DATA, runs)
     versions = ", ".join(f"{name} {version}" for name, version in checkpoints.versions().items())
     context = {
         "introduction": "Deep Bayes classifiers trained on 4,000 of the 5,000 MNIST digits of the "
@@ -121,7 +121,7 @@ def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
         "it shows what the software does, not what the models can reach.",
         "models": models,
         "num_images": FLAGS.num_images,
-        "num_samples": generative.num_samples,
+        "num_samples": generative.sampling.num_samples,
         "curves": html_report.accuracy_curves(attacks),
         "attacks": [{"model": m, **run} for m, rows in attacks.items() for run in rows],
         "grids": grids,

@@ -8,6 +8,7 @@ import numpy as np
 
 from tests.small import IMAGES, classifier, images
 from tf_deepbayes.detection import selection
+from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.baselines import BASELINES
 from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.runs import checkpoints, detector_files
@@ -32,7 +33,7 @@ def write_thresholds(path: pathlib.Path, victim: Run) -> None:
     settings = FitSettings(
         victim.folder.name,
         detector_files.weights_digest(victim.model),
-        num_samples=victim.num_samples,
+        num_samples=victim.sampling.num_samples,
         seed=0,
         num_train=60,
         false_positive_rate=0.3,
@@ -53,7 +54,7 @@ def write_run(folder: pathlib.Path) -> None:
 
 def load(folder: pathlib.Path) -> Run:
     """The run as an export takes it."""
-    return Run.load(str(folder), "mnist_5k", folder, K, seed=SEED)
+    return Run.load(folder, Sampling(K, seed=SEED))
 
 
 def close(found: np.ndarray, expected: Any) -> None:

@@ -15,7 +15,8 @@ from tf_deepbayes.cli import app
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.export.saved_model import check_free, export
 from tf_deepbayes.inference.noise import INDEPENDENT, SCHEMES
-from tf_deepbayes.runs.run import Run
+from tf_deepbayes.inference.sampling import Sampling
+from tf_deepbayes.runs.run import Run, find_run
 
 FLAGS = flags.FLAGS
 
@@ -41,9 +42,9 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError("expected --out, the folder of the SavedModel")
     out = pathlib.Path(FLAGS.out)
     check_free(out, FLAGS.overwrite)
-    runs = app.project_runs(__file__, FLAGS.runs)
-    sampling = {"seed": FLAGS.seed, "scheme": FLAGS.noise}
-    victim = Run.load(name, FLAGS.data, runs, FLAGS.num_samples, **sampling)
+    folder, own_count = find_run(name, FLAGS.data, app.project_runs(__file__, FLAGS.runs))
+    count = own_count if FLAGS.num_samples is None else FLAGS.num_samples
+    victim = Run.load(folder, Sampling(count, scheme=FLAGS.noise, seed=FLAGS.seed))
     logging.set_verbosity(logging.WARNING)  # saving a model logs a line for each signature
     metadata = export(
         victim,

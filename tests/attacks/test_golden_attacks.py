@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from tests.conftest import Golden, golden
 from tf_deepbayes.attacks import FGSM, MIM, PGD, CarliniWagnerL2, losses
-from tf_deepbayes.attacks.white_box.pgd import _iterate
+from tf_deepbayes.attacks.white_box.lazy_logits import EveryClass
+from tf_deepbayes.attacks.white_box.pgd import StepRule, StepSizes, run_steps
 from tf_deepbayes.core.axes import LogitsFn
 from tf_deepbayes.core.metrics import perturbation_norms
 from tf_deepbayes.legacy.variables import model_from_params
@@ -53,20 +54,11 @@ def one_step(
     attack: PGD, logits_fn: LogitsFn, x: np.ndarray, start: np.ndarray, y: np.ndarray, eps: float
 ) -> np.ndarray:
     """A step of the attack from `start` instead of x."""
-    constants = [tf.constant(value) for value in (eps, attack.eps_iter)]
-    return _iterate(
-        logits_fn,
-        losses.get(attack.loss),
-        attack.norm,
-        attack.targeted,
-        False,
-        0,
-        *(tf.constant(value) for value in (x, start, y)),
-        *constants,
-        tf.constant(1),
-        tf.constant(0.0),
-        tf.constant(1),
-    ).numpy()
+    rule = StepRule(losses.get(attack.loss), attack.norm, attack.targeted, False, False)
+    step, one = tf.constant(attack.eps_iter), tf.constant(1)
+    sizes = StepSizes(tf.constant(eps), step, one, tf.constant(0.0), one, one)
+    images = (tf.constant(value) for value in (x, start, y))
+    return run_steps(rule, sizes, EveryClass(logits_fn), logits_fn, *images)[0].numpy()
 
 
 def test_mim_equals_the_published_one() -> None:

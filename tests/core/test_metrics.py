@@ -6,12 +6,6 @@ import pytest
 from tf_deepbayes.core import metrics
 
 
-def test_success_rate_counts_only_images_right_before() -> None:
-    clean, after, labels = np.array([0, 1, 2, 2]), np.array([0, 0, 1, 2]), np.array([0, 1, 0, 2])
-    assert metrics.success_rate(clean, after, labels) == pytest.approx(1 / 3)
-    assert metrics.success_rate(clean, after, labels + 5) is None
-
-
 def test_norms() -> None:
     x = np.zeros((1, 2, 2, 1))
     moved = x + np.array([0.3, 0.0, -0.4, 0.0]).reshape(1, 2, 2, 1)

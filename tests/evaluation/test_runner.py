@@ -17,6 +17,7 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.evaluation.batch_store import AttackStoppedError, BatchStore
 from tf_deepbayes.evaluation.runner import run
 from tf_deepbayes.evaluation.scoring import EvaluationSet, score
+from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.runs.checkpoints import RunConfig
 from tf_deepbayes.runs.run import Run
 
@@ -168,7 +169,7 @@ def test_gradients_may_come_from_a_substitute() -> None:
 
 def test_no_samples_are_refused_instead_of_taken_for_the_default() -> None:
     config = RunConfig("GBY", "mnist", IMAGES, "l2", 0, {})
-    victim = Run(pathlib.Path("run"), config, classifier("GBY"), 2, "sample", 0, NET)
+    victim = Run(pathlib.Path("run"), config, classifier("GBY"), Sampling(2))
     with pytest.raises(InputError, match="attack_samples must be a whole number of at least 1"):
         victim.access(0)
 

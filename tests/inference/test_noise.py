@@ -24,6 +24,7 @@ from tf_deepbayes.inference.noise import (
     noise_source,
     sobol_point,
 )
+from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.runs.run import Run
 
 NAMES = list(SCHEMES)
@@ -113,7 +114,7 @@ def test_one_trace_serves_every_seed_and_size(scheme: str) -> None:
     for count, num_samples in ((4, 2), (2, 2), (1, 7), (4, 1), (1, 1000)):
         logits = model.logits(X[:count], num_samples=num_samples, scheme=scheme)
         assert np.isfinite(logits).all()
-    assert model._graphs(None, scheme).from_seed.experimental_get_tracing_count() == 1
+    assert model._graphs(None, scheme).seeded.experimental_get_tracing_count() == 1
 
     @tf.function
     def seeded(x: Tensor, seed: Tensor) -> Tensor:
@@ -207,7 +208,7 @@ def test_a_victim_is_scored_and_attacked_with_its_scheme(tmp_path: pathlib.Path)
     write_run(tmp_path / "DBX")
 
     def load(scheme: str = INDEPENDENT) -> Run:
-        return Run.load(str(tmp_path / "DBX"), "", tmp_path, 3, "sample", 2, scheme=scheme)
+        return Run.load(tmp_path / "DBX", Sampling(3, "sample", scheme, 2))
 
     victim, x = load("qmc"), images(2)
     assert victim.recorded_scheme == "qmc" and load().recorded_scheme is None

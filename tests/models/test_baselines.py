@@ -11,12 +11,13 @@ import tensorflow as tf
 from tests.small import IMAGES, VECTORS, images
 from tf_deepbayes.attacks import FGSM
 from tf_deepbayes.data.splits import Split
+from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.legacy import published_names
 from tf_deepbayes.models import registry
 from tf_deepbayes.models.baselines import BASELINES, BNN, CNN, MLP, Baseline
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.checkpoints import RunConfig
-from tf_deepbayes.runs.run import Run, find_run
+from tf_deepbayes.runs.run import find_run, load_run
 from tf_deepbayes.training.journal import read_history
 from tf_deepbayes.training.settings import TrainingSettings
 from tf_deepbayes.training.train import train
@@ -173,8 +174,9 @@ def test_published_names_load_a_run(name: str, num_samples: int, tmp_path: pathl
     config = RunConfig(model, "mnist", IMAGES, None, 4, {})
     checkpoints.save_config(folder, config)
     checkpoints.save(folder, registry.build(model, IMAGES, seed=9), epoch=1)
-    victim = Run.load(name, "mnist", tmp_path, seed=2)
-    assert victim.num_samples == num_samples and victim.config == config
+    victim = load_run(name, "mnist", tmp_path, Sampling(num_samples, seed=2))
+    assert load_run(name, "mnist", tmp_path).sampling == Sampling(num_samples)
+    assert victim.config == config
     x = images(2)
     expected = registry.build(model, IMAGES, seed=9)
     expected.generator.reset_from_seed(2)

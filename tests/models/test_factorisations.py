@@ -80,14 +80,14 @@ def test_one_trace_serves_every_batch_size_and_number_of_samples(name: str) -> N
         model.logits(images(count), num_samples=num_samples)
         model.bound(images(count), np.zeros(count, int), num_samples=num_samples)
     graphs = model._graphs(None)
-    for graph in (graphs.from_noise, graphs.from_seed, graphs.bound_weights):
+    for graph in (graphs.given_noise[False], graphs.seeded, model._bound_weights):
         assert graph.experimental_get_tracing_count() == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_depends_on_x_alone_is_computed_once_per_image(name: str) -> None:
     model = classifier(name)
-    graph = model._graphs(None).from_noise.get_concrete_function().graph
+    graph = model._graphs(None).given_noise[False].get_concrete_function().graph
     strided = [op for op in graph.get_operations() if op.type == "Conv2D"]
     lookers = [c for c in model.conditionals() if c.features is not None]
     assert len(strided) == 3 * len(lookers)  # none inside the loops over blocks

@@ -9,9 +9,9 @@ import pytest
 
 from tests.small import classifier, convnet, images
 from tf_deepbayes.core.architecture import Architecture
-from tf_deepbayes.core.axes import LogitsFn
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
+from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.runs import detector_files, guards
 from tf_deepbayes.runs.checkpoints import RunConfig
 from tf_deepbayes.runs.guards import ScoredAttack
@@ -25,8 +25,8 @@ def plain_guard() -> Run:
     """A Keras network that knows nothing of p(x)."""
     model = convnet()
     model.build((None, 8, 8, 1))
-    logits_fn: LogitsFn = lambda x: model(x)  # noqa: E731
-    return Run(pathlib.Path("CNN"), CONFIG, model, 1, "sample", 0, logits_fn)  # type: ignore[arg-type]
+    model.logits = lambda x, sampling: model(x)
+    return Run(pathlib.Path("CNN"), CONFIG, model, Sampling(1, seed=0))  # type: ignore[arg-type]
 
 
 def bytes_of(count: int, seed: int) -> Split:
@@ -64,7 +64,7 @@ def test_a_plain_network_guards_with_the_divergences(
     read, found = guards.read(plain_guard, tmp_path / "t.json")
     assert found == settings
     assert scored.figures([read["tv"]]) == rows
-    other = dataclasses.replace(plain_guard, num_samples=2)
+    other = dataclasses.replace(plain_guard, sampling=Sampling(2))
     with pytest.raises(ValueError, match="num_samples 1 and the guard has 2"):
         guards.read(other, tmp_path / "t.json")
     with pytest.raises(ValueError, match="no fitted marginal, only kl, tv"):

@@ -22,8 +22,8 @@ class AttackedBatch(NamedTuple):
         steps: how many steps each took, `[n]`; None where they all take the same number.
     """
 
-    images: Array
-    steps: Array | None = None
+    images: Array | Tensor
+    steps: Array | Tensor | None = None
 
     @classmethod
     def joined(cls, parts: Sequence["AttackedBatch"]) -> "AttackedBatch":
@@ -70,7 +70,7 @@ class Attack(abc.ABC):
         labels = check_labels(y, count=len(x))
         if eps == 0.0 or not len(x):
             return x.copy()
-        return np.concatenate([part() for part in self.batches(logits_fn, x, labels, eps)])
+        return np.concatenate([part().images for part in self.parts(logits_fn, x, labels, eps)])
 
     def settings(self) -> dict[str, Any]:
         """The name and every setting as plain values: what identifies the attack's results."""
@@ -80,13 +80,6 @@ class Attack(abc.ABC):
     def eps_name(self, eps: float) -> str:
         """How result files name a size of the perturbation, as published."""
         return f"eps{eps:.2f}"
-
-    def batches(
-        self, logits_fn: LogitsFn, x: Array, labels: Array, eps: float
-    ) -> Iterator[Callable[[], Array]]:
-        """The attack cut into calls, each of which returns the images of one batch."""
-        for part in self.parts(logits_fn, x, labels, eps):
-            yield lambda part=part: part().images  # type: ignore[misc]
 
     def parts(
         self,
@@ -111,15 +104,18 @@ class Attack(abc.ABC):
         self, logits_fn: LogitsFn, target_fn: LogitsFn, x: Tensor, y: Tensor, eps: float, count: int
     ) -> AttackedBatch:
         images, steps = self.attack_batch(logits_fn, target_fn, x, y, eps)
-        return AttackedBatch(
-            images.numpy()[:count], None if steps is None else steps.numpy()[:count]
-        )
+        rows = lambda values: None if values is None else np.asarray(values)[:count]  # noqa: E731
+        return AttackedBatch(rows(images), rows(steps))
 
     def attack_batch(
         self, logits_fn: LogitsFn, target_fn: LogitsFn, x: Tensor, y: Tensor, eps: float
-    ) -> tuple[Tensor, Tensor | None]:
-        """`perturb`, which may ask `target_fn` when to end, and the steps that each image took."""
-        return self.perturb(logits_fn, x, y, eps), None
+    ) -> AttackedBatch:
+        """The attack on one batch, in tensors; most attacks write `perturb` instead.
+
+        Args:
+            target_fn: the classifier to be fooled, which may be asked when to end.
+        """
+        return AttackedBatch(self.perturb(logits_fn, x, y, eps))
 
     @abc.abstractmethod
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:

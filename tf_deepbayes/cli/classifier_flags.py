@@ -5,12 +5,12 @@ from absl import flags
 from tf_deepbayes.cli import app
 from tf_deepbayes.data import datasets
 from tf_deepbayes.inference.noise import INDEPENDENT, SCHEMES
-from tf_deepbayes.models.classifier import MODES
-from tf_deepbayes.runs.run import Run
+from tf_deepbayes.inference.sampling import MODES, Sampling
+from tf_deepbayes.runs.run import Run, find_run
 
 FLAGS = flags.FLAGS
 # Of the apps, some have these as well.
-OPTIONAL = ("mode", "block_size", "jit_compile")
+OPTIONAL = ("block_size", "jit_compile")
 
 
 def define(
@@ -34,7 +34,8 @@ def define_victim() -> None:
 
 def load(name: str, app_file: str) -> Run:
     """A classifier as the flags name it; `app_file` is the app's, beside whose folder `runs` is."""
-    runs = app.project_runs(app_file, FLAGS.runs)
+    folder, own_count = find_run(name, FLAGS.data, app.project_runs(app_file, FLAGS.runs))
+    count = own_count if FLAGS.num_samples is None else FLAGS.num_samples
+    mode = FLAGS.mode if "mode" in FLAGS else "sample"
     options = {flag: FLAGS[flag].value for flag in OPTIONAL if flag in FLAGS}
-    sampling = {"num_samples": FLAGS.num_samples, "seed": FLAGS.seed, "scheme": FLAGS.noise}
-    return Run.load(name, FLAGS.data, runs, **sampling, **options)
+    return Run.load(folder, Sampling(count, mode, FLAGS.noise, FLAGS.seed), **options)

@@ -62,6 +62,11 @@ def over_leading_axes(network: Callable[[Tensor], Tensor], inputs: Tensor) -> Te
     return tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], tf.shape(outputs)[1:]], 0))
 
 
+def compiled(function: Callable[..., Any], *signature: tf.TensorSpec) -> Any:
+    """A graph of the function, traced once for tensors of any size that fit the signature."""
+    return tf.function(function, input_signature=signature, autograph=False)
+
+
 def map_blocks(block_fn: Callable[[Tensor, Tensor], Tensor], total: Tensor, size: Tensor) -> Tensor:
     """Concatenate block_fn(start, stop) along axis 0 over consecutive ranges of [0, total).
 

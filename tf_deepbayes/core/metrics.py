@@ -40,20 +40,6 @@ def accuracy(predicted: Array, labels: Array) -> float:
     return float(np.mean(predicted == labels))
 
 
-def success_rate(clean: Array, adversarial: Array, labels: Array) -> float | None:
-    """Share of the images classified correctly before the attack that are not after it.
-
-    Args:
-        clean: predicted classes `[N]` of the clean images.
-        adversarial: predicted classes of the attacked ones.
-
-    Returns:
-        None when no image was classified correctly.
-    """
-    correct = clean == labels
-    return float(np.mean(adversarial[correct] != labels[correct])) if correct.any() else None
-
-
 def perturbation_norms(x: Array, adversarial: Array) -> dict[str, Array]:
     """l0 (changed values), l2 and l∞ of each perturbation, `[N]` each."""
     difference = (adversarial - x).reshape(len(x), -1).astype(np.float64)

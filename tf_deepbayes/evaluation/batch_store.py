@@ -52,13 +52,8 @@ class BatchStore:
     def __len__(self) -> int:
         return len(list(self.folder.glob("batch_*.npz")))
 
-    def get(self, index: int, x: Array) -> Array | None:
-        """The attacked images of a batch, if it was finished on these images."""
-        part = self.get_part(index, x)
-        return None if part is None else part.images
-
-    def get_part(self, index: int, x: Array) -> AttackedBatch | None:
-        """The same with the steps that each image took."""
+    def get(self, index: int, x: Array) -> AttackedBatch | None:
+        """A batch that was finished on these images."""
         path = self._path(index)
         if not path.is_file():
             return None

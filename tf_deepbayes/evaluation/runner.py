@@ -108,7 +108,7 @@ def _attack(
 
     def one(number: int, index: int) -> tuple[AttackedBatch, float]:
         images = x[index * size : (index + 1) * size]
-        part = store.get_part(index, images) if store is not None else None
+        part = store.get(index, images) if store is not None else None
         if part is not None:
             return part, 0.0
         with workers[number].on_device():

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.base import Attack
-from tf_deepbayes.attacks.gradient_checks import ZERO_GRADIENT_WARNING, zero_gradients
+from tf_deepbayes.attacks.loss_gradient import ZERO_GRADIENT_WARNING, zero_gradients
 from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Array, LogitsFn, LogWeightsFn, logits_of, significant
 from tf_deepbayes.core.errors import InputError

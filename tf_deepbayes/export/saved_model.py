@@ -74,7 +74,9 @@ def export(
     if block_size is not None:
         _set_block_size(victim, block_size)
     detectors, settings = guards.read(victim, fitted) if fitted else ({}, None)
-    server = Signatures(victim.model, victim.num_samples, victim.seed, detectors, victim.scheme)
+    server = Signatures(
+        victim.model, victim.sampling.num_samples, victim.seed, detectors, victim.sampling.scheme
+    )
     signatures = server.signatures()
     metadata = _metadata(server, victim, signatures, settings)
 
@@ -117,8 +119,8 @@ def _metadata(
         "likelihood": config.likelihood,
         "run": victim.folder.name,
         "weights": detector_files.weights_digest(model),
-        "num_samples": server.num_samples if server.is_random else None,
-        "seed": server.seed if server.is_random else None,
+        "num_samples": server.num_samples if server.model.is_random else None,
+        "seed": server.seed if server.model.is_random else None,
         "noise": victim.recorded_scheme,
         **of_latent,
         "conventions": CONVENTIONS,

@@ -8,18 +8,18 @@ common to all classes cancel from the differences of logits: on Fashion-MNIST (G
 accuracy (.848, .845) and an effective sample size of 5.7 instead of 5.4 of 10.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from tf_deepbayes.core.axes import Tensor, effective_sample_size, logits_of
+from tf_deepbayes.core.axes import Tensor, compiled, effective_sample_size, logits_of
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.detection.detectors import Detector
 from tf_deepbayes.detection.graph_scores import detect
 from tf_deepbayes.inference.noise import INDEPENDENT
+from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models import generation
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.models.registry import Classifier
@@ -55,12 +55,13 @@ class Signatures:
         if self.seed > MAX_SEED:
             raise InputError(f"seed must be at most {MAX_SEED}, got {seed}")
         self.detectors, self.scheme = dict(detectors or {}), scheme
-        self.is_random = isinstance(model, LatentClassifier) or model.dropout_rate > 0
-        self.makes_images = isinstance(model, LatentClassifier) and model.has_p_x
+        # What decodes save for a gradient cannot be held by a SavedModel.
+        is_latent = isinstance(model, LatentClassifier)
+        self._options: dict[str, Any] = {"save_activations": False} if is_latent else {}
         x, seed_spec = self._spec(tf.float32), tf.TensorSpec([], tf.int64, "seed")
         # Traced once and called by every signature.
-        self._fixed = _compiled(self._fixed_log_weights, x)
-        self._fresh = _compiled(self._fresh_log_weights, x, seed_spec)
+        self._fixed = compiled(self._fixed_log_weights, x)
+        self._fresh = compiled(self._fresh_log_weights, x, seed_spec)
 
     def signatures(self) -> dict[str, Any]:
         """{name: compiled function}; "…_uint8" take bytes, "…_seeded" a seed of fresh noise."""
@@ -70,9 +71,9 @@ class Signatures:
             for dtype in dtypes:
                 own = name if dtype == tf.float32 else f"{name}_uint8"
                 found[own] = self._deterministic(answer, dtype)
-                if self.is_random:
+                if self.model.is_random:
                     found[f"{own}_seeded"] = self._seeded(answer, dtype)
-        if self.makes_images:
+        if self.model.makes_images:
             found |= self._sampling()
         return {**found, "serving_default": found["classify"]}
 
@@ -87,7 +88,7 @@ class Signatures:
             found["log_marginal"] = lambda x, log_w: {
                 "log_marginal": tf.reduce_logsumexp(logits_of(log_w), axis=1)
             }
-        if self.makes_images:
+        if self.model.makes_images:
             found["reconstruct"] = self._reconstruct
         if self.detectors:
             found["detect"] = lambda x, log_w: detect(self.detectors, logits_of(log_w))
@@ -120,8 +121,8 @@ class Signatures:
 
         seed = tf.TensorSpec([], tf.int64, "seed")
         return {
-            "sample": _compiled(sample, labels),
-            "sample_seeded": _compiled(seeded, labels, seed),
+            "sample": compiled(sample, labels),
+            "sample_seeded": compiled(seeded, labels, seed),
         }
 
     def _deterministic(self, answer: Answer, dtype: tf.DType) -> Any:
@@ -129,23 +130,22 @@ class Signatures:
             x = self._pixels(x)
             return answer(x, self._fixed(x))
 
-        return _compiled(signature, self._spec(dtype))
+        return compiled(signature, self._spec(dtype))
 
     def _seeded(self, answer: Answer, dtype: tf.DType) -> Any:
         def signature(x: Tensor, seed: Tensor) -> Outputs:
             x = self._pixels(x)
             return answer(x, self._fresh(x, seed))
 
-        return _compiled(signature, self._spec(dtype), tf.TensorSpec([], tf.int64, "seed"))
+        return compiled(signature, self._spec(dtype), tf.TensorSpec([], tf.int64, "seed"))
 
     def _fixed_log_weights(self, x: Tensor) -> Tensor:
-        with _decoding_again(self.model):
-            return self.model.fixed_log_weights(x, self.num_samples, self.seed, self.scheme)
+        draws = self.num_samples, self.seed, self.scheme
+        return self.model.fixed_log_weights(x, *draws, **self._options)
 
     def _fresh_log_weights(self, x: Tensor, seed: Tensor) -> Tensor:
-        count, scheme = self.num_samples, self.scheme
-        with _decoding_again(self.model):
-            return self.model.log_weights(x, num_samples=count, seed=seed, scheme=scheme)
+        sampling = Sampling(self.num_samples, scheme=self.scheme, seed=seed)
+        return self.model.log_weights(x, sampling=sampling, **self._options)
 
     def _spec(self, dtype: tf.DType) -> tf.TensorSpec:
         return tf.TensorSpec([None, *self.architecture.input_shape], dtype, "x")
@@ -161,10 +161,6 @@ class Signatures:
         return _refuse_unless(within, x, "x must be pixels in [0, 1]; bytes go to …_uint8")
 
 
-def _compiled(function: Callable[..., Any], *signature: tf.TensorSpec) -> Any:
-    return tf.function(function, input_signature=signature, autograph=False)
-
-
 def _refuse_unless(condition: Tensor, value: Tensor, message: str) -> Tensor:
     """The value; running the graph fails with the message where the condition is not met."""
     with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(condition), [message])]):
@@ -175,17 +171,6 @@ def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
     known = (labels >= 0) & (labels < num_classes)
     labels = _refuse_unless(known, labels, f"labels must be from 0 to {num_classes - 1}")
     return tf.one_hot(labels, num_classes)
-
-
-@contextlib.contextmanager
-def _decoding_again(model: Classifier) -> Iterator[None]:
-    """Without what decodes keep for the gradient, which a SavedModel cannot hold."""
-    before = getattr(model, "keeps_decodes", False)
-    model.keeps_decodes = False
-    try:
-        yield
-    finally:
-        model.keeps_decodes = before
 
 
 def _at(values: Tensor, classes: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ serve their gradients alone: TensorFlow leaves out the products that nothing fol
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
@@ -116,6 +116,12 @@ def _like(value: Tensor, rows: Tensor, event_ndims: int) -> Tensor:
 def _instead(value: Tensor, kept: Tensor, slope: Callable[[Tensor], Tensor]) -> Tensor:
     """`kept`, whose gradient goes to `value` by way of `slope`."""
     return tf.custom_gradient(lambda _: (kept, slope))(value)
+
+
+def saved_dtypes(layers: Iterable[Any], output_dtype: str) -> list[tf.DType]:
+    """Of what `saving` writes down of a network of these layers: its gates, then the output."""
+    gates = [x for x in layers if isinstance(getattr(x, "activation", None), SavedReLU)]
+    return [tf.bool] * len(gates) + [tf.as_dtype(output_dtype)]
 
 
 class SavedActivations(NamedTuple):

@@ -17,10 +17,11 @@ from tf_deepbayes.core.axes import Array, ArrayLike, Tensor, logits_of
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count, check_inputs
 from tf_deepbayes.inference.noise import INDEPENDENT, next_seeds
+from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.layers.conditionals import seeds_from
 from tf_deepbayes.models.layers.networks import DenseStack, Seeds, convolutions
 
-MODES = ("sample", "mean")
+MODES = ("sample", "mean")  # of those of `Sampling`
 
 
 class DropoutStack(keras.layers.Layer):
@@ -79,7 +80,9 @@ class Baseline(keras.Model, abc.ABC):
         InputError: the architecture is for feature vectors.
     """
 
-    has_p_x = False
+    has_p_x = makes_images = False
+    label_factor: str | None = None
+    factors: tuple[str, ...] = ()
     num_hidden: int
     dropout_rate = 0.0
 
@@ -104,6 +107,11 @@ class Baseline(keras.Model, abc.ABC):
         self._mean = tf.function(self.one_pass, input_signature=[x], autograph=False)
         self._samples = tf.function(self._passes, input_signature=[x, *noise], autograph=False)
 
+    @property
+    def is_random(self) -> bool:
+        """Whether its logits depend on dropout masks."""
+        return self.dropout_rate > 0
+
     @abc.abstractmethod
     def feature_layers(self, seeds: Seeds) -> list[keras.layers.Layer]:
         """x `[B, H, W, channels]` → `[B, size]`: what is computed once per image."""
@@ -119,35 +127,30 @@ class Baseline(keras.Model, abc.ABC):
     def log_weights(
         self,
         x: ArrayLike,
-        *,
-        num_samples: int = 10,
-        mode: str = "sample",
-        seed: int | None = None,
-        scheme: str = INDEPENDENT,
+        sampling: Sampling | int | None = None,
+        **options: Any,
     ) -> Tensor:
         """The logits of each of K passes (the "snapshot" logits).
 
         Args:
             x: `[B, H, W, channels]`, pixels in [0, 1].
-            num_samples: K; without dropout all passes are equal and one is made.
-            mode: "sample" with masks drawn for every pass and image; "mean" no dropout, K = 1.
-            seed: makes the masks a function of the seed; otherwise each call draws anew.
-            scheme: only the published one with dropout; without, there is nothing to draw.
+            sampling: how masks are drawn; its fields are taken as keywords too. "sample" draws
+                masks for every pass and image (without dropout all passes are equal and one is
+                made), "mean" leaves dropout out, K = 1; the scheme is the published one.
 
         Returns:
             `[K, C, B]`; with masks they are normalised, log p(y_c|x, masks_k), so that `logits` is
             their log-mean-exp over k as it is for deep Bayes classifiers.
         """
         x = check_inputs(x, self.architecture.input_shape)
-        check_count("num_samples", num_samples)
-        self._check_scheme(scheme)
-        if mode not in MODES:
-            raise InputError(
-                f"mode of a {type(self).__name__} must be one of {', '.join(MODES)}, got {mode!r}"
-            )
-        if not self.dropout_rate or mode == "mean":
+        sampling = Sampling.of(sampling, **options)
+        self._check_scheme(sampling.scheme)
+        if sampling.mode not in MODES:
+            name, modes = type(self).__name__, ", ".join(MODES)
+            raise InputError(f"mode of a {name} must be one of {modes}, got {sampling.mode!r}")
+        if not self.dropout_rate or sampling.mode == "mean":
             return tf.transpose(self._mean(x))[None]
-        return self._samples(x, self._seeds(seed), tf.constant(num_samples))
+        return self._samples(x, self._seeds(sampling.seed), tf.constant(sampling.num_samples))
 
     def fixed_log_weights(
         self, x: ArrayLike, num_samples: int = 10, seed: int = 0, scheme: str = INDEPENDENT
@@ -165,9 +168,11 @@ class Baseline(keras.Model, abc.ABC):
         spec = tf.TensorSpec([self.architecture.num_classes, features.shape[0]])
         return tf.map_fn(one, masks, fn_output_signature=spec, parallel_iterations=1)
 
-    def logits(self, x: ArrayLike, **options: Any) -> Tensor:
+    def logits(
+        self, x: ArrayLike, sampling: Sampling | int | None = None, **options: Any
+    ) -> Tensor:
         """Logits `[B, C]`; with dropout log mean_k softmax of K passes, as `log_weights`."""
-        return logits_of(self.log_weights(x, **options))
+        return logits_of(self.log_weights(x, sampling, **options))
 
     def call(self, x: Tensor) -> Tensor:
         """`logits(x)`; with dropout of K = 10 fresh passes."""
@@ -193,7 +198,7 @@ class Baseline(keras.Model, abc.ABC):
                 "leave it out"
             )
 
-    def _seeds(self, seed: int | None) -> Tensor:
+    def _seeds(self, seed: int | Tensor | None) -> Tensor:
         return next_seeds(self.generator, seed, self.seed)
 
 

@@ -26,9 +26,8 @@ def compile_terms(model: Classifier) -> None:
         raise InputError(
             f"jit_compile is for deep Bayes classifiers, got {type(model).__name__}; leave it out"
         )
-    model.keeps_decodes = False  # what is inside of XLA's function stays there
     compiled = tf.function(model.terms, jit_compile=True, autograph=False)
-    model.terms = functools.partial(_padded, compiled)  # type: ignore[method-assign]
+    model.terms_fn = functools.partial(_padded, compiled)
 
 
 def _padded(  # type: ignore[no-untyped-def]

@@ -41,12 +41,12 @@ def fit(
     settings = FitSettings(
         run=guard.folder.name,
         weights=detector_files.weights_digest(guard.model),
-        num_samples=guard.num_samples,
+        num_samples=guard.sampling.num_samples,
         seed=seed,
         num_train=len(train),
         false_positive_rate=false_positive_rate,
         threshold=threshold,
-        noise=guard.scheme,
+        noise=guard.sampling.scheme,
     )
     logits = metrics.predict(guard.logits_fn, train.pixels, batch_size, "training images")
     detectors = selection.fit_all(
@@ -60,8 +60,8 @@ def read(guard: Run, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettin
     settings = detector_files.read_settings(
         path,
         guard.config.data,
-        num_samples=guard.num_samples,
-        noise=guard.scheme,
+        num_samples=guard.sampling.num_samples,
+        noise=guard.sampling.scheme,
         weights=detector_files.weights_digest(guard.model),
     )
     return detector_files.read_detectors(path), settings

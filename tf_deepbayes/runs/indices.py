@@ -25,9 +25,9 @@ def correct_indices(logits: Array, labels: Array) -> Array:
 def write_indices(path: pathlib.Path, victim: Run, indices: Array, num_images: int) -> None:
     """Write the numbers of the test images that a victim gets right, of so many, as JSON."""
     settings = {
-        "num_samples": victim.num_samples,
+        "num_samples": victim.sampling.num_samples,
         "noise": victim.recorded_scheme,
-        "mode": victim.mode,
+        "mode": victim.sampling.mode,
         "seed": victim.seed,
     }
     figures = {"num_images": num_images, "indices": indices.tolist()}

@@ -7,13 +7,13 @@ from typing import Any
 
 from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
-from tf_deepbayes.core.axes import LogitsFn
+from tf_deepbayes.core.axes import ArrayLike, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.data import datasets
 from tf_deepbayes.inference import noise
+from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.legacy import published_names
-from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.models.xla import compile_terms
 from tf_deepbayes.runs import checkpoints
@@ -27,64 +27,59 @@ class Run:
 
     Attributes:
         folder: its run folder.
-        num_samples: K of prediction.
-        mode: how z is sampled.
-        seed: of the noise.
+        sampling: of prediction. Its seed is where the noise of the whole run starts: each call
+            draws on from there.
         logits_fn: `[B, …]` → `[B, C]` with fresh noise at each call; one function, one trace.
-        scheme: how the K draws are made, one of `noise.SCHEMES`.
     """
 
     folder: pathlib.Path
     config: checkpoints.RunConfig
     model: Classifier
-    num_samples: int
-    mode: str
-    seed: int
-    logits_fn: LogitsFn
-    scheme: str = noise.INDEPENDENT
+    sampling: Sampling
+    logits_fn: LogitsFn = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        fresh = dataclasses.replace(self.sampling, seed=None)
+        object.__setattr__(self, "logits_fn", functools.partial(self.model.logits, sampling=fresh))
 
     @classmethod
     def load(
         cls,
-        name: str,
-        data_name: str,
-        runs: pathlib.Path,
-        num_samples: int | None = None,
-        mode: str = "sample",
-        seed: int = 0,
+        folder: pathlib.Path,
+        sampling: Sampling | None = None,
         block_size: int | None = None,
         jit_compile: bool = False,
-        scheme: str = noise.INDEPENDENT,
     ) -> "Run":
-        """The classifier of a run folder, of a model's name or letter, or of a published name.
+        """The classifier of a run folder.
 
         Args:
-            name: a path, GFZ … GBY, MLP, CNN, BNN, A … G, or such as bayes_K10_Z32_A and bnn_K10.
-            data_name: data set of the run, where the name is not a path.
-            runs: folder of all runs, `<data>/<model>` below it.
-            num_samples: K; the published name's or 10 when None.
-            mode: how z is sampled, see `LatentClassifier.log_weights`.
-            seed: of the noise drawn.
+            sampling: of prediction; K = 10 from seed 0 when None.
             block_size: decodes held in memory at a time, the model's own when None.
-            jit_compile: compile it with XLA, see `models.xla`.
-            scheme: how the K draws are made, one of `noise.SCHEMES`.
+            jit_compile: compile it with XLA, see `xla`.
         """
-        folder, published_samples = find_run(name, data_name, runs)
-        wanted = published_samples if num_samples is None else num_samples
-        count = check_count("num_samples", wanted)
         model, config = checkpoints.load_model(folder)
         if block_size is not None:
             model.block_size = check_count("block_size", block_size)
         if jit_compile:
             compile_terms(model)
-        model.generator.reset_from_seed(seed)
-        logits_fn = functools.partial(model.logits, num_samples=count, mode=mode, scheme=scheme)
-        return cls(folder, config, model, count, mode, seed, logits_fn, scheme)
+        run = cls(folder, config, model, sampling or Sampling())
+        model.generator.reset_from_seed(run.seed)
+        return run
+
+    @property
+    def seed(self) -> int:
+        """Where the noise starts."""
+        return int(self.sampling.seed or 0)
 
     @property
     def recorded_scheme(self) -> str | None:
         """The scheme as results hold it: None, which older results say too, for the published."""
-        return None if self.scheme == noise.INDEPENDENT else self.scheme
+        scheme = self.sampling.scheme
+        return None if scheme == noise.INDEPENDENT else scheme
+
+    def logits(self, x: ArrayLike) -> Tensor:
+        """Logits `[B, C]` of images `[B, …]`, with fresh noise at each call."""
+        return self.logits_fn(x)
 
     def access(
         self,
@@ -99,35 +94,67 @@ class Run:
             factor: only this factor of the joint density, such as "p(y|z)".
             common_random_numbers: the same noise at every step instead of fresh noise.
         """
-        count = self.num_samples
-        if num_samples is not None:
-            count = check_count("attack_samples", num_samples)
-        options: dict[str, Any] = {"num_samples": count, "scheme": self.scheme}
-        if common_random_numbers:
-            options["seed"] = self.seed
+        sampling = self._attack_sampling(num_samples, common_random_numbers)
+        options: dict[str, Any] = {"sampling": sampling}
         if factor is not None:
-            if not isinstance(self.model, LatentClassifier):
+            if not self.model.factors:
                 raise InputError(
                     f"{self.config.model} has no factors, got {factor!r}; leave it out"
                 )
             options["factor"] = factor
         partial = functools.partial
-        logits: LogitsFn = partial(self.model.logits, mode=self.mode, **options)
-        if self.mode == "sample" and isinstance(self.model, LatentClassifier):
+        logits: LogitsFn = partial(self.model.logits, **options)
+        if self.model.factors and sampling.mode == "sample":
             logits = LazyLogits(logits, partial(self.model.class_logits, **options))
-        return ModelAccess(
-            logits=logits,
-            log_weights=partial(self.model.log_weights, mode=self.mode, **options),
-            features=self.model.features,
-        )
+        log_weights = partial(self.model.log_weights, **options)
+        return ModelAccess(logits, log_weights, self.model.features)
+
+    def _attack_sampling(self, num_samples: int | None, common_random_numbers: bool) -> Sampling:
+        count = self.sampling.num_samples
+        if num_samples is not None:
+            count = check_count("attack_samples", num_samples)
+        seed = self.seed if common_random_numbers else None
+        return dataclasses.replace(self.sampling, num_samples=count, seed=seed)
 
     def reseed(self, number: int) -> None:
-        """Put the noise into a state that the victim's seed and the number give."""
+        """Put the noise into a state that the run's seed and the number give."""
         noise.reseed(self.model.generator, self.seed, number)
 
-    def load_data(self, data_dir: str | None) -> datasets.Dataset:
+    def load_data(self, data_dir: str | None = None) -> datasets.Dataset:
         """The data set it was trained on."""
         return datasets.load(self.config.data, data_dir)
+
+
+def load_run(
+    name: str | pathlib.Path,
+    data: str | None = None,
+    runs: str | pathlib.Path = "runs",
+    sampling: Sampling | None = None,
+) -> Run:
+    """A trained classifier.
+
+    Args:
+        name: a run folder, GFZ … GBY, MLP, CNN, BNN, A … G, or a published name such as
+            bayes_K10_Z32_A and bnn_K10.
+        data: name of the data set, where `name` is no folder; None: the only one that has the run.
+        runs: folder of all runs, `<data>/<model>` below it.
+        sampling: how it predicts; K = 10, or that of the published name, when None.
+    """
+    runs = pathlib.Path(runs)
+    data = data or _only_data(str(name), runs)
+    folder, num_samples = find_run(str(name), data, runs)
+    return Run.load(folder, sampling or Sampling(num_samples))
+
+
+def _only_data(name: str, runs: pathlib.Path) -> str:
+    """The data set of the only run of that name; InputError when several have one."""
+    folders = [path for path in runs.glob("*") if path.is_dir()]
+    found = [
+        f.name for f in folders if (find_run(name, f.name, runs)[0] / checkpoints.CONFIG).is_file()
+    ]
+    if len(found) > 1 and not (pathlib.Path(name) / checkpoints.CONFIG).is_file():
+        raise InputError(f"there are runs {name} of {', '.join(sorted(found))}; give data")
+    return found[0] if found else "mnist"
 
 
 def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Path, int]:

@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 from tests.conftest import Golden, golden
 from tests.small import classifier, convnet, images, labels_of, noise_for
 from tf_deepbayes.attacks import PGD, FeatureMatching, GuideImages, LogitMatching, Superwhite
-from tf_deepbayes.attacks.white_box.superwhite import SuperwhiteLoss, violation
+from tf_deepbayes.attacks.white_box.superwhite import violation
 from tf_deepbayes.core.axes import Array, LogWeightsFn, Tensor, log_mean_exp
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.detection.detectors import Detector, Divergence, Logit, Marginal
@@ -105,7 +105,7 @@ def test_snapshot_loss_is_the_mean_over_samples() -> None:
     labels = np.array([0, 1, 2, 0, 1])
     own = log_w[:, labels, range(5)]
     expected = (logsumexp(log_w, axis=1) - own).mean(0)
-    loss = SuperwhiteLoss(Superwhite(snapshot=True))(tf.constant(labels), tf.constant(log_w))
+    loss = Superwhite(snapshot=True).loss_fn()(tf.constant(labels), tf.constant(log_w))
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests.small import classifier, convnet, images, labels_of
 from tf_deepbayes.attacks import MIM, PGD, Attack, CarliniWagnerL2
-from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits, evaluator
+from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits, NearClasses
 from tf_deepbayes.core.axes import Tensor
 from tf_deepbayes.core.errors import InputError
 
@@ -80,7 +80,11 @@ def test_what_all_classes_share_does_not_lead_astray(loss: str) -> None:
 
 
 def test_a_class_that_comes_near_is_taken_up() -> None:
-    evaluate = evaluator(LazyLogits(spread, lambda x, w: tf.where(w, spread(x), -1e30)), 3)
+    near = NearClasses(LazyLogits(spread, lambda x, w: tf.where(w, spread(x), -1e30)), 3)
+
+    def evaluate(x: Tensor, y: Tensor, step: Tensor, known: Tensor) -> Tensor:
+        return near.step_logits(x, y, step, known)[0]
+
     x, labels = tf.constant(X), tf.constant(Y)
     stale = tf.zeros_like(spread(x))  # all are near
     np.testing.assert_allclose(evaluate(x, labels, tf.constant(1), stale), spread(x))

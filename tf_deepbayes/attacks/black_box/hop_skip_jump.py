@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -59,20 +59,15 @@ class HopSkipJump(Attack):
             check_pixels(self.starting_points)
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        image, started = _attack(
-            logits_fn,
-            self.norm,
-            self.targeted,
-            max(1, self.batch_size // x.shape[0]),
-            x,
-            y,
-            image_seeds(x, self.seed),
-            self._points(x.shape[1:]),
+        rule = WalkRule(self.norm, self.targeted, max(1, self.batch_size // x.shape[0]))
+        sizes = WalkSizes(
             tf.constant(eps, tf.float32),
             tf.constant(self.nb_iter),
             tf.constant(self.initial_samples, tf.float32),
             tf.constant(self.votes),
         )
+        seeds, points = image_seeds(x, self.seed), self._points(x.shape[1:])
+        image, started = _attack(rule, sizes, logits_fn, x, y, seeds, points)
         if not tf.reduce_all(started):
             warnings.warn(
                 f"no starting point has the class sought for {np.mean(~started.numpy()):.1%} of a "
@@ -93,29 +88,37 @@ class HopSkipJump(Attack):
         return tf.constant(points)
 
 
+class WalkRule(NamedTuple):
+    """What is sought, and samples of an image in one call. Other values: another trace."""
+
+    norm: float
+    targeted: bool
+    at_once: int
+
+
+class WalkSizes(NamedTuple):
+    """The numbers of a walk. Tensors: other values need no new trace."""
+
+    eps: Tensor
+    nb_iter: Tensor
+    initial_samples: Tensor
+    votes: Tensor
+
+
 @tf.function(autograph=False)  # nothing of ours needs it, and tracing takes half the time
 def _attack(  # type: ignore[no-untyped-def]
-    logits_fn,
-    norm,
-    targeted,
-    at_once,
-    x,
-    y,
-    seeds,
-    starting_points,
-    eps,
-    nb_iter,
-    initial_samples,
-    votes,
+    rule: WalkRule, sizes: WalkSizes, logits_fn: LogitsFn, x, y, seeds, starting_points
 ):
-    """The attack on one batch; numbers are tensors, so that other numbers need no new trace."""
+    """The attack on one batch."""
 
     @tf.function  # one trace for all the places that ask; the classifier may need autograph
     def sought(image: Tensor, labels: Tensor) -> Tensor:
         same = tf.argmax(logits_fn(image), axis=1) == labels
-        return tf.reshape(same if targeted else ~same, [image.shape[0], 1, 1, 1])
+        return tf.reshape(same if rule.targeted else ~same, [image.shape[0], 1, 1, 1])
 
-    search = BoundarySearch(sought, norm, at_once, x, y, seeds, votes, starting_points)
+    search = BoundarySearch(
+        sought, rule.norm, rule.at_once, x, y, seeds, sizes.votes, starting_points
+    )
     start, distance = search.start()
-    found = search.walk(start, nb_iter, initial_samples)
-    return search.most_often_sought(found, eps), tf.math.is_finite(distance)
+    found = search.walk(start, sizes.nb_iter, sizes.initial_samples)
+    return search.most_often_sought(found, sizes.eps), tf.math.is_finite(distance)

@@ -1,7 +1,7 @@
 """Random noise: what any attack has to beat."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -52,25 +52,37 @@ class RandomNoise(Attack):
             raise InputError(f"corners need the norm inf, got {self.norm}; leave one of them out")
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        return _search(
-            logits_fn,
-            losses.get(self.loss, self.targeted),
-            self.norm,
-            self.targeted,
-            self.corners,
-            x,
-            y,
-            image_seeds(x, self.seed),
-            tf.constant(eps, tf.float32),
-            tf.constant(self.nb_iter),
-            tf.constant(self.rescore),
+        loss = losses.get(self.loss, self.targeted)
+        rule = NoiseRule(loss, self.norm, self.targeted, self.corners)
+        sizes = NoiseSizes(
+            tf.constant(eps, tf.float32), tf.constant(self.nb_iter), tf.constant(self.rescore)
         )
+        return _search(rule, sizes, logits_fn, x, y, image_seeds(x, self.seed))
+
+
+class NoiseRule(NamedTuple):
+    """What is drawn and maximised. Python values: other values are another trace."""
+
+    loss: losses.Loss
+    norm: float
+    targeted: bool
+    corners: bool
+
+
+class NoiseSizes(NamedTuple):
+    """The numbers of the draws. Tensors: other values need no new trace."""
+
+    eps: Tensor
+    nb_iter: Tensor
+    rescore: Tensor
 
 
 @tf.function
 def _search(  # type: ignore[no-untyped-def]
-    logits_fn, loss_fn, norm, targeted, corners, x, y, seeds, eps, nb_iter, rescore
+    rule: NoiseRule, sizes: NoiseSizes, logits_fn: LogitsFn, x, y, seeds
 ):
+    """The attack on one batch."""
+    (loss, norm, targeted, corners), (eps, nb_iter, rescore) = rule, sizes
     shape = x.shape[1:]
 
     def propose(i: Tensor, best: Tensor) -> Tensor:
@@ -78,5 +90,5 @@ def _search(  # type: ignore[no-untyped-def]
         draw = eps * signs(own, shape) if corners else uniform_in_ball(own, shape, eps, norm)
         return project(x, x + draw, eps, norm)
 
-    score = scores(logits_fn, loss_fn, targeted, y)
+    score = scores(logits_fn, loss, targeted, y)
     return random_search(score, propose, propose(0, x), nb_iter, rescore)

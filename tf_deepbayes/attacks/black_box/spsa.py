@@ -4,7 +4,7 @@ cleverhans 4 has it too, and fails with Keras 3's optimizers; this is the publis
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -54,29 +54,48 @@ class SPSA(Attack):
             raise InputError(f"spsa_samples must be even, they are pairs; got {self.spsa_samples}")
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        return _climb(
-            logits_fn,
+        rule = ClimbRule(
             losses.get(self.loss, self.targeted),
             self.targeted,
             max(1, self.batch_size // x.shape[0]),
-            x,
-            y,
-            image_seeds(x, self.seed),
+        )
+        sizes = ClimbSizes(
             tf.constant(eps, tf.float32),
             tf.constant(self.learning_rate, tf.float32),
             tf.constant(self.delta, tf.float32),
             tf.constant(self.spsa_samples // 2),
             tf.constant(self.nb_iter),
         )
+        return _climb(rule, sizes, logits_fn, x, y, image_seeds(x, self.seed))
+
+
+class ClimbRule(NamedTuple):
+    """What is climbed, and points of an image in one call. Other values: another trace."""
+
+    loss: losses.Loss
+    targeted: bool
+    at_once: int
+
+
+class ClimbSizes(NamedTuple):
+    """The numbers of the climb. Tensors: other values need no new trace."""
+
+    eps: Tensor
+    learning_rate: Tensor
+    delta: Tensor
+    pairs: Tensor
+    nb_iter: Tensor
 
 
 @tf.function
 def _climb(  # type: ignore[no-untyped-def]
-    logits_fn, loss_fn, targeted, at_once, x, y, seeds, eps, learning_rate, delta, pairs, nb_iter
+    rule: ClimbRule, sizes: ClimbSizes, logits_fn: LogitsFn, x, y, seeds
 ):
-    """The attack on one batch; numbers are tensors, so that other numbers need no new trace."""
+    """The attack on one batch."""
+    loss, targeted, at_once = rule
+    eps, learning_rate, delta, pairs, nb_iter = sizes
     zero = tf.zeros_like(x)
-    score = scores(logits_fn, loss_fn, targeted, repeated(y, at_once))
+    score = scores(logits_fn, loss, targeted, repeated(y, at_once))
 
     def gradient(i: Tensor, adversarial: Tensor) -> Tensor:
         centre = repeated(adversarial, at_once)

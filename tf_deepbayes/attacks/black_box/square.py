@@ -1,7 +1,7 @@
 """Square attack: random search over square patches (Andriushchenko et al. 2020)."""
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -55,26 +55,40 @@ class Square(Attack):
             raise InputError(f"p_init must be a share above 0 and up to 1, got {self.p_init}")
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        return _search(
-            logits_fn,
-            losses.get(self.loss, self.targeted),
-            self.norm,
-            self.targeted,
-            x,
-            y,
-            image_seeds(x, self.seed),
+        loss = losses.get(self.loss, self.targeted)
+        sizes = SearchSizes(
             tf.constant(eps, tf.float32),
             tf.constant(self.p_init, tf.float32),
             tf.constant(self.nb_iter),
             tf.constant(self.rescore),
         )
+        rule = SearchRule(loss, self.norm, self.targeted)
+        return _search(rule, sizes, logits_fn, x, y, image_seeds(x, self.seed))
+
+
+class SearchRule(NamedTuple):
+    """What a search maximises, and where. Python values: other values are another trace."""
+
+    loss: losses.Loss
+    norm: float
+    targeted: bool
+
+
+class SearchSizes(NamedTuple):
+    """The numbers of a search. Tensors: other values need no new trace."""
+
+    eps: Tensor
+    p_init: Tensor
+    nb_iter: Tensor
+    rescore: Tensor
 
 
 @tf.function
 def _search(  # type: ignore[no-untyped-def]
-    logits_fn, loss_fn, norm, targeted, x, y, seeds, eps, p_init, nb_iter, rescore
+    rule: SearchRule, sizes: SearchSizes, logits_fn: LogitsFn, x, y, seeds
 ):
-    """The attack on one batch; numbers are tensors, so that other numbers need no new trace."""
+    """The attack on one batch."""
+    (loss, norm, targeted), (eps, p_init, nb_iter, rescore) = rule, sizes
     first, change = (stripes, recoloured_patch) if norm == np.inf else (tiles, moved_mass)
 
     def propose(i: Tensor, best: Tensor) -> Tensor:
@@ -82,7 +96,7 @@ def _search(  # type: ignore[no-untyped-def]
         return project(x, change(later_seeds(seeds, i), x, best, share, eps), eps, norm)
 
     start = project(x, first(seeds, x, eps), eps, norm)
-    score = scores(logits_fn, loss_fn, targeted, y)
+    score = scores(logits_fn, loss, targeted, y)
     return random_search(score, propose, start, nb_iter, rescore)
 
 

@@ -4,14 +4,14 @@ cleverhans 4 has it too, with faults that make it return its input; this is the 
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
 from tf_deepbayes.attacks.adam import adam
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.losses import margin
-from tf_deepbayes.attacks.white_box import lazy_logits
+from tf_deepbayes.attacks.white_box.lazy_logits import StepLogits, step_logits_of
 from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.validation import check_count, check_positive
 
@@ -55,22 +55,17 @@ class CarliniWagnerL2(Attack):
         return f"c{eps:.2f}_lr{self.learning_rate:.3f}"
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        lazy_logits.check(logits_fn, self.lazy_classes)
+        step_logits = step_logits_of(logits_fn, self.lazy_classes)
+        sizes = SearchSizes(
+            tf.constant(self.nb_iter),
+            tf.constant(self.learning_rate),
+            tf.constant(self.confidence, tf.float32),
+        )
         c = tf.fill([x.shape[0]], tf.constant(eps, tf.float32))
         low, high = tf.zeros_like(c), tf.fill(c.shape, UNBOUNDED)
         best, best_size = x, tf.fill(c.shape, FOUND_NONE)
         for _ in range(self.binary_search_steps):
-            image, size = _minimise(
-                logits_fn,
-                self.targeted,
-                self.lazy_classes,
-                x,
-                y,
-                c,
-                tf.constant(self.nb_iter),
-                tf.constant(self.learning_rate),
-                tf.constant(self.confidence, tf.float32),
-            )
+            image, size = _minimise(self.targeted, sizes, step_logits, x, y, c)
             better = size < best_size
             best = tf.where(better[:, None, None, None], image, best)
             best_size = tf.minimum(size, best_size)
@@ -81,48 +76,54 @@ class CarliniWagnerL2(Attack):
         return best
 
 
+class SearchSizes(NamedTuple):
+    """The numbers of one search. Tensors: other values need no new trace."""
+
+    nb_iter: Tensor
+    learning_rate: Tensor
+    confidence: Tensor
+
+
 @tf.function
 def _minimise(  # type: ignore[no-untyped-def]
-    logits_fn, targeted, lazy_classes, x, y, c, nb_iter, learning_rate, confidence
+    targeted: bool, sizes: SearchSizes, step_logits: StepLogits, x, y, c
 ):
     """The closest successful image and its squared distance, for one c per image."""
     centre = tf.atanh((2.0 * x - 1.0) * INTERIOR)
     origin = (tf.tanh(centre) + 1.0) / 2.0
     axes = list(range(1, x.shape.rank))
 
-    evaluate = lazy_logits.evaluator(logits_fn, lazy_classes)
-
     def gradient(i: Tensor, w: Tensor, known: Tensor) -> tuple:
         with tf.GradientTape() as tape:
             tape.watch(w)
             image = (tf.tanh(centre + w) + 1.0) / 2.0
             size = tf.reduce_sum(tf.square(image - origin), axes)
-            logits = evaluate(image, y, i, known)
+            logits, known = step_logits.step_logits(image, y, i, known)
             lead = margin(y, logits)  # above 0: another class wins
             lead = -lead if targeted else lead
-            loss = size + c * tf.nn.relu(confidence - lead)
+            loss = size + c * tf.nn.relu(sizes.confidence - lead)
         return (
             tape.gradient(loss, w, unconnected_gradients="zero"),
             image,
             size,
             lead,
-            logits if lazy_classes else known,
+            known,
         )
 
     def step(  # type: ignore[no-untyped-def]
         i, w, m, v, best, best_size, known
     ):
         slope, image, size, lead, known = gradient(i, w, known)
-        better = (lead > confidence) & (size < best_size)
+        better = (lead > sizes.confidence) & (size < best_size)
         best = tf.where(better[:, None, None, None], image, best)
         best_size = tf.where(better, size, best_size)
-        change, m, v = adam(i, slope, m, v, learning_rate)
+        change, m, v = adam(i, slope, m, v, sizes.learning_rate)
         return i + 1, w + change, m, v, best, best_size, known
 
     zero = tf.zeros_like(x)
-    known = lazy_logits.nothing_known(logits_fn, lazy_classes, origin)
+    known = step_logits.known_at_start(origin)
     start = (0, zero, zero, zero, x, tf.fill([tf.shape(x)[0]], FOUND_NONE), known)
     *_, best, best_size, _ = tf.while_loop(
-        lambda i, *_: i < nb_iter, step, start, parallel_iterations=1
+        lambda i, *_: i < sizes.nb_iter, step, start, parallel_iterations=1
     )
     return best, best_size

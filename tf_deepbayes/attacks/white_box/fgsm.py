@@ -13,7 +13,7 @@ from cleverhans.tf2.utils import optimize_linear
 
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.base import Attack
-from tf_deepbayes.attacks.gradient_checks import loss_gradient
+from tf_deepbayes.attacks.loss_gradient import compiled_loss_gradient
 from tf_deepbayes.core.axes import PIXEL_MAX, PIXEL_MIN, LogitsFn, Tensor
 
 
@@ -34,6 +34,7 @@ class FGSM(Attack):
         losses.get(self.loss)
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        gradient = loss_gradient(logits_fn, losses.get(self.loss, self.targeted), x, y)
+        loss_fn = losses.get(self.loss, self.targeted)
+        gradient = compiled_loss_gradient(loss_fn, logits_fn, x, y)
         step = optimize_linear(-gradient if self.targeted else gradient, eps, self.norm)
         return tf.clip_by_value(x + step, PIXEL_MIN, PIXEL_MAX)

@@ -6,6 +6,7 @@ for each class as for all others, as deep Bayes classifiers do, is asked for the
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -37,45 +38,69 @@ class LazyLogits:
         return self.class_logits(x, wanted)
 
 
-# (images, labels, step, logits known) → logits of this step
-Evaluate = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+class EveryClass(NamedTuple):
+    """Logits of all classes in every step."""
+
+    logits_fn: LogitsFn
+
+    def known_at_start(self, x: Tensor) -> Tensor:
+        """Nothing, `[B, 0]`: no step needs to know the logits of the one before."""
+        return tf.zeros([tf.shape(x)[0], 0])
+
+    def step_logits(
+        self, x: Tensor, y: Tensor, step: Tensor, known: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Images, labels, number of the step, logits known → (logits of this step, known)."""
+        return self.logits_fn(x), known
 
 
-def check(logits_fn: LogitsFn, every: int) -> None:
-    """InputError where classes are to be left out and the function cannot."""
-    if every and not isinstance(logits_fn, LazyLogits):
-        raise InputError(
-            "lazy_classes needs a classifier that can evaluate single classes, given as "
-            "LazyLogits; leave it out"
-        )
+class NearClasses(NamedTuple):
+    """Logits of all classes every so many steps, and of the near ones in between.
 
-
-def nothing_known(logits_fn: LogitsFn, every: int, x: Tensor) -> Tensor:
-    """Logits known before the first step, which looks at all classes: zeros `[B, C]`."""
-    # Of one image, and for the number of classes alone: where the graph knows it, it is not run.
-    classes = tf.shape(logits_fn(x[:1]))[-1] if every else 0
-    return tf.zeros([tf.shape(x)[0], classes])
-
-
-def evaluator(logits_fn: LogitsFn, every: int) -> Evaluate:
-    """How a step gets its logits.
-
-    With `every` 0 from logits_fn itself. Otherwise all classes are evaluated every so many steps,
-    and in between the label and those within 8 nats of the best of the others, by the logits known
+    Near are the label and the classes within 8 nats of the best of the others, by the logits known
     so far; the rest keep the value known. The best of the others is always among them, however far
     ahead the label is: what two classes share cancels in the gradient of their difference, and
     without one of them the gradient would point elsewhere.
     """
-    if not every:
-        return lambda x, labels, step, known: logits_fn(x)
 
-    assert isinstance(logits_fn, LazyLogits)  # `check` has said so to the caller
+    logits_fn: LazyLogits
+    every: int
 
-    def evaluate(x: Tensor, labels: Tensor, step: Tensor, known: Tensor) -> Tensor:
-        own = tf.one_hot(labels, tf.shape(known)[1], on_value=True, off_value=False)
+    def known_at_start(self, x: Tensor) -> Tensor:
+        """Zeros `[B, C]`: the first step looks at all classes."""
+        # Of one image, for the number of classes alone: where the graph knows it, it is not run.
+        classes = tf.shape(self.logits_fn(x[:1]))[-1]
+        return tf.zeros([tf.shape(x)[0], classes])
+
+    def step_logits(
+        self, x: Tensor, y: Tensor, step: Tensor, known: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See `EveryClass.step_logits`."""
+        own = tf.one_hot(y, tf.shape(known)[1], on_value=True, off_value=False)
         others = tf.where(own, known.dtype.min, known)
         near = others > tf.reduce_max(others, 1, keepdims=True) - REACH
-        wanted = near | own | (step % every == 0)
-        return tf.where(wanted, logits_fn.some(x, wanted), known)
+        wanted = near | own | (step % self.every == 0)
+        logits = tf.where(wanted, self.logits_fn.some(x, wanted), known)
+        return logits, logits
 
-    return evaluate
+
+StepLogits: TypeAlias = EveryClass | NearClasses
+
+
+def step_logits_of(logits_fn: LogitsFn, every: int) -> StepLogits:
+    """How the steps of an attack get their logits.
+
+    Args:
+        every: steps between evaluations of all classes; 0: all of them in each step.
+
+    Raises:
+        InputError: classes are to be left out and the function cannot.
+    """
+    if not every:
+        return EveryClass(logits_fn)
+    if not isinstance(logits_fn, LazyLogits):
+        raise InputError(
+            "lazy_classes needs a classifier that can evaluate single classes, given as "
+            "LazyLogits; leave it out"
+        )
+    return NearClasses(logits_fn, every)

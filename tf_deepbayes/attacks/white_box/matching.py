@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 from scipy.spatial.distance import cdist
 
+from tf_deepbayes.attacks.base import AttackedBatch
+from tf_deepbayes.attacks.losses import Loss
 from tf_deepbayes.attacks.white_box.pgd import PGD
 from tf_deepbayes.core.axes import Array, FeaturesFn, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
@@ -71,12 +73,16 @@ class LogitMatching(PGD):
         if not isinstance(self.guides, GuideImages | None):
             raise InputError(f"pool must be a Pool of clean images, got {type(self.pool).__name__}")
 
-    def loss_fn(self) -> "SquaredDistance":
+    def loss_fn(self) -> Loss:
         """See `IterativeAttack.loss_fn`."""
-        return SquaredDistance()
+        return squared_distance
 
-    def perturb(self, logits_fn: FeaturesFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        return self.climb(logits_fn, x, self.guide_logits(logits_fn, x, y), eps, descend=True)
+    def attack_batch(
+        self, logits_fn: FeaturesFn, target_fn: LogitsFn, x: Tensor, y: Tensor, eps: float
+    ) -> AttackedBatch:
+        """See `Attack.attack_batch`."""
+        goals = self.guide_logits(logits_fn, x, y)
+        return self.climb(logits_fn, target_fn, x, goals, eps, descend=True)
 
     def guide_logits(self, features_fn: FeaturesFn, x: Tensor, y: Tensor) -> Tensor:
         """f(g) of each image, `[B, …]`."""
@@ -103,11 +109,7 @@ class FeatureMatching(LogitMatching):
     uses: ClassVar[str] = "features"
 
 
-@dataclasses.dataclass(frozen=True)
-class SquaredDistance:
-    """‖f − goal‖², `[B]`; every instance is equal to every other."""
-
-    def __call__(self, goal: Tensor, features: Tensor) -> Tensor:
-        """goal and features `[B, …]` → `[B]`."""
-        squares = tf.square(features - goal)
-        return tf.reduce_sum(tf.reshape(squares, [tf.shape(squares)[0], -1]), 1)
+def squared_distance(goal: Tensor, features: Tensor) -> Tensor:
+    """‖features − goal‖², both `[B, …]` → `[B]`."""
+    squares = tf.square(features - goal)
+    return tf.reduce_sum(tf.reshape(squares, [tf.shape(squares)[0], -1]), 1)

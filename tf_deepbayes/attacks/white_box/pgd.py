@@ -6,8 +6,7 @@ step from Python and trace every new configuration again.
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,10 +14,11 @@ from cleverhans.tf2.utils import optimize_linear
 
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.ball import check_norm, image_seeds, project, uniform_in_ball
-from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.base import Attack, AttackedBatch
+from tf_deepbayes.attacks.loss_gradient import mean_gradient
 from tf_deepbayes.attacks.losses import Loss
-from tf_deepbayes.attacks.white_box import lazy_logits
 from tf_deepbayes.attacks.white_box.early_stopping import State, fooled, until_fooled
+from tf_deepbayes.attacks.white_box.lazy_logits import StepLogits, step_logits_of
 from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count, check_positive
@@ -82,50 +82,40 @@ class IterativeAttack(Attack):
         return losses.get(self.loss, self.targeted)
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
-        if self.early_stop:
-            return self.attack_batch(logits_fn, logits_fn, x, y, eps)[0]
-        return self.climb(logits_fn, x, y, eps, self.targeted)
+        return self.attack_batch(logits_fn, logits_fn, x, y, eps).images
 
     def attack_batch(
         self, logits_fn: LogitsFn, target_fn: LogitsFn, x: Tensor, y: Tensor, eps: float
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> AttackedBatch:
         """See `Attack.attack_batch`."""
-        if not self.early_stop:
-            return self.perturb(logits_fn, x, y, eps), None
-        every = tf.constant(self.check_every)
-        settings = self._settings(logits_fn, x, y, eps, self.targeted)
-        return _iterate_until_fooled(target_fn, every, *settings)
+        return self.climb(logits_fn, target_fn, x, y, eps, self.targeted)
 
     def climb(
-        self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float, descend: bool = False
-    ) -> Tensor:
+        self,
+        logits_fn: LogitsFn,
+        target_fn: LogitsFn,
+        x: Tensor,
+        y: Tensor,
+        eps: float,
+        descend: bool,
+    ) -> AttackedBatch:
         """The steps of one batch, up or down the loss against `y` (labels, or what it takes)."""
-        return _iterate(*self._settings(logits_fn, x, y, eps, descend))
-
-    def _settings(
-        self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float, descend: bool
-    ) -> tuple[Any, ...]:
-        """The arguments of `_iterate`."""
-        lazy_logits.check(logits_fn, self.lazy_classes)
         start = x
         if self.rand_init:
             start += uniform_in_ball(image_seeds(x, self.seed), x.shape[1:], eps, self.norm)
-        return (
-            logits_fn,
-            self.loss_fn(),
-            self.norm,
-            descend,
-            self.decay() is not None,
-            self.lazy_classes,
-            x,
-            start,
-            y,
+        rule = StepRule(
+            self.loss_fn(), self.norm, descend, self.decay() is not None, self.early_stop
+        )
+        sizes = StepSizes(
             tf.constant(eps, tf.float32),
             tf.constant(self.eps_iter, tf.float32),
             tf.constant(self.nb_iter),
             tf.constant(self.decay() or 0.0, tf.float32),
             tf.constant(self.eot),
+            tf.constant(self.check_every),
         )
+        step_logits = step_logits_of(logits_fn, self.lazy_classes)
+        return AttackedBatch(*run_steps(rule, sizes, step_logits, target_fn, x, start, y))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,96 +142,91 @@ class MIM(IterativeAttack):
         return self.decay_factor
 
 
-Steps = Callable[[Tensor, Tensor, Tensor, Tensor, State], State]
+class StepRule(NamedTuple):
+    """What a step is. Python values: other values are another trace.
+
+    Attributes:
+        loss: (labels, what the attack sees) → `[B]`, equal for equal attacks.
+        norm: of the steps and the ball.
+        descend: go down the loss instead of up.
+        momentum: add up normalised gradients.
+        early_stop: images that are fooled for good leave.
+    """
+
+    loss: Loss
+    norm: float
+    descend: bool
+    momentum: bool
+    early_stop: bool
+
+
+class StepSizes(NamedTuple):
+    """The numbers of the steps. Tensors: other values need no new trace.
+
+    Attributes:
+        check_every: steps between success checks.
+    """
+
+    eps: Tensor
+    eps_iter: Tensor
+    nb_iter: Tensor
+    decay: Tensor
+    eot: Tensor
+    check_every: Tensor
 
 
 @tf.function
-def _iterate(  # type: ignore[no-untyped-def]
-    logits_fn,
-    loss_fn,
-    norm,
-    descend,
-    momentum,
-    lazy_classes,
+def run_steps(  # type: ignore[no-untyped-def]
+    rule: StepRule,
+    sizes: StepSizes,
+    step_logits: StepLogits,
+    target_fn: LogitsFn,
     x,
     start,
     y,
-    eps,
-    eps_iter,
-    nb_iter,
-    decay,
-    eot,
 ):
-    """The attack on one batch; numbers are tensors, so that other numbers need no new trace."""
-    size = eps, eps_iter, decay, eot
-    steps = _steps(logits_fn, loss_fn, norm, descend, momentum, lazy_classes, *size)
-    return steps(0, nb_iter, x, y, _first(logits_fn, lazy_classes, start))[0]
+    """The attack on one batch.
+
+    Args:
+        target_fn: the classifier to be fooled, by which images leave.
+        x: clean images `[B, …]`.
+        start: images of the first step.
+        y: labels or targets `[B]`, or what the loss takes.
+
+    Returns:
+        The images, and the steps that each took `[B]` where images may leave, else None.
+    """
+    advance = functools.partial(take_steps, rule, sizes, step_logits)
+    # What a step changes: the images, the velocity, the logits known so far.
+    state = start, tf.zeros_like(start), step_logits.known_at_start(start)
+    if not rule.early_stop:
+        return advance(0, sizes.nb_iter, x, y, state)[0], None
+    is_fooled = functools.partial(fooled, target_fn, targeted=rule.descend)
+    return until_fooled(advance, is_fooled, x, y, state, sizes.nb_iter, sizes.check_every)
 
 
-@tf.function
-def _iterate_until_fooled(target_fn, check_every, *settings):  # type: ignore[no-untyped-def]
-    """`_iterate`, and the steps that each image took: broken ones are left as they are."""
-    *kind, x, start, y, eps, eps_iter, nb_iter, decay, eot = settings
-    logits_fn, _, _, descend, _, lazy_classes = kind
-    steps, state = _steps(*kind, eps, eps_iter, decay, eot), _first(logits_fn, lazy_classes, start)
-    is_fooled = functools.partial(fooled, target_fn, targeted=descend)
-    return until_fooled(steps, is_fooled, x, y, state, nb_iter, check_every)
+def take_steps(
+    rule: StepRule,
+    sizes: StepSizes,
+    step_logits: StepLogits,
+    first: Tensor,
+    last: Tensor,
+    x: Tensor,
+    y: Tensor,
+    state: State,
+) -> State:
+    """The state after the steps first … last − 1, for a batch of any size."""
 
+    def step(i: Tensor, adversarial: Tensor, velocity: Tensor, known: Tensor) -> tuple:
+        forward = lambda x, known: step_logits.step_logits(x, y, i, known)  # noqa: E731
+        gradient, known = mean_gradient(rule.loss, forward, adversarial, y, known, sizes.eot)
+        gradient = -gradient if rule.descend else gradient
+        if rule.momentum:
+            axes = list(range(1, x.shape.rank))
+            size = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
+            gradient = velocity = sizes.decay * velocity + gradient / tf.maximum(size, 1e-12)
+        moved = adversarial + optimize_linear(gradient, sizes.eps_iter, rule.norm)
+        return i + 1, project(x, moved, sizes.eps, rule.norm), velocity, known
 
-def _first(logits_fn: LogitsFn, lazy_classes: int, start: Tensor) -> State:
-    """What a step changes: the images, the velocity, the logits known so far (if lazy)."""
-    return start, tf.zeros_like(start), lazy_logits.nothing_known(logits_fn, lazy_classes, start)
-
-
-def _steps(
-    logits_fn: LogitsFn,
-    loss_fn: Loss,
-    norm: float,
-    descend: bool,
-    momentum: bool,
-    lazy_classes: int,
-    eps: Tensor,
-    eps_iter: Tensor,
-    decay: Tensor,
-    eot: Tensor,
-) -> Steps:
-    """(first step, last step, x, y, state) → state after them, for a batch of any size."""
-    evaluate = lazy_logits.evaluator(logits_fn, lazy_classes)
-
-    def one_gradient(i: Tensor, y: Tensor, adversarial: Tensor, known: Tensor) -> tuple:
-        with tf.GradientTape() as tape:
-            tape.watch(adversarial)
-            logits = evaluate(adversarial, y, i, known)
-            loss = loss_fn(y, logits)
-        gradient = tape.gradient(loss, adversarial, unconnected_gradients="zero")
-        return -gradient if descend else gradient, logits if lazy_classes else known
-
-    def mean_gradient(i: Tensor, y: Tensor, adversarial: Tensor, known: Tensor) -> tuple:
-        def add(draw: Tensor, total: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            gradient, known = one_gradient(i, y, adversarial, known)
-            return draw + 1, total + gradient, known
-
-        _, total, known = tf.while_loop(
-            lambda draw, *_: draw < eot,
-            add,
-            (0, tf.zeros_like(adversarial), known),
-            parallel_iterations=1,
-        )
-        return total / tf.cast(eot, tf.float32), known
-
-    def steps(first: Tensor, last: Tensor, x: Tensor, y: Tensor, state: State) -> State:
-        def step(i: Tensor, adversarial: Tensor, velocity: Tensor, known: Tensor) -> tuple:
-            gradient, known = mean_gradient(i, y, adversarial, known)
-            if momentum:
-                axes = list(range(1, x.shape.rank))
-                size = tf.reduce_mean(tf.abs(gradient), axes, keepdims=True)
-                gradient = velocity = decay * velocity + gradient / tf.maximum(size, 1e-12)
-            moved = adversarial + optimize_linear(gradient, eps_iter, norm)
-            return i + 1, project(x, moved, eps, norm), velocity, known
-
-        _, *state = tf.while_loop(
-            lambda i, *_: i < last, step, (first, *state), parallel_iterations=1
-        )
-        return tuple(state)
-
-    return steps
+    _, *state = tf.while_loop(lambda i, *_: i < last, step, (first, *state), parallel_iterations=1)
+    return tuple(state)

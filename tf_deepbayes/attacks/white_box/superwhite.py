@@ -4,7 +4,7 @@ The published code calls them "superwhite".
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
 
@@ -58,34 +58,41 @@ class Superwhite(PGD):
         """See `Attack.eps_name`."""
         return f"eps{eps:.2f}_lambda{self.detection_lambda:.1f}"
 
-    def loss_fn(self) -> "SuperwhiteLoss":
+    def loss_fn(self) -> losses.Loss:
         """See `IterativeAttack.loss_fn`."""
-        return SuperwhiteLoss(self)
+        options = self.detection_lambda, self.snapshot, self.gather
+        return SuperwhiteLoss(self.loss, self.targeted, self.detector, *options)  # type: ignore
 
 
-@dataclasses.dataclass(frozen=True)
-class SuperwhiteLoss:
-    """(labels `[B]`, log weights `[K, C, B]`) → the loss that the attack climbs, or descends."""
+class SuperwhiteLoss(NamedTuple):
+    """(labels `[B]`, log weights `[K, C, B]`) → the loss that the attack climbs, or descends.
 
-    attack: Superwhite
+    A tuple of plain values: `tf.function` compares it by value, so that all batches share a trace.
+    """
+
+    loss: str
+    targeted: bool
+    detector: Detector | None
+    detection_lambda: float
+    snapshot: bool
+    gather: str
 
     def __call__(self, labels: Tensor, log_w: Tensor) -> Tensor:
         """`[B]`, nats."""
-        attack, logits = self.attack, logits_of(log_w)
-        loss_fn = losses.get(attack.loss, attack.targeted)
-        loss = self._of_samples(loss_fn, labels, log_w) if attack.snapshot else None
-        loss = loss_fn(labels, logits) if loss is None else loss
-        if attack.detector is None:
+        logits, loss_fn = logits_of(log_w), losses.get(self.loss, self.targeted)
+        loss = _of_samples(loss_fn, labels, log_w) if self.snapshot else loss_fn(labels, logits)
+        if self.detector is None:
             return loss
-        penalty = attack.detection_lambda * violation(attack.detector, logits, attack.gather)
-        return loss + penalty if attack.targeted else loss - penalty
+        penalty = self.detection_lambda * violation(self.detector, logits, self.gather)
+        return loss + penalty if self.targeted else loss - penalty
 
-    def _of_samples(self, loss_fn: losses.Loss, labels: Tensor, log_w: Tensor) -> Tensor:
-        """The mean of the losses of single samples, `[B]`."""
-        num_samples, _, batch = tf.unstack(tf.shape(log_w))
-        single = tf.reshape(tf.transpose(log_w, [0, 2, 1]), [-1, log_w.shape[1]])
-        values = loss_fn(tf.tile(labels, [num_samples]), single)
-        return tf.reduce_mean(tf.reshape(values, [num_samples, batch]), 0)
+
+def _of_samples(loss_fn: losses.Loss, labels: Tensor, log_w: Tensor) -> Tensor:
+    """The mean of the losses of single samples, `[B]`."""
+    num_samples, _, batch = tf.unstack(tf.shape(log_w))
+    single = tf.reshape(tf.transpose(log_w, [0, 2, 1]), [-1, log_w.shape[1]])
+    values = loss_fn(tf.tile(labels, [num_samples]), single)
+    return tf.reduce_mean(tf.reshape(values, [num_samples, batch]), 0)
 
 
 def violation(detector: Detector, logits: Tensor, gather: str = "own") -> Tensor:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.axes import Tensor, over_leading_axes
-from tf_deepbayes.inference.saved_activations import SavedReLU, output
+from tf_deepbayes.inference.saved_activations import SavedReLU, output, saved_dtypes
 from tf_deepbayes.models.layers.subpixel import SubpixelTranspose
 
 KERNEL_SIZE = 5
@@ -162,14 +162,10 @@ class Decoder(keras.layers.Layer):
             self.to_image = deconvolutions(
                 architecture, architecture.input_shape[-1] * num_parameters, seeds
             )
-            self.num_gates = 1 + len(
-                architecture.channels
-            )  # two of the stack's, the rest of the image's
         else:
             sizes = [*hidden * 2, architecture.num_pixels * num_parameters]
             self.stack = DenseStack(input_sizes, sizes, seeds, SavedReLU(1))
             self.to_image = None
-            self.num_gates = 2
         self.built = True
 
     def call(self, *inputs: Tensor) -> Tensor:
@@ -182,4 +178,5 @@ class Decoder(keras.layers.Layer):
     @property
     def saved_dtypes(self) -> list[tf.DType]:
         """Of what `saved_activations.saving` writes down of a call."""
-        return [tf.bool] * self.num_gates + [tf.as_dtype(self.compute_dtype)]
+        image_layers = self.to_image.layers if self.to_image is not None else []
+        return saved_dtypes([*self.stack.dense, *image_layers], self.compute_dtype)
