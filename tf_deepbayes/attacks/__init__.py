@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from tf_deepbayes.attacks.base import Attack
-from tf_deepbayes.attacks.black_box.hop_skip_jump import BoundarySearch
+from tf_deepbayes.attacks.black_box.hop_skip_jump import HopSkipJump
 from tf_deepbayes.attacks.black_box.random_noise import RandomNoise
 from tf_deepbayes.attacks.black_box.spsa import SPSA
 from tf_deepbayes.attacks.black_box.square import Square
@@ -20,13 +20,13 @@ ATTACKS: dict[str, type[Attack]] = {
     str(attack.name): attack
     for attack in (
         *(FGSM, PGD, MIM, CarliniWagnerL2, Superwhite, LogitMatching, FeatureMatching),
-        *(SPSA, Square, BoundarySearch, RandomNoise),
+        *(SPSA, Square, HopSkipJump, RandomNoise),
     )
 }
 
 
 # Earlier names, for one release.
-HopSkipJump, LogitMatching, GuideImages = BoundarySearch, LogitMatching, GuideImages
+Boundary, Matching, Pool = HopSkipJump, LogitMatching, GuideImages
 
 
 def fields(name: str) -> set[str]:
@@ -55,12 +55,14 @@ __all__ = [
     "PGD",
     "SPSA",
     "Attack",
-    "BoundarySearch",
+    "Boundary",
     "CarliniWagnerL2",
     "FeatureMatching",
     "GuideImages",
     "HopSkipJump",
     "LogitMatching",
+    "Matching",
+    "Pool",
     "RandomNoise",
     "Square",
     "Superwhite",
