@@ -55,7 +55,7 @@ class Run:
         Args:
             sampling: of prediction; K = 10 from seed 0 when None.
             block_size: decodes held in memory at a time, the model's own when None.
-            jit_compile: compile it with XLA, see `xla`.
+            jit_compile: compile it with XLA, see `models.xla`.
         """
         model, config = checkpoints.load_model(folder)
         if block_size is not None:
