@@ -12,20 +12,23 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from absl import flags
+from tf_deepbayes.cli.quiet_start import quiet_start
 
-from tf_deepbayes.attacks import FGSM
-from tf_deepbayes.cli import app as cli
-from tf_deepbayes.core import files, metrics
-from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.data import datasets, splits
-from tf_deepbayes.evaluation import saved_attacks
-from tf_deepbayes.models import generation
-from tf_deepbayes.reporting import html_report, text
-from tf_deepbayes.runs import checkpoints, results
-from tf_deepbayes.runs.run import Run, load_run
-from tf_deepbayes.training.journal import read_history
+with quiet_start():
+    import numpy as np
+    from absl import flags
+
+    from tf_deepbayes.attacks import FGSM
+    from tf_deepbayes.cli import app as cli
+    from tf_deepbayes.core import files, metrics
+    from tf_deepbayes.core.errors import InputError
+    from tf_deepbayes.data import datasets, splits
+    from tf_deepbayes.evaluation import saved_attacks
+    from tf_deepbayes.models import generation
+    from tf_deepbayes.reporting import html_report, text
+    from tf_deepbayes.runs import checkpoints, results
+    from tf_deepbayes.runs.run import Run, load_run
+    from tf_deepbayes.training.journal import read_history
 
 FLAGS = flags.FLAGS
 ROOT = pathlib.Path(__file__).resolve().parents[1]

@@ -12,12 +12,15 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from absl import flags
+from tf_deepbayes.cli.quiet_start import quiet_start
 
-from tf_deepbayes.cli import app
-from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.data import datasets
-from tf_deepbayes.models import factorisations
+with quiet_start():
+    from absl import flags
+
+    from tf_deepbayes.cli import app
+    from tf_deepbayes.core.errors import InputError
+    from tf_deepbayes.data import datasets
+    from tf_deepbayes.models import factorisations
 
 FLAGS = flags.FLAGS
 ROOT = pathlib.Path(__file__).resolve().parents[1]

@@ -3,23 +3,27 @@
 An app starts in a tenth of a second instead of five, so that many command lines can be tried.
 """
 
+import importlib
 import json
 import multiprocessing
 import os
 import pathlib
+import re
 import runpy
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
-# What the server imports. The library comes first: it hides TensorFlow's notes on the machine.
+# What the server imports; it hides TensorFlow's notes on the machine before anything else.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
     [
+        "tests.quiet",
         "tf_deepbayes.attacks",
         "tf_deepbayes.training.train",
         "tf_deepbayes.export.saved_model",
@@ -56,6 +60,11 @@ def start_app(
     process = _context.Process(target=_child, args=(_app, script, [*map(str, arguments)], *place))
     process.start()
     return process
+
+
+def flag_groups(script: str) -> dict[str, str]:
+    """The flags that an app defines, and the groups that its help shows them in."""
+    return json.loads(_forked(_describe_groups, script, [], ROOT, {}, 60.0).stdout)
 
 
 def flag_types(script: str) -> dict[str, str]:
@@ -106,10 +115,24 @@ def _app(script: str, arguments: list[str]) -> None:
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 
-def _describe(script: str, arguments: list[str]) -> None:
+def _defined(script: str) -> list[Any]:
+    """The flags that the command of a script defines."""
     from absl import flags
 
+    from tf_deepbayes.cli.start import COMMANDS
+
     before = set(flags.FLAGS)
-    runpy.run_path(str(ROOT / script))["define_flags"]()
-    new = sorted(set(flags.FLAGS) - before)
-    print(json.dumps({name: flags.FLAGS[name].flag_type() for name in new}), flush=True)
+    (name,) = re.findall(r'^    main\("([\w-]+)"\)$', (ROOT / script).read_text(), re.MULTILINE)
+    module = importlib.import_module(f"tf_deepbayes.cli.commands.{COMMANDS[name].module}")
+    getattr(module, COMMANDS[name].define_flags)()
+    return [flags.FLAGS[name] for name in sorted(set(flags.FLAGS) - before)]
+
+
+def _describe(script: str, arguments: list[str]) -> None:
+    print(json.dumps({flag.name: flag.flag_type() for flag in _defined(script)}), flush=True)
+
+
+def _describe_groups(script: str, arguments: list[str]) -> None:
+    from tf_deepbayes.cli.help import group_of
+
+    print(json.dumps({flag.name: group_of(flag.name) for flag in _defined(script)}), flush=True)

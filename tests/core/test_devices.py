@@ -130,8 +130,11 @@ def test_the_module_says_what_tensorflow_sees() -> None:
 
 
 APP = """
-from tf_deepbayes.cli import app
-import tensorflow as tf
+from tf_deepbayes.cli.quiet_start import quiet_start
+
+with quiet_start():
+    from tf_deepbayes.cli import app
+    import tensorflow as tf
 
 tf.test.is_built_with_cuda = lambda: True
 tf.config.list_physical_devices = lambda kind=None: []

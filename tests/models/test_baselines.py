@@ -42,7 +42,7 @@ def settings(epochs: int) -> TrainingSettings:
 
 def trained(name: str, folder: pathlib.Path, epochs: int = 6) -> Baseline:
     model = BASELINES[name](IMAGES, seed=3)
-    train(model, easy(96), easy(60, seed=1), settings(epochs), folder, verbose=0)
+    train(model, easy(96), easy(60, seed=1), settings(epochs), folder, verbose=False)
     return model
 
 
@@ -162,7 +162,7 @@ def test_soft_labels_are_learnt(tmp_path: pathlib.Path) -> None:
     target = np.array([[0.7, 0.2, 0.1]], np.float32)
     split = Split(images(32), np.repeat(target, 32, axis=0))
     model = MLP(IMAGES)
-    train(model, split, easy(16), settings(40), tmp_path, verbose=0)
+    train(model, split, easy(16), settings(40), tmp_path, verbose=False)
     found = tf.nn.softmax(model.logits(split.pixels)).numpy().mean(0)
     np.testing.assert_allclose(found, target[0], atol=0.03)
 

@@ -4,7 +4,10 @@ import pathlib
 
 import numpy as np
 
-from reproduce.tables import (
+from tests.small import IMAGES, convnet, images, labels_of
+from tf_deepbayes.attacks import FGSM
+from tf_deepbayes.attacks.access import ModelAccess
+from tf_deepbayes.cli.study_results import (
     Runs,
     attack_rows,
     component_table,
@@ -12,9 +15,6 @@ from reproduce.tables import (
     evaluation_rows,
     training_rows,
 )
-from tests.small import IMAGES, convnet, images, labels_of
-from tf_deepbayes.attacks import FGSM
-from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.evaluation.runner import run
 from tf_deepbayes.evaluation.scoring import EvaluationSet
 from tf_deepbayes.runs import results

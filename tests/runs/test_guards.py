@@ -54,7 +54,7 @@ def test_a_plain_network_guards_with_the_divergences(
     assert list(fitted) == ["kl", "tv"] and settings.num_train == 60
     scored = ScoredAttack.of(plain_guard, bytes_of(20, 2), saved_attack(), True, 16)
     assert scored.guard_predicted is not None
-    rows = scored.figures(guards.choose(["tv"], fitted))
+    rows = scored.figures(selection.choose(["tv"], fitted))
     assert [row["detector"] for row in rows] == ["tv"]
     assert rows[0]["transferred"]["successful_attacks"] == np.sum(scored.guard_predicted != 0)
     own = ScoredAttack.of(plain_guard, bytes_of(20, 2), saved_attack(), False, 16)
@@ -68,7 +68,7 @@ def test_a_plain_network_guards_with_the_divergences(
     with pytest.raises(ValueError, match="num_samples 1 and the guard has 2"):
         guards.read(other, tmp_path / "t.json")
     with pytest.raises(ValueError, match="no fitted marginal, only kl, tv"):
-        guards.choose(["kl", "marginal"], fitted)
+        selection.choose(["kl", "marginal"], fitted)
 
 
 def test_victim_and_guard_know_the_same_classes(plain_guard: Run) -> None:

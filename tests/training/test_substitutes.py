@@ -35,7 +35,7 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Baseline:
 
 
 def oracle(victim: Baseline, folder: pathlib.Path) -> Oracle:
-    return Oracle(victim.logits, folder / "answers", victim.generator, seed=1, verbose=0)
+    return Oracle(victim.logits, folder / "answers", victim.generator, seed=1, verbose=False)
 
 
 def settings(epochs: int) -> TrainingSettings:
@@ -58,7 +58,7 @@ class TestOracle:
         self, victim: Baseline, tmp_path: pathlib.Path
     ) -> None:
         pixels = images(7)
-        found = Oracle(lambda x: victim.logits(x, mode="mean"), tmp_path, verbose=0).ask(
+        found = Oracle(lambda x: victim.logits(x, mode="mean"), tmp_path, verbose=False).ask(
             "a", pixels
         )
         logits = victim.logits(pixels, mode="mean").numpy().astype(np.float64)
@@ -80,12 +80,12 @@ class TestOracle:
 
         whole = oracle(victim, tmp_path / "whole").ask("a", pixels)
         with pytest.raises(KeyboardInterrupt):
-            Oracle(stops, tmp_path / "cut", victim.generator, 1, verbose=0).ask("a", pixels)
+            Oracle(stops, tmp_path / "cut", victim.generator, 1, verbose=False).ask("a", pixels)
         with np.load(tmp_path / "cut" / "a.npz") as kept:
             np.testing.assert_array_equal(kept["probabilities"], whole[:20])
-        rest = Oracle(victim.logits, tmp_path / "cut", victim.generator, 1, verbose=0)
+        rest = Oracle(victim.logits, tmp_path / "cut", victim.generator, 1, verbose=False)
         np.testing.assert_array_equal(rest.ask("a", pixels), whole)
-        rest = Oracle(stops, tmp_path / "cut", victim.generator, 1, verbose=0)
+        rest = Oracle(stops, tmp_path / "cut", victim.generator, 1, verbose=False)
         np.testing.assert_array_equal(rest.ask("a", pixels), whole)
 
     def test_other_queries_meet_other_noise(self, victim: Baseline, tmp_path: pathlib.Path) -> None:

@@ -28,7 +28,7 @@ def settings(epochs: int, **changes: float) -> TrainingSettings:
 
 def run(folder: pathlib.Path, epochs: int, **changes: float) -> LatentClassifier:
     model = GBY(IMAGES, seed=5)
-    train(model, DATA, DATA, settings(epochs, **changes), folder, verbose=0)
+    train(model, DATA, DATA, settings(epochs, **changes), folder, verbose=False)
     return model
 
 
@@ -73,7 +73,7 @@ def test_a_run_stopped_inside_an_epoch_repeats_that_epoch(
 
 def test_the_bound_rises_and_its_terms_add_up(tmp_path: pathlib.Path) -> None:
     bright = Split(np.full_like(PIXELS, 230), DATA.labels)
-    train(GBY(IMAGES), bright, DATA, settings(15, eval_every=5), tmp_path, verbose=0)
+    train(GBY(IMAGES), bright, DATA, settings(15, eval_every=5), tmp_path, verbose=False)
     rows = read_history(tmp_path)
     bounds = [float(row["bound"]) for row in rows]
     assert bounds[-1] > bounds[0] + 10
@@ -93,7 +93,7 @@ def test_nan_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path: pathlib.
     model = GBY(IMAGES, seed=5)
     bad = TrainingSettings(epochs=3, batch_size=8, learning_rate=1e30)
     with pytest.raises(TrainingDivergedError, match=r"not finite.*kept.*smaller learning rate"):
-        train(model, DATA, DATA, bad, tmp_path, verbose=0)
+        train(model, DATA, DATA, bad, tmp_path, verbose=False)
     after = checkpoint(tmp_path)
     assert after["epoch"] == 1
     for name, value in before.items():
@@ -130,7 +130,7 @@ def test_bad_settings_are_refused(changes: dict, message: str) -> None:
 
 def test_too_few_images_for_a_batch_are_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="batch size 8 is more than the 4 training images"):
-        train(GBY(IMAGES), DATA.first(4), DATA, settings(1), tmp_path, verbose=0)
+        train(GBY(IMAGES), DATA.first(4), DATA, settings(1), tmp_path, verbose=False)
 
 
 def test_published_settings() -> None:

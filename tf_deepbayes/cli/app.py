@@ -1,26 +1,41 @@
-"""What every app does with its command line: bad input is one line and exit status 2."""
+"""What every command does with its command line: bad input is one line and exit status 2."""
 
+import inspect
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
 import keras
-from absl import app, flags
+from absl import flags
 
+from tf_deepbayes.cli.help import HelpFlag, group
 from tf_deepbayes.core import devices
 from tf_deepbayes.core.errors import InputError, TrainingDivergedError, WorkerLostError
+from tf_deepbayes.evaluation.batch_store import AttackStoppedError
 
 FLAGS = flags.FLAGS
 PRECISION_FLAGS = ("jit_compile", "mixed_precision")
+default_runs = pathlib.Path("runs")  # the folder of all runs unless --runs says otherwise
 
 
-def run(main: Callable[[Sequence[str]], None], define_flags: Callable[[], None]) -> None:
-    """Define the flags, parse the command line and run `main(positional arguments)`."""
-    others = set(flags.FLAGS)
+def run(
+    main: Callable[[Sequence[str]], None],
+    define_flags: Callable[[], None],
+    argv: Sequence[str] | None = None,
+    about: str | None = None,
+) -> None:
+    """Define the flags, parse the command line and run `main(positional arguments)`.
+
+    Args:
+        argv: the program and its arguments; those of Python when None.
+        about: what the help says above the flags; the docstring of main's module when None.
+    """
+    others = set(FLAGS)
     define_flags()
-    for name in set(flags.FLAGS) - others:  # --help shows these, whichever file defines them
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
-    app.run(lambda argv: _guarded(main, argv[1:]), flags_parser=_parse)
+    if about is None:
+        about = inspect.getdoc(inspect.getmodule(main)) or ""
+    flags.DEFINE_flag(HelpFlag(about, [name for name in FLAGS if name not in others]))
+    _guarded(main, _parse(sys.argv if argv is None else argv)[1:])
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -42,7 +57,7 @@ def _guarded(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) ->
     except OSError as error:
         advice = "change its owner" if isinstance(error, PermissionError) else "repair it"
         fail(f"cannot use {error.filename}: {error.strerror}; {advice} or give another")
-    except (TrainingDivergedError, WorkerLostError) as error:
+    except (AttackStoppedError, TrainingDivergedError, WorkerLostError) as error:
         print(f"stopped: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
@@ -51,13 +66,22 @@ def _guarded(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) ->
 
 def define_precision_flags() -> None:
     """How, not what, the networks compute."""
-    flags.DEFINE_bool("jit_compile", False, "compile the networks with XLA")
-    flags.DEFINE_bool("mixed_precision", False, "networks in bfloat16, densities in float32")
+    with group("Computing"):
+        flags.DEFINE_bool("jit_compile", False, "compile the networks with XLA")
+        flags.DEFINE_bool("mixed_precision", False, "networks in bfloat16, densities in float32")
 
 
 def define_devices_flag() -> None:
     """Several devices, where an app has something to share out."""
-    flags.DEFINE_integer("devices", None, "GPUs to use (default: all); without GPUs parts of a CPU")
+    with group("Computing"):
+        flags.DEFINE_integer(
+            "devices", None, "GPUs to use (default: all); without GPUs, parts of the CPU"
+        )
+
+
+def define_runs_flag() -> None:
+    """Where runs are found by name."""
+    flags.DEFINE_string("runs", None, f"folder of all runs (default: {default_runs})")
 
 
 def precision_settings() -> dict[str, bool]:
@@ -78,6 +102,29 @@ def one_argument(arguments: Sequence[str], what: str) -> str:
     return arguments[0]
 
 
+def expect_flags_only(arguments: Sequence[str]) -> None:
+    """Refuse positional arguments."""
+    if arguments:
+        raise InputError(f"expected flags only, got {list(arguments)}")
+
+
+def expect_victim(arguments: Sequence[str]) -> str:
+    """The name of --victim, which has to be there; positional arguments are refused."""
+    if arguments or not FLAGS.victim:
+        raise InputError(f"expected --victim and flags only, got {list(arguments)}")
+    return FLAGS.victim
+
+
+def given_or(given: str | None, default: pathlib.Path) -> pathlib.Path:
+    """The path that a flag gives, or the default."""
+    return pathlib.Path(given) if given else default
+
+
+def runs_folder() -> pathlib.Path:
+    """The folder of --runs, or the default one."""
+    return given_or(FLAGS.runs if "runs" in FLAGS else None, default_runs)
+
+
 def project_runs(app_file: str, given: str | None = None) -> pathlib.Path:
     """The folder given, or `runs` beside an app's folder, whatever the current folder is."""
-    return pathlib.Path(given) if given else pathlib.Path(app_file).resolve().parents[1] / "runs"
+    return given_or(given, pathlib.Path(app_file).resolve().parents[1] / "runs")

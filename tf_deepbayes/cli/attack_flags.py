@@ -5,9 +5,13 @@ from absl import flags
 from tf_deepbayes import attacks
 from tf_deepbayes.attacks.losses import LOSSES
 from tf_deepbayes.attacks.white_box.superwhite import GATHERS
+from tf_deepbayes.cli import app
+from tf_deepbayes.cli.help import group
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.detection import selection
+from tf_deepbayes.evaluation.scoring import EVAL_DRAWS
+from tf_deepbayes.runs.attack import AttackOptions
 
 FLAGS = flags.FLAGS
 # Flag → field of the attacks that it sets, where the attack has it.
@@ -20,38 +24,80 @@ OPTIONS = {
         *("lazy_classes", "early_stop", "check_every"),
     )
 } | {"lbd": "detection_lambda"}
+# Flags that are fields of `AttackOptions`.
+RUN_OPTIONS = (
+    *("num_images", "indices", "attack_samples", "eval_draws", "common_random_numbers"),
+    *("label_only", "substitute", "thresholds", "num_train", "pool_size", "save", "resume"),
+)
+PUBLISHED_DETECTOR = "logit"  # the one that the published superwhite attack slips past
 
 
 def define() -> None:
     """The flags that `make` reads; left out, an attack has its published settings."""
-    flags.DEFINE_string("attack", "fgsm", "attack: " + ", ".join(attacks.ATTACKS))
-    flags.DEFINE_bool("targeted", False, "attack towards each wrong class instead of away")
-    flags.DEFINE_integer("batch_size", 100, "images at a time")
-    flags.DEFINE_enum("loss", None, list(LOSSES), "loss that the attack climbs")
-    flags.DEFINE_enum("norm", None, ["inf", "2"], "norm of the ball")
-    flags.DEFINE_integer("nb_iter", None, "number of steps")
-    flags.DEFINE_float("eps_iter", None, "size of a step")
-    flags.DEFINE_bool("rand_init", None, "start from a random point of the ball")
-    flags.DEFINE_integer("eot", None, "gradients averaged per step")
-    flags.DEFINE_integer("lazy_classes", None, "steps between looks at classes far from the top")
-    flags.DEFINE_bool("early_stop", None, "of pgd, mim: leave images that are broken for good")
-    flags.DEFINE_integer("check_every", None, "of --early_stop: steps between looks at which are")
-    flags.DEFINE_float("learning_rate", None, "of cw, whose c is --eps, and spsa")
-    flags.DEFINE_float("confidence", None, "of cw, in nats")
-    flags.DEFINE_integer("binary_search_steps", None, "of cw")
-    flags.DEFINE_bool("snapshot", None, "of superwhite: fool every sample")
-    flags.DEFINE_float("lbd", None, "of superwhite: weight of --detector (alone: of logit)")
-    flags.DEFINE_enum(
-        "gather", None, GATHERS, "of superwhite: whose thresholds an image is held to"
+    with group("Attack"):
+        flags.DEFINE_string("attack", "fgsm", "attack: " + ", ".join(attacks.ATTACKS))
+        flags.DEFINE_list("eps", ["0.1"], "sizes of the perturbation, separated by commas")
+        flags.DEFINE_bool("targeted", False, "attack towards each wrong class instead of away")
+        flags.DEFINE_enum("norm", None, ["inf", "2"], "norm of the ball")
+        flags.DEFINE_enum("loss", None, list(LOSSES), "loss that the attack maximises")
+        flags.DEFINE_integer("nb_iter", None, "number of steps")
+        flags.DEFINE_float("eps_iter", None, "size of a step")
+        flags.DEFINE_bool("rand_init", None, "start from a random point of the ball")
+        flags.DEFINE_integer("eot", None, "gradients averaged per step")
+        flags.DEFINE_integer(
+            "lazy_classes", None, "steps between evaluations of classes far from the top"
+        )
+        flags.DEFINE_bool("early_stop", None, "pgd, mim: leave out images once they stay fooled")
+        flags.DEFINE_integer("check_every", None, "steps between success checks with --early_stop")
+    with group("One attack only"):
+        _define_of_one_attack()
+    with group("Computing"):
+        flags.DEFINE_integer("batch_size", 100, "images at a time")
+
+
+def _define_of_one_attack() -> None:
+    flags.DEFINE_float("learning_rate", None, "cw, whose c is --eps, and spsa: learning rate")
+    flags.DEFINE_float("confidence", None, "cw: margin of the logits, in nats")
+    flags.DEFINE_integer("binary_search_steps", None, "cw: steps of the search for c")
+    flags.DEFINE_bool("snapshot", None, "superwhite: fool every sample")
+    flags.DEFINE_float(
+        "lbd", None, "superwhite: weight of the detection loss (default detector: logit)"
     )
-    flags.DEFINE_enum("detector", None, list(selection.DETECTORS), "of superwhite: to slip past")
-    flags.DEFINE_float("delta", None, "of spsa: distance of the points probed")
-    flags.DEFINE_integer("spsa_samples", None, "of spsa: points probed per step")
-    flags.DEFINE_float("p_init", None, "of square: share of the pixels in the first patches")
-    flags.DEFINE_integer("rescore", None, "of square, noise: draws that confirm a better image")
-    flags.DEFINE_bool("corners", None, "of noise: every value changes by eps")
-    flags.DEFINE_integer("initial_samples", None, "of boundary: points for the first normal")
-    flags.DEFINE_integer("votes", None, "of boundary: draws per decision")
+    flags.DEFINE_enum("gather", None, GATHERS, "superwhite: whose thresholds an image is held to")
+    flags.DEFINE_enum("detector", None, list(selection.DETECTORS), "superwhite: detector to evade")
+    flags.DEFINE_float("delta", None, "spsa: distance of the points probed")
+    flags.DEFINE_integer("spsa_samples", None, "spsa: points probed per step")
+    flags.DEFINE_float("p_init", None, "square: share of the pixels in the first patches")
+    flags.DEFINE_integer("rescore", None, "square, noise: draws that confirm a better image")
+    flags.DEFINE_bool("corners", None, "noise: change every value by eps")
+    flags.DEFINE_integer("initial_samples", None, "boundary: points for the first normal")
+    flags.DEFINE_integer("votes", None, "boundary: draws per decision")
+    flags.DEFINE_integer("pool_size", 1000, "matching: training images to choose guides from")
+
+
+def define_options() -> None:
+    """The flags that `options` reads: what is attacked, what of it is seen, what is written."""
+    with group("Images"):
+        flags.DEFINE_integer("num_images", None, "attack the first N test images only")
+        flags.DEFINE_list(
+            "indices", None, "attack the images in all of these files of extract-index"
+        )
+    with group("Access to the classifier"):
+        flags.DEFINE_integer(
+            "attack_samples", None, "K that the attack uses (default: num_samples)"
+        )
+        flags.DEFINE_bool("common_random_numbers", False, "same noise at every step of the attack")
+        flags.DEFINE_bool("label_only", False, "follow log p(y|.) alone, not the joint density")
+        flags.DEFINE_string("substitute", None, "classifier whose gradients are followed instead")
+        flags.DEFINE_string(
+            "thresholds", None, "fitted detectors (default: fit on --num_train images)"
+        )
+        flags.DEFINE_integer("num_train", 2000, "training images to fit a detector on")
+    with group("Results"):
+        flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise to score the result on")
+        flags.DEFINE_string("name", None, "name of the results (default: attack and detector)")
+        flags.DEFINE_bool("save", True, "save the adversarial images")
+        flags.DEFINE_bool("resume", False, "go on from the finished batches and results on disk")
 
 
 def make() -> attacks.Attack:
@@ -72,3 +118,18 @@ def make() -> attacks.Attack:
         raise InputError("--check_every is of --early_stop; give both or neither")
     check_count("batch_size", FLAGS.batch_size)
     return attacks.build(FLAGS.attack, **options)
+
+
+def options() -> AttackOptions:
+    """All that the flags say beside the attack itself."""
+    early = "early_stop" if FLAGS.early_stop else None
+    name = FLAGS.name or "_".join(filter(None, [FLAGS.attack, FLAGS.detector, early]))
+    detector = (
+        PUBLISHED_DETECTOR if FLAGS.lbd is not None and not FLAGS.detector else FLAGS.detector
+    )
+    return AttackOptions(
+        name,
+        detector=detector,
+        computing=app.precision_settings(),
+        **{option: FLAGS[option].value for option in RUN_OPTIONS},
+    )

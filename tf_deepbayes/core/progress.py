@@ -10,22 +10,24 @@ SECONDS_BETWEEN_LINES = 0.5
 ERASE_LINE = "\r\x1b[K"
 
 
-def progress(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
+def progress(items: Iterable[Item], total: int, label: str, each: int = 1) -> Iterator[Item]:
     """The items; on a terminal a line on stderr says how many are done and the time left.
 
     Nothing is written where stderr is no terminal. (Keras' own bar goes to stdout, where the apps
-    print what they found.)
+    print what they found, and runs over the end of its line.)
 
     Args:
-        total: number of items.
+        total: of what is counted.
         label: what is counted, the line's first words.
+        each: how many an item counts for.
     """
     if not sys.stderr.isatty():
         yield from items
         return
     started, shown = time.monotonic(), float("-inf")
     try:
-        for done, item in enumerate(items):
+        for index, item in enumerate(items):
+            done = index * each
             now = time.monotonic()
             if now - shown >= SECONDS_BETWEEN_LINES:
                 _show(f"{label}: {done} of {total}{_time_left(now - started, done, total)}")

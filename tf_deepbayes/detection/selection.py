@@ -1,6 +1,6 @@
 """The detectors by name, and which of them a guard may use."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tf_deepbayes.core.axes import ArrayLike
 from tf_deepbayes.core.errors import InputError
@@ -58,3 +58,11 @@ def fit_all(
         name: make(name, threshold).fit(logits, labels, false_positive_rate)
         for name in detector_names(None, has_p_x)
     }
+
+
+def choose(names: Sequence[str], detectors: Mapping[str, Detector]) -> list[Detector]:
+    """The fitted detectors of these names; InputError where one is not among them."""
+    missing = [name for name in names if name not in detectors]
+    if missing:
+        raise InputError(f"no fitted {', '.join(missing)}, only {', '.join(detectors)}; fit again")
+    return [detectors[name] for name in names]

@@ -1,8 +1,12 @@
-"""Fit a guard's detectors on its training images and score a saved attack with them."""
+"""Fit a guard's detectors on its training images and score a saved attack with them.
+
+A detection is written as <victim's run>/detection/<attack>[_guard_<model>].json, fitted detectors
+as <guard's run>/detection/thresholds_….json.
+"""
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +18,11 @@ from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
 from tf_deepbayes.detection.detectors import Detector
 from tf_deepbayes.detection.figures import detection_figures
-from tf_deepbayes.runs import detector_files
+from tf_deepbayes.evaluation import saved_attacks
+from tf_deepbayes.reporting.roc_figure import write_roc_figure
+from tf_deepbayes.runs import detector_files, results
 from tf_deepbayes.runs.detector_files import FitSettings
+from tf_deepbayes.runs.indices import test_indices
 from tf_deepbayes.runs.run import Run
 
 
@@ -114,14 +121,6 @@ class ScoredAttack:
         return [detection_figures(detector, *fields) for detector in detectors]
 
 
-def choose(names: Sequence[str], detectors: Mapping[str, Detector]) -> list[Detector]:
-    """The fitted detectors of these names; InputError where one is not among them."""
-    missing = [name for name in names if name not in detectors]
-    if missing:
-        raise InputError(f"no fitted {', '.join(missing)}, only {', '.join(detectors)}; fit again")
-    return [detectors[name] for name in names]
-
-
 def missed_rate(detector: Detector, settings: FitSettings) -> float | None:
     """The rate on the training images (mean over classes) where it is not the one asked for.
 
@@ -132,3 +131,119 @@ def missed_rate(detector: Detector, settings: FitSettings) -> float | None:
     slack = max(0.01, len(rates) / settings.num_train)
     found = float(rates.mean())
     return found if abs(found - settings.false_positive_rate) > slack else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Detection:
+    """The detection of a saved attack on a victim by a guard.
+
+    Attributes:
+        attack: name of the saved attack.
+        victim: the run attacked.
+        guard: the run that detects; None for the victim itself.
+        load_guard: loads the guard anew. Detectors are fitted on a copy, so that the noise on the
+            images that are scored is the same whether the detectors were fitted or read.
+        detectors: names of those to use, all that the guard allows when None.
+        thresholds: file of fitted detectors to read instead of fitting.
+        num_train: fit on the first images only.
+        false_positive_rate: share of training images to reject.
+        threshold: kind of threshold to fit.
+        indices: files; keep to the images that are in all of them.
+        num_clean: clean test images for the false-positive rate.
+        save: write the result and the fitted detectors.
+        plot: draw the ROC curves beside the result.
+        say: called with a line about what is done.
+    """
+
+    attack: str
+    victim: Run
+    guard: Run | None
+    load_guard: Callable[[], Run]
+    detectors: Sequence[str] | None = None
+    thresholds: str | None = None
+    num_train: int | None = None
+    false_positive_rate: float = 0.05
+    threshold: str = "published"
+    indices: Sequence[str] | None = None
+    num_clean: int = 1000
+    batch_size: int = 100
+    data_dir: str | None = None
+    save: bool = True
+    plot: bool = False
+    say: Callable[[str], None] = print
+
+    @property
+    def by(self) -> Run:
+        """The guard, or the victim as its own."""
+        return self.guard or self.victim
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Score the attack, write the result; the figures of each detector."""
+        has_density = has_p_x(self.by)
+        names = selection.detector_names(self.detectors, has_density)
+        if self.detectors is None and not has_density:
+            model = self.by.config.model
+            self.say(f"{model} has no p(x): the marginal and logit detectors are left out")
+        figures, fitted = self._detect(names)
+        if self.save:
+            self._write(fitted, figures)
+        return figures
+
+    def _detect(self, names: Sequence[str]) -> tuple[list[dict[str, Any]], FitSettings]:
+        """The figures of each detector, and what the detectors were fitted with."""
+        guard, victim = self.by, self.victim
+        dataset = guard.load_data(self.data_dir)
+        indices = test_indices(dataset, self.indices)
+        saved = saved_attacks.read_attack_arrays(victim.folder / "attacks" / f"{self.attack}.npz")
+        if self.indices:
+            saved = saved_attacks.select_images(saved, indices)
+        train = dataset.train.first(self.num_train)
+        clean = dataset.test.take(indices[: self.num_clean])
+        found = read(guard, pathlib.Path(self.thresholds)) if self.thresholds else None
+        is_transfer = guard.folder.resolve() != victim.folder.resolve()
+        scored = ScoredAttack.of(guard, clean, saved, is_transfer, self.batch_size)
+        detectors, settings = found or self._fit(train)
+        chosen = selection.choose(names, detectors)
+        for detector in chosen:
+            missed = missed_rate(detector, settings)
+            if missed is not None:
+                self.say(
+                    f"{detector.name}: the {detector.threshold} thresholds reject {missed:.3f} of "
+                    f"the training images, {settings.false_positive_rate:.3f} was asked for"
+                )
+        return scored.figures(chosen), settings
+
+    def _fit(self, train: Split) -> tuple[dict[str, Detector], FitSettings]:
+        """Fit the guard's detectors and write them to its run."""
+        guard = self.load_guard()
+        self.say(f"fitting the detectors of {guard.config.model} on {len(train)} images")
+        kind = (self.false_positive_rate, self.threshold)
+        detectors, settings = fit(guard, train, guard.seed, *kind, self.batch_size)
+        if self.save:
+            path = guard.folder / "detection" / settings.file_name
+            detector_files.write_detectors(path, guard.config, settings, detectors)
+            self.say(f"fitted detectors in {path}")
+        return detectors, settings
+
+    def _write(self, fitted: FitSettings, figures: Sequence[Mapping[str, Any]]) -> None:
+        """Write the result, and beside it the ROC curves where they are asked for."""
+        guard, config = self.by, self.victim.config
+        name = self.attack + (f"_guard_{guard.folder.name}" if self.guard else "")
+        name += "" if fitted.kind == detector_files.PUBLISHED else f"_{fitted.kind}"
+        settings = {
+            "attack": self.attack,
+            "indices": self.indices,
+            "guard": guard.config.model,
+            "num_clean": self.num_clean,
+            "num_samples": guard.sampling.num_samples,
+            "noise": guard.recorded_scheme,
+            "seed": guard.seed,
+            "false_positive_rate": fitted.false_positive_rate,
+            "num_train": fitted.num_train,
+            "fitted": dataclasses.asdict(fitted),
+        }
+        path = self.victim.folder / "detection" / f"{name}.json"
+        results.write_result(path, "detection", config, settings, figures)
+        if self.plot:
+            title = f"{self.attack} on {config.model}, detected by {guard.config.model}"
+            write_roc_figure(path.with_suffix(".png"), figures, title)

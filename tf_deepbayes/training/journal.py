@@ -4,6 +4,7 @@ import csv
 import io
 import pathlib
 import time
+from collections.abc import Iterable, Mapping
 
 import keras
 import numpy as np
@@ -22,13 +23,24 @@ from tf_deepbayes.training.strategies import (
 
 
 class Journal(keras.callbacks.Callback):
-    """After each epoch: validation accuracy, CSV and TensorBoard logs, then the checkpoint."""
+    """After each epoch: validation accuracy, CSV and TensorBoard logs, then the checkpoint.
+
+    Args:
+        epoch: epochs done before.
+        verbose: print a line for each epoch.
+    """
 
     def __init__(
-        self, folder: pathlib.Path, validation: Split, settings: TrainingSettings, epoch: int
+        self,
+        folder: pathlib.Path,
+        validation: Split,
+        settings: TrainingSettings,
+        epoch: int,
+        verbose: bool,
     ):
         super().__init__()
         self.folder, self.validation, self.settings = folder, validation, settings
+        self.verbose = verbose
         self.rows = [row for row in read_history(folder) if int(row["epoch"]) <= epoch]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -57,6 +69,9 @@ class Journal(keras.callbacks.Callback):
             values["val_accuracy"] = self._validate()
         self._log(done, values)
         checkpoints.save(self.folder, classifier, optimizer, done)
+        if self.verbose:
+            shown = (self.model.objective, "val_accuracy")
+            print(epoch_line(done, self.settings.epochs, values, shown), flush=True)
 
     def _advice(self, what: str) -> str:
         return (
@@ -82,6 +97,19 @@ class Journal(keras.callbacks.Callback):
             for name, value in values.items():
                 tf.summary.scalar(name, value, step=epoch)
         self.board.flush()
+
+
+def epoch_line(done: int, epochs: int, values: Mapping[str, float], shown: Iterable[str]) -> str:
+    """An epoch in a line: `epoch 3 of 20: bound -95.31, val_accuracy 0.934, 12 s`.
+
+    Args:
+        values: by name; `seconds` among them.
+        shown: the names of those that are shown, where they are there.
+    """
+    found = {name: values[name] for name in shown if name in values}
+    parts = [f"{name} {v:.{2 if abs(v) >= 10.0 else 3}f}" for name, v in found.items()]
+    parts.append(f"{values['seconds']:.0f} s")
+    return f"epoch {done} of {epochs}: {', '.join(parts)}"
 
 
 def read_history(folder: pathlib.Path) -> list[dict[str, str]]:

@@ -39,7 +39,7 @@ class Oracle:
             query), so that a run that was stopped gets the answers of one that was not.
         seed: of that noise.
         batch_size: images at a time.
-        verbose: of Keras while the substitute trains: 1 shows progress, 0 does not.
+        verbose: print a line for each epoch of the substitute.
     """
 
     logits_fn: LogitsFn
@@ -47,7 +47,7 @@ class Oracle:
     generator: tf.random.Generator | None = None
     seed: int = 0
     batch_size: int = 100
-    verbose: int = 1
+    verbose: bool = True
 
     def ask(self, name: str, images: Array, first: int = 0) -> Array:
         """softmax(logits) of images (bytes or pixels in [0, 1]), `[N, C]`, kept as <name>.npz.

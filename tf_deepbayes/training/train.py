@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
+from tf_deepbayes.core.progress import progress
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.models.baselines import Baseline
 from tf_deepbayes.models.registry import Classifier
@@ -46,7 +47,7 @@ def train(
     validation: Split,
     settings: TrainingSettings,
     folder: pathlib.Path,
-    verbose: int | str = "auto",
+    verbose: bool = True,
     jit_compile: bool = False,
 ) -> int:
     """Train, continuing from the folder's checkpoint if there is one; the epochs done before.
@@ -58,6 +59,7 @@ def train(
     Switches TensorFlow to deterministic kernels, so that a resumed run gives the same bits.
 
     Args:
+        verbose: print a line for each epoch, and on a terminal how far the epoch is.
         jit_compile: compile loss and gradients with XLA.
 
     Raises:
@@ -77,10 +79,8 @@ def train(
     epoch = checkpoints.restore(folder, classifier, trainer.optimizer)
     shown = validation.first(min(VALIDATION_IMAGES, len(validation)))
     callbacks = keras.callbacks.CallbackList(
-        [Journal(folder, shown, settings, epoch)],
-        add_progbar=verbose != 0,
+        [Journal(folder, shown, settings, epoch, verbose)],
         model=trainer,
-        verbose=1 if verbose == "auto" else verbose,
         epochs=settings.epochs,
         steps=steps,
     )
@@ -88,19 +88,24 @@ def train(
     source = Batches(train_split, num_classes, settings.batch_size, settings.seed)
     with workers_watched(strategy, folder):
         check_same_epoch(strategy, epoch, folder)
-        _run_epochs(Steps(trainer, source), range(epoch, settings.epochs), callbacks)
+        epochs = range(epoch, settings.epochs)
+        _run_epochs(Steps(trainer, source), epochs, callbacks, verbose)
     return epoch
 
 
 def _run_epochs(
-    steps: Steps, epochs: Iterable[int], callbacks: keras.callbacks.CallbackList
+    steps: Steps, epochs: range, callbacks: keras.callbacks.CallbackList, verbose: bool
 ) -> None:
     callbacks.on_train_begin()
     for epoch in epochs:
         callbacks.on_epoch_begin(epoch)
         steps.trainer.reset_metrics()
         order, logs = steps.batches.order(tf.constant(epoch, tf.int64)), {}
-        for first in range(0, len(order), STEPS_PER_CALL):
+        calls: Iterable[int] = range(0, len(order), STEPS_PER_CALL)
+        if verbose:
+            label = f"epoch {epoch + 1} of {epochs.stop}, steps"
+            calls = progress(calls, len(order), label, STEPS_PER_CALL)
+        for first in calls:
             rows = order[first : first + STEPS_PER_CALL]
             steps.run(rows)
             logs = {name: float(value) for name, value in steps.trainer.results().items()}

@@ -1,0 +1,53 @@
+"""Attack a trained classifier: deepbayes attack --victim GFZ --data mnist --eps 0.1,0.2.
+
+Writes <run>/attacks/<attack>_eps<eps>.json and, with --save, the images beside it as .npz. Finished
+batches are kept while the attack runs; --resume goes on from them.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from tf_deepbayes.cli import app, attack_flags, classifier_flags
+from tf_deepbayes.core.devices import local_devices
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_eps
+from tf_deepbayes.reporting.text import attack_line
+from tf_deepbayes.runs.attack import RunAttack
+from tf_deepbayes.runs.run import Run
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """The flags; those of the published scripts keep their meaning."""
+    classifier_flags.define_victim()
+    classifier_flags.define(seed_of="the classifier's noise and the attack's draws")
+    attack_flags.define()
+    attack_flags.define_options()
+    app.define_precision_flags()
+    app.define_devices_flag()
+
+
+def eps_grid(values: Sequence[str]) -> list[float]:
+    """The ε-grid of the command line."""
+    try:
+        return [check_eps(float(value)) for value in values]
+    except ValueError as error:
+        raise InputError(f"--eps must be numbers separated by commas: {error}") from None
+
+
+def load_runs() -> tuple[Run, Run]:
+    """The victim, and the run whose gradients are followed."""
+    victim = classifier_flags.load(FLAGS.victim)
+    return victim, classifier_flags.load(FLAGS.substitute) if FLAGS.substitute else victim
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Attack at each ε and print a line for it."""
+    app.expect_victim(arguments)
+    grid, attack, devices = eps_grid(FLAGS.eps), attack_flags.make(), local_devices(FLAGS.devices)
+    prepared = RunAttack(attack, attack_flags.options(), load_runs, FLAGS.data_dir, devices)
+    print(prepared)
+    for eps in grid:
+        print(attack_line(eps, prepared.at(eps)), flush=True)

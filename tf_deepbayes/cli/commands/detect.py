@@ -1,0 +1,40 @@
+"""Detect a saved attack: deepbayes detect --victim GFZ --data mnist --attack fgsm_eps0.10.
+
+The guard (the victim unless given) scores the images; its detectors are fitted on its logits of
+training images, or read from a file of --thresholds. Writes
+<victim's run>/detection/<attack>[_guard_<model>].json, with --plot the ROC curves beside it, and
+after fitting <guard's run>/detection/thresholds_….json. Other thresholds than the published ones at
+5% are in the result's name too: <attack>_quantile_fpr1.json.
+"""
+
+import functools
+from collections.abc import Sequence
+
+from absl import flags
+
+from tf_deepbayes.cli import app, classifier_flags, detector_flags
+from tf_deepbayes.reporting.text import detection_line
+from tf_deepbayes.runs.guards import Detection
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """The flags; those of the published script keep their meaning."""
+    detector_flags.define()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the detectors and print a line for each."""
+    name = app.expect_victim(arguments)
+    detector_flags.check()
+    detection = Detection(
+        detector_flags.attack_name(),
+        victim=classifier_flags.load(name),
+        guard=classifier_flags.load(FLAGS.guard) if FLAGS.guard else None,
+        load_guard=lambda: classifier_flags.load(FLAGS.guard or name),
+        say=functools.partial(print, flush=True),
+        **detector_flags.options(),
+    )
+    for row in detection.figures():
+        print(detection_line(row))

@@ -1,0 +1,73 @@
+"""Evaluate robustness: deepbayes evaluate --victim GFZ --data mnist --eps 0.1.
+
+Runs a set of attacks, takes the worst of them for each image, and checks whether the attacks are
+to be believed. Writes <run>/evaluation/<name>.json, and the worst images as
+<run>/attacks/worst_case_<name>.npz, which detect scores. Finished batches are kept while it runs;
+--resume goes on from them.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from tf_deepbayes.cli import app, classifier_flags
+from tf_deepbayes.cli.help import group
+from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.evaluation.scoring import EVAL_DRAWS
+from tf_deepbayes.reporting.evaluation_table import attack_line, table
+from tf_deepbayes.robustness.attack_cache import FinishedAttack
+from tf_deepbayes.robustness.budgets import BUDGETS
+from tf_deepbayes.robustness.suite import EvaluationSettings
+from tf_deepbayes.runs.evaluate import RunEvaluation
+
+FLAGS = flags.FLAGS
+PLAN = ("eps", "eot", "batch_size", "check_images", "eval_draws", "seed", "lazy_classes")
+OPTIONS = ("num_images", "thresholds", "data_dir", "resume")
+
+
+def define_flags() -> None:
+    """The flags; those of attack mean the same."""
+    classifier_flags.define_victim()
+    classifier_flags.define(seed_of="the classifier's noise and the attacks' draws")
+    with group("Attacks"):
+        flags.DEFINE_float("eps", 0.1, "radius of the l∞ ball, pixels in [0, 1]")
+        flags.DEFINE_enum("budget", "standard", list(BUDGETS), "how much work")
+        flags.DEFINE_integer("num_images", 100, "attack the first N test images")
+        flags.DEFINE_integer("check_images", 50, "images of the attacks that only the checks need")
+        flags.DEFINE_integer("eot", 2, "gradients averaged per step, where the classifier samples")
+        flags.DEFINE_string("substitute", None, "classifier for a transfer attack")
+        flags.DEFINE_string("thresholds", None, "fitted detectors for attacks that evade them")
+        flags.DEFINE_integer(
+            "lazy_classes", 0, "steps between evaluations of classes far from the top"
+        )
+    with group("Results"):
+        flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise to score the worst case on")
+        flags.DEFINE_string("name", None, "name of the result (default: eps<eps>_<budget>)")
+        flags.DEFINE_bool("resume", False, "go on from the finished batches on disk")
+    with group("Computing"):
+        flags.DEFINE_integer("batch_size", 50, "images at a time")
+    app.define_precision_flags()
+
+
+def show(finished: FinishedAttack) -> None:
+    """Print an attack's line."""
+    print(attack_line(finished.component.name, finished.outcome.figures), flush=True)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Evaluate and print the table."""
+    name = app.expect_victim(arguments)
+    plan = EvaluationSettings(BUDGETS[FLAGS.budget], **{n: FLAGS[n].value for n in PLAN})
+    check_count("num_images", FLAGS.num_images)
+    victim = classifier_flags.load(name)
+    evaluation = RunEvaluation(
+        plan,
+        victim,
+        FLAGS.name or f"eps{plan.eps:.2f}_{FLAGS.budget}",
+        substitute=classifier_flags.load(FLAGS.substitute) if FLAGS.substitute else None,
+        substitute_name=FLAGS.substitute,
+        computing=app.precision_settings(),
+        **{option: FLAGS[option].value for option in OPTIONS},
+    )
+    print(f"{victim.config.model} on {victim.config.data}: eps {plan.eps:g}, {plan.budget}")
+    print("\n" + table(evaluation.figures(show)))

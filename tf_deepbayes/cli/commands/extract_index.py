@@ -1,0 +1,41 @@
+"""List the test images that a run classifies right: deepbayes extract-index --victim bayes_K10_A.
+
+Writes their numbers to <run>/indices.json. With --indices and such files, attack and detect keep
+to the images that are in all of them, as published for plane_frog.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from tf_deepbayes.cli import app, classifier_flags
+from tf_deepbayes.cli.help import group
+from tf_deepbayes.core import metrics
+from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.runs.indices import correct_indices, write_indices
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    """The flags, as those of attack."""
+    with group("Classifier"):
+        flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
+    classifier_flags.define(default_data="plane_frog")
+    with group("Files"):
+        flags.DEFINE_string("out", None, "file to write (default: indices.json in the run folder)")
+    with group("Computing"):
+        flags.DEFINE_integer("batch_size", 100, "images at a time")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Classify the test images once and write the numbers of those that are right."""
+    name = app.expect_victim(arguments)
+    check_count("batch_size", FLAGS.batch_size)
+    victim = classifier_flags.load(name)
+    test = victim.load_data(FLAGS.data_dir).test
+    logits = metrics.predict(victim.logits_fn, test.pixels, FLAGS.batch_size, "test images")
+    indices = correct_indices(logits, test.labels)
+    path = app.given_or(FLAGS.out, victim.folder / "indices.json")
+    write_indices(path, victim, indices, len(test))
+    print(f"{len(indices)} of {len(test)} test images are classified correctly: {path}")

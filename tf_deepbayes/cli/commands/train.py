@@ -1,0 +1,77 @@
+"""Train a deep Bayes classifier or a baseline: deepbayes train GFZ --data fashion_mnist.
+
+The published settings are the defaults. The run folder holds config.json, checkpoint.npz (each
+epoch), history.csv and TensorBoard logs; --resume continues a run that was stopped.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from tf_deepbayes.cli import app, classifier_flags
+from tf_deepbayes.cli.help import group
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.data import datasets
+from tf_deepbayes.legacy import published_names
+from tf_deepbayes.models.baselines import BASELINES
+from tf_deepbayes.models.layers import likelihoods
+from tf_deepbayes.runs.run import run_name
+from tf_deepbayes.training.new_runs import OF_THE_BOUND, run_config, train_run
+from tf_deepbayes.training.settings import TrainingSettings
+
+FLAGS = flags.FLAGS
+SETTINGS_HELP = {
+    "epochs": "passes over the training images (published: 100, plane_frog 200)",
+    "batch_size": "images per step (published: 50)",
+    "learning_rate": "learning rate of Adam (published: 1e-4, plane_frog 5e-5)",
+    "num_samples": "K of the bound; above 1 it is importance weighted (published: 1)",
+    "beta": "published weighting of the bound; 1 is the evidence bound",
+    "seed": "seed of initial weights, order of images and noise",
+    "eval_every": "epochs between validation accuracies",
+}
+
+
+def define_flags() -> None:
+    """The flags; training settings left out are the published ones of the data set."""
+    with group("Model and data"):
+        classifier_flags.define_data(help_text="data set")
+        flags.DEFINE_integer("num_train", None, "use the first N training images only")
+        flags.DEFINE_integer("dim_z", None, "size of z (published: 64; colour images 128)")
+        names = ", ".join(likelihoods.LIKELIHOODS)
+        flags.DEFINE_string("likelihood", None, f"p(x|.): {names} (published: l2)")
+    with group("Training"):
+        for field in dataclasses.fields(TrainingSettings):
+            define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
+            define(field.name, None, SETTINGS_HELP[field.name])
+    with group("Files"):
+        flags.DEFINE_string("out", None, "run folder (default: runs/<data>/<model>)")
+        flags.DEFINE_bool("resume", False, "continue the run in the folder")
+        flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
+    app.define_precision_flags()
+    app.define_devices_flag()
+
+
+def given(names: Sequence[str]) -> dict[str, Any]:
+    """Those of the flags that are given."""
+    return {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Train the classifier named on the command line."""
+    name = published_names.model_name(
+        app.one_argument(arguments, "the model: GFZ … GBY, A … G, MLP, CNN or BNN")
+    )
+    if name in BASELINES:
+        for flag in given(OF_THE_BOUND):
+            raise InputError(f"--{flag} does not apply to {name}, it has no bound; leave it out")
+    dataset = datasets.load(FLAGS.data, FLAGS.data_dir)
+    changes = given([field.name for field in dataclasses.fields(TrainingSettings)])
+    settings = dataclasses.replace(TrainingSettings.for_data(dataset.name), **changes)
+    sizes = given(["num_train", "likelihood", "dim_z"])
+    config = run_config(name, dataset, settings, **sizes, computing=app.precision_settings())
+    default = app.runs_folder() / dataset.name / run_name(name, FLAGS.dim_z)
+    folder = app.given_or(FLAGS.out, default)
+    train_run(config, dataset, settings, folder, FLAGS.resume, FLAGS.devices, FLAGS.jit_compile)
+    print(folder)

@@ -1,0 +1,71 @@
+"""The command line of a detection: of which attack, by which detectors."""
+
+from typing import Any
+
+from absl import flags
+
+from tf_deepbayes.cli import classifier_flags
+from tf_deepbayes.cli.help import group
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.detection import selection, thresholds
+from tf_deepbayes.legacy.published_names import saved_attack_name
+
+FLAGS = flags.FLAGS
+FIT_FLAGS = ("false_positive_rate", "threshold", "num_train")  # what a file of thresholds has fixed
+OPTIONS = (
+    *("detectors", "thresholds", "num_train", "threshold", "indices", "num_clean", "batch_size"),
+    *("data_dir", "save", "plot"),
+)
+
+
+def define() -> None:
+    """The flags; those of the published script keep their meaning."""
+    with group("Classifier"):
+        flags.DEFINE_string("victim", None, "the attacked classifier, as for attack")
+        flags.DEFINE_string("guard", None, "the classifier that detects (default: the victim)")
+    classifier_flags.define("the guard")
+    with group("Attack"):
+        flags.DEFINE_string("attack", "fgsm_eps0.10", "name of the saved attack, ours or published")
+        flags.DEFINE_bool("targeted", False, "the attack was targeted: its name ends in _targeted")
+        flags.DEFINE_list("indices", None, "keep to images in all of these files of extract-index")
+        flags.DEFINE_integer("num_clean", 1000, "clean test images for the false-positive rate")
+    with group("Detectors"):
+        names = ", ".join(selection.DETECTORS)
+        flags.DEFINE_list("detectors", None, f"some of {names} (default: all that p(x) allows)")
+        flags.DEFINE_float("false_positive_rate", 5.0, "percent of training images to reject")
+        kinds = list(thresholds.THRESHOLDS)
+        flags.DEFINE_enum("threshold", "published", kinds, "kind of threshold")
+        flags.DEFINE_integer("num_train", None, "fit on the first N training images (default: all)")
+        flags.DEFINE_string("thresholds", None, "fitted detectors to read instead of fitting")
+    with group("Results"):
+        flags.DEFINE_bool("save", True, "write the result and the fitted detectors")
+        flags.DEFINE_bool("plot", False, "draw the ROC curves as PNG beside the result")
+    with group("Computing"):
+        flags.DEFINE_integer("batch_size", 100, "images at a time")
+
+
+def check() -> None:
+    """What can be refused before anything is loaded."""
+    check_count("batch_size", FLAGS.batch_size)
+    check_count("num_clean", FLAGS.num_clean)
+    if FLAGS.plot and not FLAGS.save:
+        raise InputError("--plot is drawn beside the result, which --nosave leaves out; drop one")
+    given = [f"--{name}" for name in FIT_FLAGS if FLAGS[name].present]
+    if FLAGS.thresholds and given:
+        raise InputError(f"{', '.join(given)} and --thresholds, whose file says so; leave one out")
+    rate = FLAGS.false_positive_rate
+    if not 0.0 < rate < 100.0:
+        raise InputError(f"--false_positive_rate must be in (0, 100) percent, got {rate}")
+
+
+def attack_name() -> str:
+    """Name of the saved attack's files."""
+    name = saved_attack_name(FLAGS.attack, FLAGS.data)
+    return name + ("_targeted" if FLAGS.targeted and not name.endswith("_targeted") else "")
+
+
+def options() -> dict[str, Any]:
+    """The flags that are fields of `Detection`."""
+    rate = FLAGS.false_positive_rate / 100.0
+    return {name: FLAGS[name].value for name in OPTIONS} | {"false_positive_rate": rate}

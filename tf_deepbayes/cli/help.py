@@ -1,0 +1,71 @@
+"""The help of a command: its flags, and no others, group by group."""
+
+import contextlib
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from absl import flags
+
+FLAGS = flags.FLAGS
+OTHER = "Other"
+INDENT = " " * 6
+MAX_WIDTH = 100
+_group_of: dict[str, str] = {}
+
+
+@contextlib.contextmanager
+def group(title: str) -> Iterator[None]:
+    """The flags defined in this block stand below this title in the help."""
+    before = set(FLAGS)
+    yield
+    _group_of.update({name: title for name in FLAGS if name not in before})
+
+
+class HelpFlag(flags.BooleanFlag):
+    """Print the help and exit with status 0 as soon as it is read.
+
+    Args:
+        about: what is printed above the flags.
+        names: the flags to list.
+    """
+
+    def __init__(self, about: str, names: list[str]) -> None:
+        super().__init__("help", False, "show this help", short_name="h", allow_override=True)
+        self.about, self.names = about, names
+
+    def parse(self, argument: Any) -> None:
+        """Exit where it is asked for."""
+        if self._parse(argument):
+            print(f"{self.about.strip()}\n\n{help_text(self.names)}")
+            sys.exit(0)
+
+
+def group_of(name: str) -> str:
+    """The title that a flag stands below."""
+    return _group_of.get(name, OTHER)
+
+
+def help_text(names: list[str]) -> str:
+    """The flags of these names, each below its group's title."""
+    titles = dict.fromkeys(map(group_of, names))
+    blocks = []
+    for title in titles:
+        own = [name for name in names if group_of(name) == title]
+        blocks.append("\n".join([f"{title}:", *map(_flag_text, own)]))
+    return "\n\n".join(blocks)
+
+
+def _flag_text(name: str) -> str:
+    flag = FLAGS[name]
+    shown = f"--[no]{name}" if flag.boolean else f"--{name}"
+    text = f"{shown}: {flag.help}"
+    if isinstance(flag, flags.EnumFlag):
+        text += f"; one of {', '.join(flag.parser.enum_values)}"
+    if flag.default not in (None, False) and "default" not in (flag.help or ""):
+        default = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
+        text += f" (default: {default})"
+    width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
+    return textwrap.fill(text, width, initial_indent="  ", subsequent_indent=INDENT)

@@ -1,0 +1,89 @@
+"""Where every command begins: `deepbayes COMMAND` and the scripts such as train/vae.py."""
+
+import importlib
+import pathlib
+import sys
+from typing import NamedTuple
+
+from tf_deepbayes.cli.quiet_start import quiet_start
+
+PROGRAM = "deepbayes"
+HELP = ("-h", "--help", "help")
+
+
+class Command(NamedTuple):
+    """A command: one line about it, its module in `commands`, its functions there."""
+
+    summary: str
+    module: str
+    takes: str = ""
+    main: str = "main"
+    define_flags: str = "define_flags"
+
+
+COMMANDS = {
+    "train": Command("train a deep Bayes classifier or a baseline", "train", "MODEL"),
+    "attack": Command("attack a run with one attack, at one or more sizes", "attack"),
+    "evaluate": Command("evaluate a run's robustness with a set of attacks", "evaluate"),
+    "substitute": Command("train a substitute of a run, for transfer attacks", "substitute"),
+    "detect": Command("detect a saved attack", "detect"),
+    "export": Command("export a run as a SavedModel or ONNX model", "export", "RUN"),
+    "import-checkpoint": Command(
+        "import a published checkpoint as a run",
+        *("checkpoints", "FILE", "import_checkpoint", "define_import_flags"),
+    ),
+    "export-checkpoint": Command(
+        "export a run as a published checkpoint",
+        *("checkpoints", "RUN", "export_checkpoint", "define_export_flags"),
+    ),
+    "extract-index": Command("list the test images that a run classifies right", "extract_index"),
+    "report": Command("print the results of runs as tables", "report"),
+}
+
+
+def main(command: str) -> None:
+    """Run a command for a script of the project, beside whose folder `runs` is."""
+    script = pathlib.Path(sys.argv[0])
+    run(command, f"python {script}", sys.argv, script.resolve().parents[1] / "runs")
+
+
+def deepbayes() -> None:
+    """Run the command that the command line names; its runs are in `runs` of this folder."""
+    name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
+    if name in HELP:
+        print(overview())
+    elif name not in COMMANDS:
+        what = f"unknown command {name!r}" if name else "expected a command"
+        print(f"error: {what}; choose one of {', '.join(COMMANDS)}", file=sys.stderr)
+        sys.exit(2)
+    else:
+        program = f"{PROGRAM} {name}"
+        run(name, program, [program, *arguments], pathlib.Path("runs"))
+
+
+def run(name: str, program: str, argv: list[str], runs: pathlib.Path) -> None:
+    """Import a command without TensorFlow's start-up log and run it.
+
+    Args:
+        program: how it was called, for its help.
+        argv: the program and its arguments.
+        runs: the default folder of all runs.
+    """
+    with quiet_start():
+        from tf_deepbayes.cli import app
+
+        command = COMMANDS[name]
+        module = importlib.import_module(f"tf_deepbayes.cli.commands.{command.module}")
+    app.default_runs = runs
+    usage = " ".join(filter(None, [program, command.takes, "[flags]"]))
+    text = (module.__doc__ or "").replace(f"{PROGRAM} {name}", program)
+    functions = getattr(module, command.main), getattr(module, command.define_flags)
+    app.run(*functions, argv, f"usage: {usage}\n\n{text}")
+
+
+def overview() -> str:
+    """Every command with a line about it."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    head = f"usage: {PROGRAM} COMMAND [arguments] [flags]\n\nDeep Bayes classifiers. Commands:\n"
+    return "\n".join([head, *lines, "", f"{PROGRAM} COMMAND --help lists the flags of a command."])

@@ -1,0 +1,207 @@
+"""Attack a run: the images, the workers, the detector or guides, what is kept and what is written.
+
+Writes <run>/attacks/<name>_eps<eps>.json and the images beside it as .npz. Finished batches are
+kept while an attack runs, so that one that was stopped goes on from them.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tf_deepbayes import attacks
+from tf_deepbayes.attacks.access import ModelAccess
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import digest
+from tf_deepbayes.data.splits import Split
+from tf_deepbayes.detection import selection
+from tf_deepbayes.evaluation import saved_attacks
+from tf_deepbayes.evaluation.batch_store import BatchStore
+from tf_deepbayes.evaluation.runner import AttackResult, run
+from tf_deepbayes.evaluation.scoring import EVAL_DRAWS, EvaluationSet, zero_gradient_share
+from tf_deepbayes.evaluation.workers import Worker, on_device
+from tf_deepbayes.runs import detector_files, guards, results
+from tf_deepbayes.runs.indices import test_indices
+from tf_deepbayes.runs.run import Run
+
+# What changes the figures and not the attacked images.
+SCORING_ONLY = ("num_images", "indices", "eval_draws", "images")
+# (the run attacked, the run whose gradients are followed), loaded anew.
+LoadRuns = Callable[[], tuple[Run, Run]]
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackOptions:
+    """How a run is attacked, beside the attack itself.
+
+    Attributes:
+        name: of the results, which the size is added to.
+        num_images: attack the first images only.
+        indices: files; attack the test images that are in all of them.
+        attack_samples: K that the attack uses, the victim's when None.
+        eval_draws: draws of noise that the result is scored on.
+        common_random_numbers: the same noise at every step of the attack.
+        label_only: follow log p(y|·) alone.
+        substitute: name of the run whose gradients are followed, for the record.
+        detector: name of the detector to slip past.
+        thresholds: file of fitted detectors; None fits them on `num_train` training images.
+        pool_size: training images to choose guides from.
+        save: write the images.
+        resume: go on from the finished batches and results on disk.
+        computing: precision settings that are on, for the record.
+    """
+
+    name: str
+    num_images: int | None = None
+    indices: Sequence[str] | None = None
+    attack_samples: int | None = None
+    eval_draws: int = EVAL_DRAWS
+    common_random_numbers: bool = False
+    label_only: bool = False
+    substitute: str | None = None
+    detector: str | None = None
+    thresholds: str | None = None
+    num_train: int = 2000
+    pool_size: int = 1000
+    save: bool = True
+    resume: bool = False
+    computing: Mapping[str, bool] = dataclasses.field(default_factory=dict)
+
+
+class RunAttack:
+    """An attack on the test images of a run, ready to be made at each size.
+
+    Args:
+        load: the victim, and the run whose gradients are followed (the victim or a substitute).
+        data_dir: folder to look for the data set in first.
+        devices: where copies attack, see `local_devices`.
+
+    Attributes:
+        attack: with the detector or the guides that it needs.
+        test: the images attacked.
+    """
+
+    def __init__(
+        self,
+        attack: attacks.Attack,
+        options: AttackOptions,
+        load: LoadRuns,
+        data_dir: str | None = None,
+        devices: Sequence[str] = ("",),
+    ) -> None:
+        self.options = options
+        self.victim, source = load()
+        dataset = self.victim.load_data(data_dir)
+        self.workers = [worker_of(self.victim, source, options)]
+        for device in devices[1:]:
+            with on_device(device):
+                self.workers.append(worker_of(*load(), options, device))
+        indices = test_indices(dataset, options.indices)
+        self.test = dataset.test.take(indices).first(options.num_images)
+        self.indices = indices[: len(self.test)]
+        self.attack = with_detector_or_guides(attack, self.victim, dataset.train, options)
+
+    def __str__(self) -> str:
+        config = self.victim.config
+        return f"{config.model} on {config.data}: {self.attack}, {len(self.test)} images"
+
+    @functools.cached_property
+    def target(self) -> EvaluationSet:
+        """What is attacked."""
+        test, attack = self.test, self.attack
+        sizes = (attack.targeted, attack.batch_size, self.options.eval_draws)
+        return EvaluationSet.of(
+            self.victim.logits_fn, test.pixels, test.labels, *sizes, indices=self.indices
+        )
+
+    @functools.cached_property
+    def zero_gradients(self) -> float:
+        """The share of images whose gradient is zero."""
+        return zero_gradient_share(self.workers[0].access.logits, self.target, self.attack)
+
+    def at(self, eps: float) -> dict[str, Any]:
+        """The figures at one ε: those on disk when the same attack is finished and resumed."""
+        name = saved_attacks.attack_name(self.options.name, self.attack, eps)
+        folder, settings = self.victim.folder / "attacks", self.settings(eps)
+        finished = results.finished(folder / f"{name}.json", "attack", settings)
+        if self.options.resume and finished:
+            return finished
+        lasting = {n: value for n, value in settings.items() if n not in SCORING_ONLY}
+        store = BatchStore(folder / f"{name}.partial", lasting, self.options.resume)
+        first, *others = self.workers
+        target, zero = self.target, self.zero_gradients
+        found = run(self.attack, first.access, target, eps, store, first.reseed, zero, others)
+        self._write(folder, name, settings, found)
+        store.remove()
+        return found.figures
+
+    def settings(self, eps: float) -> dict[str, Any]:
+        """All that the result depends on; indices are those of the test images attacked."""
+        attack, options, victim = self.attack, self.options, self.victim
+        names = ("attack_samples", "common_random_numbers", "label_only", "substitute")
+        stops_early = getattr(attack, "early_stop", False)
+        return {
+            "attack": attack.settings(),
+            "eps": eps,
+            "num_samples": victim.sampling.num_samples,
+            "noise": victim.recorded_scheme,
+            **{name: getattr(options, name) for name in names},
+            "mode": victim.sampling.mode,
+            "seed": victim.seed,
+            "num_images": options.num_images,
+            "indices": digest(self.indices) if options.indices else None,
+            "early_stop": getattr(attack, "check_every", None) if stops_early else None,
+            "eval_draws": options.eval_draws,
+            **options.computing,
+        }
+
+    def _write(self, folder: pathlib.Path, name: str, settings: dict, found: AttackResult) -> None:
+        """Images first, then the JSON that speaks of them."""
+        images = f"{name}.npz" if self.options.save else None
+        if images:
+            saved_attacks.write_attack_arrays(folder / images, self.target, found)
+        settings, config = settings | {"images": images}, self.victim.config
+        results.write_result(folder / f"{name}.json", "attack", config, settings, found.figures)
+
+
+def worker_of(victim: Run, source: Run, options: AttackOptions, device: str = "") -> Worker:
+    """What one device attacks with; a batch's noise is that of the victim and of its substitute."""
+
+    def reseed(number: int) -> None:
+        source.reseed(number)
+        victim.reseed(number)
+
+    return Worker(access_of(source, options), victim.logits_fn, reseed, device)
+
+
+def access_of(source: Run, options: AttackOptions) -> ModelAccess:
+    """What the attack sees of the victim, or of its substitute."""
+    factor = None
+    if options.label_only:
+        factor = getattr(source.model, "label_factor", None)
+        if factor is None:
+            raise InputError(f"{source.config.model} has no factor p(y|.); leave out --label_only")
+    return source.access(options.attack_samples, factor, options.common_random_numbers)
+
+
+def with_detector_or_guides(
+    attack: attacks.Attack, victim: Run, train: Split, options: AttackOptions
+) -> attacks.Attack:
+    """The attack with the detector or the images that it needs."""
+    if options.detector:
+        names = selection.detector_names([options.detector], guards.has_p_x(victim))
+        if options.thresholds:
+            fitted = detector_files.read_detectors(pathlib.Path(options.thresholds))
+        else:
+            few, size = train.first(min(options.num_train, len(train))), attack.batch_size
+            fitted, _ = guards.fit(victim, few, victim.seed, 0.05, "published", size)
+        (detector,) = selection.choose(names, fitted)
+        return dataclasses.replace(attack, detector=detector)  # type: ignore[call-arg]
+    if isinstance(attack, attacks.LogitMatching):
+        few = train.first(min(options.pool_size, len(train)))
+        guides = attacks.GuideImages.of_right(
+            victim.logits_fn, few.pixels, few.labels, attack.batch_size
+        )
+        return dataclasses.replace(attack, guides=guides)
+    return attack

@@ -1,0 +1,155 @@
+"""Evaluate the robustness of a run: what the attacks see of it, what is kept, what is written.
+
+Writes <run>/evaluation/<name>.json, and the worst images as <run>/attacks/worst_case_<name>.npz.
+"""
+
+import dataclasses
+import pathlib
+import shutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tf_deepbayes.attacks import GuideImages
+from tf_deepbayes.attacks.access import ModelAccess
+from tf_deepbayes.detection import selection
+from tf_deepbayes.detection.detectors import Detector
+from tf_deepbayes.evaluation import saved_attacks
+from tf_deepbayes.evaluation.batch_store import BatchStore
+from tf_deepbayes.evaluation.runner import AttackResult
+from tf_deepbayes.robustness.attack_cache import FinishedAttack
+from tf_deepbayes.robustness.evaluate import evaluate
+from tf_deepbayes.robustness.suite import (
+    LABEL_ONLY,
+    SUBSTITUTE,
+    VICTIM,
+    Defence,
+    EvaluationSettings,
+    SuiteAttack,
+)
+from tf_deepbayes.runs import guards, results
+from tf_deepbayes.runs.detector_files import weights_digest
+from tf_deepbayes.runs.run import Run
+
+# What the attacked images depend on, beside the attack.
+LASTING = ("num_samples", "noise", "weights", "mode", "substitute")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunEvaluation:
+    """An evaluation of a run.
+
+    Attributes:
+        plan: the attacks and their sizes.
+        victim: a freshly loaded run.
+        substitute: a run for a transfer attack, and its name for the record.
+        thresholds: file of fitted detectors, for attacks that evade them.
+        name: of the result.
+        resume: go on from the finished batches and the result on disk.
+        computing: precision settings that are on, for the record.
+    """
+
+    plan: EvaluationSettings
+    victim: Run
+    name: str
+    num_images: int = 100
+    substitute: Run | None = None
+    substitute_name: str | None = None
+    thresholds: str | None = None
+    data_dir: str | None = None
+    resume: bool = False
+    computing: Mapping[str, bool] = dataclasses.field(default_factory=dict)
+
+    def figures(self, on_done: Callable[[FinishedAttack], None]) -> dict[str, Any]:
+        """Those on disk when the same evaluation is finished and resumed, else those of a new one.
+
+        The images are written first, then the JSON that speaks of them.
+
+        Args:
+            on_done: called with each attack when it is finished.
+
+        Raises:
+            AttackStoppedError: an attack cannot go on; finished batches are kept.
+        """
+        path = self.victim.folder / "evaluation" / f"{self.name}.json"
+        settings, images = self.settings(), f"worst_case_{self.name}.npz"
+        finished = results.finished(path, "evaluation", settings)
+        if self.resume and finished:
+            return finished
+        defence, partial = self._defence(), path.with_name(f"{self.name}.partial")
+        figures, worst = self._attack(defence, partial, settings, on_done)
+        saved_attacks.write_attack_arrays(
+            self.victim.folder / "attacks" / images, defence.target, worst
+        )
+        settings = settings | {"images": images}
+        results.write_result(path, "evaluation", self.victim.config, settings, figures)
+        shutil.rmtree(partial, ignore_errors=True)
+        return figures
+
+    def settings(self) -> dict[str, Any]:
+        """All that the result depends on."""
+        sampling = self.victim.sampling
+        return {
+            **dataclasses.asdict(self.plan),
+            "num_images": self.num_images,
+            "substitute": self.substitute_name,
+            "thresholds": self.thresholds,
+            "mode": sampling.mode,
+            "num_samples": sampling.num_samples,
+            "noise": self.victim.recorded_scheme,
+            "weights": weights_digest(self.victim.model),
+            **self.computing,
+        }
+
+    def _attack(
+        self,
+        defence: Defence,
+        partial: pathlib.Path,
+        settings: Mapping[str, Any],
+        on_done: Callable[[FinishedAttack], None],
+    ) -> tuple[dict[str, Any], AttackResult]:
+        """Run the evaluation; finished batches are kept in the folder `partial`."""
+        fixed = {name: settings[name] for name in LASTING}
+
+        def open_store(component: SuiteAttack) -> BatchStore:
+            own = {
+                "attack": component.attack.settings(),
+                "eps": component.eps,
+                "source": component.source,
+                "seed": self.plan.seed,
+            }
+            return BatchStore(partial / component.name, own | fixed, self.resume)
+
+        return evaluate(self.plan, defence, open_store, on_done)
+
+    def _defence(self) -> Defence:
+        """All that the attacks see, with the images to imitate."""
+        plan, victim = self.plan, self.victim
+        sources, detectors = self._sources(), self._detectors()
+        dataset = victim.load_data(self.data_dir)
+        test, size = dataset.test.first(self.num_images), plan.budget.pool_size
+        guides = None
+        if size:
+            few = dataset.train.first(min(size, len(dataset.train)))
+            guides = GuideImages.of_right(victim.logits_fn, few.pixels, few.labels, plan.batch_size)
+        defence = Defence.of(plan, victim.logits_fn, sources, test.pixels, test.labels)
+        return dataclasses.replace(
+            defence, guides=guides, detectors=detectors, reseed=victim.reseed
+        )
+
+    def _sources(self) -> dict[str, ModelAccess]:
+        """Whose gradients there are to follow."""
+        sources = {VICTIM: self.victim.access()}
+        factor = getattr(self.victim.model, "label_factor", None)
+        if factor is not None:
+            sources[LABEL_ONLY] = self.victim.access(factor=factor)
+        if self.substitute is not None:
+            sources[SUBSTITUTE] = self.substitute.access()
+        return sources
+
+    def _detectors(self) -> dict[str, Detector]:
+        """The fitted detectors that mean something on the victim."""
+        if not self.thresholds:
+            return {}
+        fitted, _ = guards.read(self.victim, pathlib.Path(self.thresholds))
+        names = selection.detector_names(None, guards.has_p_x(self.victim))
+        return {name: fitted[name] for name in names if name in fitted}
