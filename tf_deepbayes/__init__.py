@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # for type checkers and editors: the names of NAMES once more
     from tf_deepbayes import legacy as legacy
     from tf_deepbayes.core.architecture import Architecture as Architecture
     from tf_deepbayes.core.errors import InputError as InputError
+    from tf_deepbayes.data.own_data import load_data as load_data
     from tf_deepbayes.inference.sampling import Sampling as Sampling
     from tf_deepbayes.models.baselines import BNN as BNN
     from tf_deepbayes.models.baselines import CNN as CNN
@@ -25,9 +26,10 @@ if TYPE_CHECKING:  # for type checkers and editors: the names of NAMES once more
     from tf_deepbayes.models.factorisations import GBZ as GBZ
     from tf_deepbayes.models.factorisations import GFY as GFY
     from tf_deepbayes.models.factorisations import GFZ as GFZ
+    from tf_deepbayes.runs.run import load_model as load_model
     from tf_deepbayes.runs.run import load_run as load_run
+    from tf_deepbayes.training.new_runs import train as train
     from tf_deepbayes.training.settings import TrainingSettings as TrainingSettings
-    from tf_deepbayes.training.train import train as train
 
 # Name → "module:attribute", or a module. A sub-package's name is that of the sub-package.
 NAMES = {
@@ -42,9 +44,11 @@ NAMES = {
         name: f"models.factorisations:{name}"
         for name in ("DBX", "DFX", "DFZ", "GBY", "GBZ", "GFY", "GFZ")
     },
+    "load_data": "data.own_data:load_data",
+    "load_model": "runs.run:load_model",
     "load_run": "runs.run:load_run",
     "TrainingSettings": "training.settings:TrainingSettings",
-    "train": "training.train:train",
+    "train": "training.new_runs:train",
 }
 
 

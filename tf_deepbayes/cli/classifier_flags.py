@@ -7,6 +7,7 @@ from absl import flags
 from tf_deepbayes.cli import app
 from tf_deepbayes.cli.help import group
 from tf_deepbayes.data import datasets
+from tf_deepbayes.data.own_data import is_own, own_name
 from tf_deepbayes.inference.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.inference.sampling import MODES, Sampling
 from tf_deepbayes.runs.run import Run, find_run
@@ -32,7 +33,18 @@ def define(
 
 def define_data(default: str = "mnist", help_text: str = "data set of the run") -> None:
     """The data set by its name."""
-    flags.DEFINE_string("data", default, f"{help_text} ({', '.join(datasets.TASKS)})")
+    names = ", ".join(datasets.TASKS)
+    flags.DEFINE_string("data", default, f"{help_text} ({names}), or the path of your own")
+
+
+def data_name() -> str:
+    """The name of the data set of --data, which may be a path."""
+    return own_name(FLAGS.data) if is_own(FLAGS.data) else FLAGS.data
+
+
+def data_place() -> str | None:
+    """Where to look for the data of a run: the path in --data, or --data_dir."""
+    return FLAGS.data if is_own(FLAGS.data) else FLAGS.data_dir
 
 
 def define_sampling(whose: str) -> None:
@@ -61,7 +73,7 @@ def sampling(own_count: int) -> Sampling:
 
 def find(name: str) -> tuple[pathlib.Path, Sampling]:
     """A run's folder and its sampling, as the flags say."""
-    folder, own_count = find_run(name, FLAGS.data, app.runs_folder())
+    folder, own_count = find_run(name, data_name(), app.runs_folder())
     return folder, sampling(own_count)
 
 

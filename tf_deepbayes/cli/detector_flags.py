@@ -15,7 +15,7 @@ FLAGS = flags.FLAGS
 FIT_FLAGS = ("false_positive_rate", "threshold", "num_train")  # what a file of thresholds has fixed
 OPTIONS = (
     *("detectors", "thresholds", "num_train", "threshold", "indices", "num_clean", "batch_size"),
-    *("data_dir", "save", "plot"),
+    *("save", "plot"),
 )
 
 
@@ -61,11 +61,12 @@ def check() -> None:
 
 def attack_name() -> str:
     """Name of the saved attack's files."""
-    name = saved_attack_name(FLAGS.attack, FLAGS.data)
+    name = saved_attack_name(FLAGS.attack, classifier_flags.data_name())
     return name + ("_targeted" if FLAGS.targeted and not name.endswith("_targeted") else "")
 
 
 def options() -> dict[str, Any]:
     """The flags that are fields of `Detection`."""
     rate = FLAGS.false_positive_rate / 100.0
-    return {name: FLAGS[name].value for name in OPTIONS} | {"false_positive_rate": rate}
+    given = {name: FLAGS[name].value for name in OPTIONS}
+    return given | {"false_positive_rate": rate, "data_dir": classifier_flags.data_place()}

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from tf_deepbayes.core.errors import InputError
@@ -47,6 +48,22 @@ class Architecture:
                 "an image architecture needs channels and a feature-vector one has none, got "
                 f"input_shape {self.input_shape} with channels {self.channels}"
             )
+
+    @classmethod
+    def for_images(cls, input_shape: Sequence[int], num_classes: int) -> "Architecture":
+        """The published sizes for such images: MNIST's for one channel, CIFAR's for three.
+
+        Raises:
+            InputError: the networks cannot take such images.
+        """
+        shape = tuple(int(size) for size in input_shape)
+        advice = "images must be square, a multiple of 4 and at least 8 wide, with 1 or 3 channels"
+        if len(shape) != 3 or shape[0] != shape[1] or shape[0] % 4 or shape[0] < 8:
+            raise InputError(f"{advice}, got {list(shape)}; crop or pad them")
+        if shape[2] not in (1, 3):
+            raise InputError(f"{advice}, got {list(shape)}; convert them to grey or RGB")
+        sizes = MNIST if shape[2] == 1 else CIFAR
+        return sizes.replace(input_shape=shape, num_classes=num_classes)
 
     @property
     def is_image(self) -> bool:

@@ -21,21 +21,40 @@ from tf_deepbayes.data.splits import Split
 DEBIAN_FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
 # Classes of the published plane-versus-frog task, in the order of its labels 0 and 1.
 PLANE, FROG = 0, 6
+CLASS_NAMES = {
+    "fashion_mnist": (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+    "cifar10": (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    ),
+    "plane_frog": ("airplane", "frog"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Training and test data of one task, and where they came from."""
+    """Training and test data of one task.
+
+    Attributes:
+        source: where they came from.
+        class_names: of the classes in order; None where they are numbers.
+        sizes: of the networks for own data; None: the published ones for the name.
+    """
 
     name: str
     train: Split
     test: Split
     source: str
+    class_names: tuple[str, ...] | None = None
+    sizes: Architecture | None = None
 
     @property
     def architecture(self) -> Architecture:
-        """The published sizes for this task."""
-        return architecture(self.name)
+        """Sizes of the networks for this task."""
+        return self.sizes or architecture(self.name)
 
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
@@ -48,7 +67,8 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     Raises:
         InputError: no such name, not found anywhere (every place is listed), or damaged.
     """
-    return _task(name).load(name, pathlib.Path(data_dir) if data_dir else None)
+    found = _task(name).load(name, pathlib.Path(data_dir) if data_dir else None)
+    return dataclasses.replace(found, class_names=CLASS_NAMES.get(name))
 
 
 def architecture(name: str) -> Architecture:

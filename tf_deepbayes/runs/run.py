@@ -11,6 +11,7 @@ from tf_deepbayes.core.axes import ArrayLike, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.data import datasets
+from tf_deepbayes.data.origins import load_again
 from tf_deepbayes.inference import noise
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.legacy import published_names
@@ -121,8 +122,12 @@ class Run:
         noise.reseed(self.model.generator, self.seed, number)
 
     def load_data(self, data_dir: str | None = None) -> datasets.Dataset:
-        """The data set it was trained on."""
-        return datasets.load(self.config.data, data_dir)
+        """The data set it was trained on.
+
+        Args:
+            data_dir: folder to look in first; the path of own data that has moved.
+        """
+        return load_again(self.config.data, self.config.training, data_dir)
 
 
 def load_run(
@@ -144,6 +149,11 @@ def load_run(
     data = data or _only_data(str(name), runs)
     folder, num_samples = find_run(str(name), data, runs)
     return Run.load(folder, sampling or Sampling(num_samples))
+
+
+def load_model(folder: str | pathlib.Path) -> Classifier:
+    """The classifier of a run folder."""
+    return checkpoints.load_model(pathlib.Path(folder))[0]
 
 
 def _only_data(name: str, runs: pathlib.Path) -> str:

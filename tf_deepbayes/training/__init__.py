@@ -1,7 +1,7 @@
 """Training: a loss, minimised by Adam, resumable to the bit."""
 
 from tf_deepbayes.training.minibatches import batches
+from tf_deepbayes.training.new_runs import train
 from tf_deepbayes.training.settings import TrainingSettings
-from tf_deepbayes.training.train import train
 
 __all__ = ["TrainingSettings", "batches", "train"]

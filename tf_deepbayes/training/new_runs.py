@@ -1,32 +1,29 @@
-"""New runs: what the folder of a classifier or a substitute says, and how it is trained."""
+"""New runs: what the folder of a classifier says, and how it is trained."""
 
 import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from tf_deepbayes.core import metrics
-from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.data.datasets import Dataset
+from tf_deepbayes.data.origins import origin_of
 from tf_deepbayes.data.splits import Split
-from tf_deepbayes.models.baselines import BASELINES, CNN
-from tf_deepbayes.runs import results
+from tf_deepbayes.inference.sampling import Sampling
+from tf_deepbayes.models.baselines import BASELINES
+from tf_deepbayes.models.registry import Classifier, check_name
 from tf_deepbayes.runs.checkpoints import RunConfig, prepare_folder
 from tf_deepbayes.runs.run import Run
-from tf_deepbayes.training import substitutes
+from tf_deepbayes.training import train as loop
 from tf_deepbayes.training.settings import BOUND_SETTINGS, TrainingSettings
 from tf_deepbayes.training.strategies import is_chief, training_strategy
-from tf_deepbayes.training.substitutes import JacobianSettings, Oracle
-from tf_deepbayes.training.train import VALIDATION_IMAGES, train
 
 # Settings that a resumed run may change: they say how long, how to watch and how to compute, not
 # what is computed.
-CHANGEABLE = ("epochs", "eval_every", "jit_compile", "mixed_precision")
+CHANGEABLE = ("epochs", "eval_every", "jit_compile", "mixed_precision", "data_path")
 # What only the bound has: baselines are trained by cross-entropy.
 OF_THE_BOUND = ("likelihood", "dim_z", *BOUND_SETTINGS)
-NUM_SEED_IMAGES = 200
 
 
 def run_config(
@@ -49,6 +46,7 @@ def run_config(
     """
     sizes = {} if dim_z is None else {"dim_z": dim_z}
     training = dataclasses.asdict(settings) | {"num_train": num_train} | dict(computing or {})
+    training |= origin_of(dataset)
     if model in BASELINES:
         training = {name: value for name, value in training.items() if name not in OF_THE_BOUND}
     form = None if model in BASELINES else likelihood or "l2"
@@ -82,98 +80,60 @@ def train_run(
         model = config.build()
     if is_chief(strategy):
         prepare_folder(folder, config, resume, CHANGEABLE)
-    train(model, images, dataset.test, settings, folder, jit_compile=jit_compile)
+    loop.train(model, images, dataset.test, settings, folder, jit_compile=jit_compile)
 
 
-@dataclasses.dataclass(frozen=True)
-class SubstituteRun:
-    """A substitute of a victim: a CNN that answers as the victim does.
+def train(
+    model: Classifier | str,
+    data: Dataset | Split,
+    settings: Any = None,
+    folder: Any = None,
+    *earlier: Any,
+    **options: Any,
+) -> Any:
+    """Train a classifier in a run folder, or continue the run that is there.
 
-    Distilled: on the victim's probabilities of training images (grey-box). With `jacobian`: on its
-    classes of a few test images and of images made from them (black-box).
+    Args:
+        model: a classifier, or its name: GFZ … GBY, MLP, CNN, BNN.
+        data: the data set. (For one release also a training `Split`, followed by what
+            `training.train.train` takes, whose result it then is.)
+        settings: `TrainingSettings`; the published ones when None.
+        folder: `runs/<data>/<model>` when None.
 
-    Attributes:
-        victim: a freshly loaded run; the seed of `settings` is also that of its noise.
-        jacobian: how the images of a black-box substitute multiply; None for a distilled one.
-        num_images: the first training images (all), of a black-box one the last test images (200).
+    Returns:
+        The `Run`.
+
+    Raises:
+        InputError: the data does not fit the classifier, or the folder holds a run of other
+            settings.
     """
+    if isinstance(data, Split):
+        return loop.train(model, data, settings, folder, *earlier, **options)  # type: ignore[arg-type]
+    name = check_name(model if isinstance(model, str) else type(model).__name__)
+    settings = settings or TrainingSettings.for_data(data.name)
+    folder = pathlib.Path(folder or pathlib.Path("runs") / data.name / name)
+    config = run_config(name, data, settings)
+    if isinstance(model, str):
+        train_run(config, data, settings, folder, resume=True, **options)
+        return Run.load(folder)
+    likelihood = model.likelihood.name if model.factors else None
+    own: dict[str, Any] = {
+        "architecture": model.architecture,
+        "likelihood": likelihood,
+        "seed": model.seed,
+    }
+    config = dataclasses.replace(config, **own)
+    _check_fits(config.architecture, data)
+    prepare_folder(folder, config, True, CHANGEABLE)
+    loop.train(model, data.train, data.test, settings, folder, **options)
+    return Run(folder, config, model, Sampling())
 
-    victim: Run
-    settings: TrainingSettings
-    jacobian: JacobianSettings | None = None
-    num_images: int | None = None
 
-    @property
-    def kind(self) -> str:
-        """Its name on the command line."""
-        return "distilled" if self.jacobian is None else "jacobian"
-
-    @property
-    def changeable(self) -> tuple[str, ...]:
-        """What a resumed run may change; the rounds of a jacobian one depend on its epochs."""
-        return ("epochs", "eval_every") if self.jacobian is None else ("eval_every",)
-
-    def train(self, folder: pathlib.Path, dataset: Dataset, resume: bool) -> dict[str, Any]:
-        """Train it in the folder and compare it with the victim on test images; the figures.
-
-        The folder is a run folder, with the victim's answers below it and `substitute.json`.
-        """
-        victim, settings = self.victim, self.settings
-        images, test = self._choose_images(dataset)
-        settings.steps_per_epoch(len(images))
-        config = self._config(dataset, len(images))
-        prepare_folder(folder, config, resume, self.changeable)
-        oracle = Oracle(victim.logits_fn, folder / "answers", victim.model.generator, settings.seed)
-        figures = self._train(oracle, images, test, config)
-        path = folder / "substitute.json"
-        results.write_result(path, "substitute", config, config.training, figures)
-        return figures
-
-    def _choose_images(self, dataset: Dataset) -> tuple[Array, Split]:
-        """(images that the victim is asked about, test images to compare on): none is in both."""
-        test = dataset.test
-        if self.jacobian is None:
-            images = dataset.train.first(self.num_images).images
-            return images, test.first(min(VALIDATION_IMAGES, len(test)))
-        count = NUM_SEED_IMAGES if self.num_images is None else self.num_images
-        check_count("num_seed_images", count)
-        if count >= len(test):
-            raise InputError(
-                f"num_seed_images must be below the {len(test)} test images, got {count}"
-            )
-        # Attacks take the first test images, so these are the last.
-        return test.images[-count:], test.first(min(VALIDATION_IMAGES, len(test) - count))
-
-    def _config(self, dataset: Dataset, num_images: int) -> RunConfig:
-        """What the folder says."""
-        victim, training = self.victim, dataclasses.asdict(self.settings)
-        for name in BOUND_SETTINGS:
-            del training[name]
-        sampling = victim.sampling
-        training |= {"kind": self.kind, "mode": sampling.mode, "num_samples": sampling.num_samples}
-        training |= {"noise": victim.recorded_scheme, "victim": victim.folder.resolve().name}
-        if self.jacobian is None:
-            training["num_train"] = num_images
-        else:
-            rounds, step = dataclasses.astuple(self.jacobian)
-            sizes = {"augmentation_rounds": rounds, "lambda": step}
-            training |= {"num_seed_images": num_images, **sizes}
-        seed = self.settings.seed
-        return RunConfig("CNN", dataset.name, dataset.architecture, None, seed, training)
-
-    def _train(
-        self, oracle: Oracle, images: Array, test: Split, config: RunConfig
-    ) -> dict[str, Any]:
-        """Train, and compare on the test images."""
-        folder, substitute = oracle.folder.parent, CNN(config.architecture, config.seed)
-        victim = oracle.ask("test", test.images).argmax(1)
-        again = oracle.ask("test_again", test.images, first=len(test)).argmax(1)
-        validation = Split(test.images, victim)
-        common = (oracle, substitute, images, validation, self.settings, folder)
-        if self.jacobian is None:
-            queries = substitutes.distil(*common)
-        else:
-            queries = substitutes.train_by_queries(*common, self.jacobian)
-        found = metrics.predict(substitute.logits, test.pixels).argmax(1)
-        figures = substitutes.agreement_figures(found, victim, again, test.labels)
-        return {"num_queries": queries, **figures}
+def _check_fits(architecture: Architecture, data: Dataset) -> None:
+    given = architecture.input_shape, architecture.num_classes
+    wanted = data.architecture.input_shape, data.architecture.num_classes
+    if given != wanted:
+        raise InputError(
+            f"the classifier takes x {list(given[0])} of {given[1]} classes and {data.name} has "
+            f"{list(wanted[0])} of {wanted[1]}; build it with data.architecture"
+        )

@@ -47,7 +47,9 @@ def main(arguments: Sequence[str]) -> None:
     """Attack at each ε and print a line for it."""
     app.expect_victim(arguments)
     grid, attack, devices = eps_grid(FLAGS.eps), attack_flags.make(), local_devices(FLAGS.devices)
-    prepared = RunAttack(attack, attack_flags.options(), load_runs, FLAGS.data_dir, devices)
+    prepared = RunAttack(
+        attack, attack_flags.options(), load_runs, classifier_flags.data_place(), devices
+    )
     print(prepared)
     for eps in grid:
         print(attack_line(eps, prepared.at(eps)), flush=True)

@@ -22,7 +22,7 @@ from tf_deepbayes.runs.evaluate import RunEvaluation
 
 FLAGS = flags.FLAGS
 PLAN = ("eps", "eot", "batch_size", "check_images", "eval_draws", "seed", "lazy_classes")
-OPTIONS = ("num_images", "thresholds", "data_dir", "resume")
+OPTIONS = ("num_images", "thresholds", "resume")
 
 
 def define_flags() -> None:
@@ -67,6 +67,7 @@ def main(arguments: Sequence[str]) -> None:
         substitute=classifier_flags.load(FLAGS.substitute) if FLAGS.substitute else None,
         substitute_name=FLAGS.substitute,
         computing=app.precision_settings(),
+        data_dir=classifier_flags.data_place(),
         **{option: FLAGS[option].value for option in OPTIONS},
     )
     print(f"{victim.config.model} on {victim.config.data}: eps {plan.eps:g}, {plan.budget}")

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> None:
     name = app.expect_victim(arguments)
     check_count("batch_size", FLAGS.batch_size)
     victim = classifier_flags.load(name)
-    test = victim.load_data(FLAGS.data_dir).test
+    test = victim.load_data(classifier_flags.data_place()).test
     logits = metrics.predict(victim.logits_fn, test.pixels, FLAGS.batch_size, "test images")
     indices = correct_indices(logits, test.labels)
     path = app.given_or(FLAGS.out, victim.folder / "indices.json")

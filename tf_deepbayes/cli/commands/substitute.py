@@ -11,8 +11,8 @@ from absl import flags
 from tf_deepbayes.cli import app, classifier_flags
 from tf_deepbayes.cli.help import group
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.training.new_runs import SubstituteRun
 from tf_deepbayes.training.settings import TrainingSettings
+from tf_deepbayes.training.substitute_runs import SubstituteRun
 from tf_deepbayes.training.substitutes import JacobianSettings
 
 FLAGS = flags.FLAGS
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> None:
     count = FLAGS.num_seed_images if jacobian else FLAGS.num_train
     run, dataset = (
         SubstituteRun(victim, settings, jacobian, count),
-        victim.load_data(FLAGS.data_dir),
+        victim.load_data(classifier_flags.data_place()),
     )
     folder = app.given_or(FLAGS.out, victim.folder / f"substitute_{run.kind}")
     figures = run.train(folder, dataset, FLAGS.resume)

@@ -13,7 +13,7 @@ from absl import flags
 from tf_deepbayes.cli import app, classifier_flags
 from tf_deepbayes.cli.help import group
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.data import datasets
+from tf_deepbayes.data.own_data import load_data
 from tf_deepbayes.legacy import published_names
 from tf_deepbayes.models.baselines import BASELINES
 from tf_deepbayes.models.layers import likelihoods
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> None:
     if name in BASELINES:
         for flag in given(OF_THE_BOUND):
             raise InputError(f"--{flag} does not apply to {name}, it has no bound; leave it out")
-    dataset = datasets.load(FLAGS.data, FLAGS.data_dir)
+    dataset = load_data(FLAGS.data, FLAGS.data_dir)
     changes = given([field.name for field in dataclasses.fields(TrainingSettings)])
     settings = dataclasses.replace(TrainingSettings.for_data(dataset.name), **changes)
     sizes = given(["num_train", "likelihood", "dim_z"])

@@ -1,0 +1,47 @@
+"""Where a run's own data is, and whether what is there is what the run was trained on."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import digest
+from tf_deepbayes.data import datasets
+from tf_deepbayes.data.datasets import Dataset
+from tf_deepbayes.data.own_data import load_data
+
+
+def origin_of(dataset: Dataset) -> dict[str, str]:
+    """What a run's configuration keeps of own data, to find it again; nothing of a known set."""
+    if dataset.name in datasets.TASKS:
+        return {}
+    arrays = [a for s in (dataset.train, dataset.test) for a in (s.images, s.labels)]
+    return {"data_path": dataset.source, "data_digest": digest(*arrays)}
+
+
+def load_again(
+    name: str, settings: Mapping[str, Any], place: str | pathlib.Path | None = None
+) -> Dataset:
+    """The data set that a run was trained on.
+
+    Args:
+        name: of the data set.
+        settings: the run's, with what `origin_of` said.
+        place: folder to look for a known data set in; the path of own data, where it has moved.
+
+    Raises:
+        InputError: it is not there, or own data is other data.
+    """
+    if name in datasets.TASKS:
+        return datasets.load(name, place)
+    path = place or settings.get("data_path")
+    if path in (None, "arrays"):
+        raise InputError(f"the run was trained on arrays {name!r}; give their file, --data PATH")
+    dataset = load_data(path)
+    found, wanted = origin_of(dataset)["data_digest"], settings.get("data_digest")
+    if wanted is not None and found != wanted:
+        raise InputError(
+            f"{path} is not the data that the run was trained on (its digest is {found[:12]}, the "
+            f"run's {str(wanted)[:12]}); give that data, or train again"
+        )
+    return dataset

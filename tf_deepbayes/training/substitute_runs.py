@@ -1,0 +1,118 @@
+"""New substitutes of a run: what their folder says, and how they are trained."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+from tf_deepbayes.core import metrics
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.data.datasets import Dataset
+from tf_deepbayes.data.origins import origin_of
+from tf_deepbayes.data.splits import Split
+from tf_deepbayes.models.baselines import CNN
+from tf_deepbayes.runs import results
+from tf_deepbayes.runs.checkpoints import RunConfig, prepare_folder
+from tf_deepbayes.runs.run import Run
+from tf_deepbayes.training import substitutes
+from tf_deepbayes.training.settings import BOUND_SETTINGS, TrainingSettings
+from tf_deepbayes.training.substitutes import JacobianSettings, Oracle
+from tf_deepbayes.training.train import VALIDATION_IMAGES
+
+NUM_SEED_IMAGES = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class SubstituteRun:
+    """A substitute of a victim: a CNN that answers as the victim does.
+
+    Distilled: on the victim's probabilities of training images (grey-box). With `jacobian`: on its
+    classes of a few test images and of images made from them (black-box).
+
+    Attributes:
+        victim: a freshly loaded run; the seed of `settings` is also that of its noise.
+        jacobian: how the images of a black-box substitute multiply; None for a distilled one.
+        num_images: the first training images (all), of a black-box one the last test images (200).
+    """
+
+    victim: Run
+    settings: TrainingSettings
+    jacobian: JacobianSettings | None = None
+    num_images: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """Its name on the command line."""
+        return "distilled" if self.jacobian is None else "jacobian"
+
+    @property
+    def changeable(self) -> tuple[str, ...]:
+        """What a resumed run may change; the rounds of a jacobian one depend on its epochs."""
+        return ("epochs", "eval_every") if self.jacobian is None else ("eval_every",)
+
+    def train(self, folder: pathlib.Path, dataset: Dataset, resume: bool) -> dict[str, Any]:
+        """Train it in the folder and compare it with the victim on test images; the figures.
+
+        The folder is a run folder, with the victim's answers below it and `substitute.json`.
+        """
+        victim, settings = self.victim, self.settings
+        images, test = self._choose_images(dataset)
+        settings.steps_per_epoch(len(images))
+        config = self._config(dataset, len(images))
+        prepare_folder(folder, config, resume, self.changeable)
+        oracle = Oracle(victim.logits_fn, folder / "answers", victim.model.generator, settings.seed)
+        figures = self._train(oracle, images, test, config)
+        path = folder / "substitute.json"
+        results.write_result(path, "substitute", config, config.training, figures)
+        return figures
+
+    def _choose_images(self, dataset: Dataset) -> tuple[Array, Split]:
+        """(images that the victim is asked about, test images to compare on): none is in both."""
+        test = dataset.test
+        if self.jacobian is None:
+            images = dataset.train.first(self.num_images).images
+            return images, test.first(min(VALIDATION_IMAGES, len(test)))
+        count = NUM_SEED_IMAGES if self.num_images is None else self.num_images
+        check_count("num_seed_images", count)
+        if count >= len(test):
+            raise InputError(
+                f"num_seed_images must be below the {len(test)} test images, got {count}"
+            )
+        # Attacks take the first test images, so these are the last.
+        return test.images[-count:], test.first(min(VALIDATION_IMAGES, len(test) - count))
+
+    def _config(self, dataset: Dataset, num_images: int) -> RunConfig:
+        """What the folder says."""
+        victim, training = self.victim, dataclasses.asdict(self.settings)
+        for name in BOUND_SETTINGS:
+            del training[name]
+        sampling = victim.sampling
+        training |= {"kind": self.kind, "mode": sampling.mode, "num_samples": sampling.num_samples}
+        training |= {"noise": victim.recorded_scheme, "victim": victim.folder.resolve().name}
+        if self.jacobian is None:
+            training["num_train"] = num_images
+        else:
+            rounds, step = dataclasses.astuple(self.jacobian)
+            sizes = {"augmentation_rounds": rounds, "lambda": step}
+            training |= {"num_seed_images": num_images, **sizes}
+        training |= origin_of(dataset)
+        seed = self.settings.seed
+        return RunConfig("CNN", dataset.name, dataset.architecture, None, seed, training)
+
+    def _train(
+        self, oracle: Oracle, images: Array, test: Split, config: RunConfig
+    ) -> dict[str, Any]:
+        """Train, and compare on the test images."""
+        folder, substitute = oracle.folder.parent, CNN(config.architecture, config.seed)
+        victim = oracle.ask("test", test.images).argmax(1)
+        again = oracle.ask("test_again", test.images, first=len(test)).argmax(1)
+        validation = Split(test.images, victim)
+        common = (oracle, substitute, images, validation, self.settings, folder)
+        if self.jacobian is None:
+            queries = substitutes.distil(*common)
+        else:
+            queries = substitutes.train_by_queries(*common, self.jacobian)
+        found = metrics.predict(substitute.logits, test.pixels).argmax(1)
+        figures = substitutes.agreement_figures(found, victim, again, test.labels)
+        return {"num_queries": queries, **figures}
