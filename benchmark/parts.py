@@ -12,7 +12,7 @@ import tensorflow as tf
 from benchmark.measure import Timed
 from benchmark.reference import Reference
 from tf_deepbayes.attacks import PGD
-from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
+from tf_deepbayes.attacks.access import LazyLogits
 from tf_deepbayes.core.architecture import CIFAR, MNIST
 from tf_deepbayes.core.axes import Tensor, logits_of, significant
 from tf_deepbayes.core.errors import InputError

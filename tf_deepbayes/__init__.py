@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers and editors: the names of NAMES once more
     from tf_deepbayes import attacks as attacks
+    from tf_deepbayes import detection as detectors  # noqa: F401
     from tf_deepbayes import export as export
     from tf_deepbayes import legacy as legacy
     from tf_deepbayes.core.architecture import Architecture as Architecture
@@ -26,6 +27,8 @@ if TYPE_CHECKING:  # for type checkers and editors: the names of NAMES once more
     from tf_deepbayes.models.factorisations import GBZ as GBZ
     from tf_deepbayes.models.factorisations import GFY as GFY
     from tf_deepbayes.models.factorisations import GFZ as GFZ
+    from tf_deepbayes.robustness.report import Report as Report
+    from tf_deepbayes.robustness.report import evaluate as evaluate
     from tf_deepbayes.runs.run import load_model as load_model
     from tf_deepbayes.runs.run import load_run as load_run
     from tf_deepbayes.training.new_runs import train as train
@@ -34,9 +37,12 @@ if TYPE_CHECKING:  # for type checkers and editors: the names of NAMES once more
 # Name → "module:attribute", or a module. A sub-package's name is that of the sub-package.
 NAMES = {
     "attacks": "attacks",
+    "detectors": "detection",
+    "evaluate": "robustness.report:evaluate",
     "export": "export",
     "legacy": "legacy",
     "Architecture": "core.architecture:Architecture",
+    "Report": "robustness.report:Report",
     "InputError": "core.errors:InputError",
     "Sampling": "inference.sampling:Sampling",
     **{name: f"models.baselines:{name}" for name in ("BNN", "CNN", "MLP")},

@@ -15,9 +15,8 @@ from tests.conftest import ROOT, App
 from tests.robustness.evaluated import NET, PLAN, X, Y, defence_of, evaluated, lottery
 from tests.small import classifier, images
 from tf_deepbayes.attacks import CarliniWagnerL2, GuideImages
-from tf_deepbayes.attacks.access import ModelAccess
+from tf_deepbayes.attacks.access import LazyLogits, ModelAccess
 from tf_deepbayes.attacks.white_box.bounded import Bounded
-from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.detection.selection import fit_all
 from tf_deepbayes.evaluation import saved_attacks

@@ -6,8 +6,10 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import keras
 import numpy as np
 
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.core.axes import Array, ArrayLike, LogitsFn, Tensor
 from tf_deepbayes.core.files import digest
 from tf_deepbayes.core.metrics import padded
@@ -51,11 +53,12 @@ class Attack(abc.ABC):
     targeted: bool = False
     batch_size: int = 100
 
-    def __call__(self, logits_fn: LogitsFn, x: ArrayLike, y: ArrayLike, eps: float) -> Array:
+    def __call__(self, classifier: Any, x: ArrayLike, y: ArrayLike, eps: float) -> Array:
         """Attack every image.
 
         Args:
-            logits_fn: `[B, H, W, channels]` → logits `[B, C]`; not probabilities.
+            classifier: a function `[B, H, W, channels]` → what the attack `uses`: logits `[B, C]`,
+                not probabilities; or anything that `ModelAccess.of` takes.
             x: images `[N, H, W, channels]`, pixels in [0, 1].
             y: integer `[N]` or one-hot `[N, C]` labels: true ones, or targets if `targeted`.
             eps: size of the perturbation, in pixels and the attack's norm.
@@ -70,7 +73,16 @@ class Attack(abc.ABC):
         labels = check_labels(y, count=len(x))
         if eps == 0.0 or not len(x):
             return x.copy()
-        return np.concatenate([part().images for part in self.parts(logits_fn, x, labels, eps)])
+        return np.concatenate(
+            [part().images for part in self.parts(self._function(classifier), x, labels, eps)]
+        )
+
+    def _function(self, classifier: Any) -> LogitsFn:
+        """What the attack uses of the classifier; a plain function is that itself."""
+        is_model = isinstance(classifier, ModelAccess) or hasattr(classifier, "access")
+        if is_model or hasattr(classifier, "log_weights") or isinstance(classifier, keras.Model):
+            return ModelAccess.of(classifier).for_attack(self)
+        return classifier
 
     def settings(self) -> dict[str, Any]:
         """The name and every setting as plain values: what identifies the attack's results."""

@@ -4,13 +4,15 @@ import pathlib
 
 from absl import flags
 
+from tf_deepbayes.attacks.access import OUTPUTS
 from tf_deepbayes.cli import app
 from tf_deepbayes.cli.help import group
 from tf_deepbayes.data import datasets
 from tf_deepbayes.data.own_data import is_own, own_name
 from tf_deepbayes.inference.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.inference.sampling import MODES, Sampling
-from tf_deepbayes.runs.run import Run, find_run
+from tf_deepbayes.models.keras_classifier import is_keras_file
+from tf_deepbayes.runs.run import Run, find_run, keras_run
 
 FLAGS = flags.FLAGS
 # Of the apps, some have these as well.
@@ -58,7 +60,10 @@ def define_sampling(whose: str) -> None:
 def define_victim() -> None:
     """Whom to attack, with how z is sampled and how many decodes are held at a time."""
     with group("Classifier"):
-        flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
+        flags.DEFINE_string(
+            "victim", None, "run folder, model name or letter, bayes_K10_A, or a .keras file"
+        )
+        flags.DEFINE_enum("outputs", "logits", OUTPUTS, "what the model of a .keras file returns")
     with group("Sampling"):
         flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
     with group("Computing"):
@@ -79,6 +84,9 @@ def find(name: str) -> tuple[pathlib.Path, Sampling]:
 
 def load(name: str) -> Run:
     """The classifier of that name, as the flags say."""
+    if is_keras_file(name):
+        outputs = FLAGS.outputs if "outputs" in FLAGS else "logits"
+        return keras_run(name, data_name(), app.runs_folder(), outputs, FLAGS.seed)
     folder, sampled = find(name)
     options = {flag: FLAGS[flag].value for flag in OPTIONAL if flag in FLAGS}
     return Run.load(folder, sampled, **options)

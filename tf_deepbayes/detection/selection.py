@@ -60,6 +60,20 @@ def fit_all(
     }
 
 
+def fit(
+    logits: ArrayLike, labels: ArrayLike, false_positive_rate: float = 0.05, has_p_x: bool = True
+) -> dict[str, Detector]:
+    """Every detector, fitted on the logits of clean training images: {name: detector}.
+
+    Args:
+        logits: log p̂(x, y_c) `[N, C]`.
+        labels: `[N]` or one-hot.
+        false_positive_rate: share of clean images that may be rejected.
+        has_p_x: False where logits are no densities: the divergences alone are fitted.
+    """
+    return fit_all(logits, labels, has_p_x, false_positive_rate)
+
+
 def choose(names: Sequence[str], detectors: Mapping[str, Detector]) -> list[Detector]:
     """The fitted detectors of these names; InputError where one is not among them."""
     missing = [name for name in names if name not in detectors]

@@ -1,14 +1,14 @@
 """The whole evaluation: the standard set, its worst case, and the checks."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tf_deepbayes.evaluation.runner import SCORING, AttackResult
 from tf_deepbayes.evaluation.scoring import draw_logits, score
 from tf_deepbayes.robustness.attack_cache import AttackCache, FinishedAttack, OpenStore
 from tf_deepbayes.robustness.sanity_checks import SanityChecks
-from tf_deepbayes.robustness.suite import Defence, EvaluationSettings
+from tf_deepbayes.robustness.suite import Defence, EvaluationSettings, SuiteAttack
 from tf_deepbayes.robustness.worst_case import Candidate, with_robust_accuracy, worst_case
 
 UNPERTURBED = "unperturbed"
@@ -19,12 +19,14 @@ def evaluate(
     defence: Defence,
     open_store: OpenStore = lambda component: None,
     on_done: Callable[[FinishedAttack], None] = lambda finished: None,
+    components: Sequence[SuiteAttack] | None = None,
 ) -> tuple[dict[str, Any], AttackResult]:
-    """Attack the subject with the plan's set and check what comes out.
+    """Attack the classifier with the budget's set and check what comes out.
 
     Args:
         open_store: where the finished batches of each attack are kept and found again.
         on_done: called with each attack when it is finished.
+        components: attacks to run instead of the budget's set.
 
     Returns:
         (figures, the worst case's images). The figures hold `worst_case` (see `worst_case`),
@@ -32,7 +34,9 @@ def evaluate(
         and `check_runs` (a row per attack), `left_out` and `checks`.
     """
     runs = AttackCache(defence, open_store, on_done)
-    components, left_out = plan.standard_set(defence)
+    left_out: dict[str, str] = {}
+    if components is None:
+        components, left_out = plan.standard_set(defence)
     clean = _unperturbed(plan, defence)
     candidates = [Candidate(UNPERTURBED, clean.adversarial, clean.draws)]
     for component in components:

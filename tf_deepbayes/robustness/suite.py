@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from tf_deepbayes.attacks.access import ModelAccess
+from tf_deepbayes.attacks.access import LazyLogits, ModelAccess
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.square import Square
 from tf_deepbayes.attacks.white_box.bounded import Bounded
 from tf_deepbayes.attacks.white_box.carlini_wagner import CarliniWagnerL2
-from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
 from tf_deepbayes.attacks.white_box.matching import GuideImages, LogitMatching
 from tf_deepbayes.attacks.white_box.pgd import MIM, PGD
 from tf_deepbayes.attacks.white_box.superwhite import Superwhite

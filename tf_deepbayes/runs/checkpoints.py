@@ -28,6 +28,7 @@ from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.models import registry
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
+FOREIGN = "keras"  # kind of training: none of ours
 IMPORTED = "imported_from"  # in `RunConfig.training`: a checkpoint without optimizer state
 
 
@@ -50,11 +51,17 @@ class RunConfig:
     training: dict[str, Any]
 
     def __post_init__(self) -> None:
-        registry.check_name(self.model)
+        if not self.is_foreign:
+            registry.check_name(self.model)
         check_count("seed", self.seed, minimum=0)
         for name, kind in (("data", str), ("likelihood", str | None), ("training", dict)):
             if not isinstance(getattr(self, name), kind):
                 raise InputError(f"{name} cannot be {getattr(self, name)!r}")
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is a person's own model, which the registry cannot build."""
+        return isinstance(self.training, dict) and self.training.get("kind") == FOREIGN
 
     def settings(self) -> dict[str, Any]:
         """Every field by name, those of the architecture and the training among them."""

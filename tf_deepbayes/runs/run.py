@@ -5,8 +5,7 @@ import functools
 import pathlib
 from typing import Any
 
-from tf_deepbayes.attacks.access import ModelAccess
-from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
+from tf_deepbayes.attacks.access import LazyLogits, ModelAccess, check_classifier
 from tf_deepbayes.core.axes import ArrayLike, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
@@ -15,6 +14,7 @@ from tf_deepbayes.data.origins import load_again
 from tf_deepbayes.inference import noise
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.legacy import published_names
+from tf_deepbayes.models.keras_classifier import KerasClassifier, read_keras
 from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.models.xla import compile_terms
 from tf_deepbayes.runs import checkpoints
@@ -127,7 +127,10 @@ class Run:
         Args:
             data_dir: folder to look in first; the path of own data that has moved.
         """
-        return load_again(self.config.data, self.config.training, data_dir)
+        found = load_again(self.config.data, self.config.training, data_dir)
+        if self.config.is_foreign:
+            _check_fits(self.config, found)
+        return found
 
 
 def load_run(
@@ -149,6 +152,39 @@ def load_run(
     data = data or _only_data(str(name), runs)
     folder, num_samples = find_run(str(name), data, runs)
     return Run.load(folder, sampling or Sampling(num_samples))
+
+
+def keras_run(
+    path: str | pathlib.Path, data: str, runs: pathlib.Path, outputs: str = "logits", seed: int = 0
+) -> Run:
+    """A person's own Keras classifier as a run, whose results are in `runs/<data>/<file's stem>`.
+
+    Args:
+        path: a .keras or .h5 file.
+        data: name of the data set it is attacked on.
+        outputs: "logits", or "probabilities" of a softmax model.
+
+    Raises:
+        InputError: it cannot be loaded, or does not answer as `outputs` says.
+    """
+    path = pathlib.Path(path)
+    model = read_keras(path)
+    own = KerasClassifier(model, ModelAccess.of(model, outputs).logits)
+    check_classifier(model, own.examples(), own.architecture.num_classes, outputs)
+    training = {"kind": checkpoints.FOREIGN, "outputs": outputs}
+    config = checkpoints.RunConfig(path.stem, data, own.architecture, None, seed, training)
+    return Run(runs / data / path.stem, config, own, Sampling(1, seed=seed))  # type: ignore[arg-type]
+
+
+def _check_fits(config: checkpoints.RunConfig, data: datasets.Dataset) -> None:
+    """InputError unless a person's own classifier is for these images."""
+    own, other = config.architecture, data.train.images.shape[1:]
+    num_classes = int(max(split.labels.max() for split in (data.train, data.test))) + 1
+    if own.input_shape != other or own.num_classes < num_classes:
+        raise InputError(
+            f"{config.model} takes x {list(own.input_shape)} and has {own.num_classes} outputs; "
+            f"{data.name} has images {list(other)} of {num_classes} classes; give --data"
+        )
 
 
 def load_model(folder: str | pathlib.Path) -> Classifier:

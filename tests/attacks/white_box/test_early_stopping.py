@@ -12,10 +12,9 @@ import tensorflow as tf
 from tests.small import classifier, convnet, images, labels_of
 from tf_deepbayes import attacks
 from tf_deepbayes.attacks import MIM, PGD, LogitMatching, Superwhite
-from tf_deepbayes.attacks.access import ModelAccess
+from tf_deepbayes.attacks.access import LazyLogits, ModelAccess
 from tf_deepbayes.attacks.losses import margin
 from tf_deepbayes.attacks.white_box import early_stopping
-from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits
 from tf_deepbayes.attacks.white_box.pgd import IterativeAttack
 from tf_deepbayes.core.axes import Array, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from tests.small import classifier, convnet, images, labels_of
 from tf_deepbayes.attacks import MIM, PGD, Attack, CarliniWagnerL2
-from tf_deepbayes.attacks.white_box.lazy_logits import LazyLogits, NearClasses
+from tf_deepbayes.attacks.access import LazyLogits
+from tf_deepbayes.attacks.white_box.lazy_logits import NearClasses
 from tf_deepbayes.core.axes import Tensor
 from tf_deepbayes.core.errors import InputError
 

@@ -4,38 +4,17 @@ The gradient of a loss hardly depends on classes far below the top. A classifier
 for each class as for all others, as deep Bayes classifiers do, is asked for the near ones only.
 """
 
-import dataclasses
-from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
+from tf_deepbayes.attacks.access import LazyLogits
 from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 
 # A class this far below the best other than the label has e⁻⁸ of its weight in the gradient, and a
 # step of 0.01 moves logits by less.
 REACH = 8.0
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LazyLogits:
-    """A `logits_fn` that can also evaluate some classes only.
-
-    Attributes:
-        logits: `[B, …]` → `[B, C]`.
-        class_logits: (images, wanted `[B, C]`) → `[B, C]`.
-    """
-
-    logits: LogitsFn
-    class_logits: Callable[[Tensor, Tensor], Tensor]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.logits(x)
-
-    def some(self, x: Tensor, wanted: Tensor) -> Tensor:
-        """The logits where `wanted`; anything finite elsewhere."""
-        return self.class_logits(x, wanted)
 
 
 class EveryClass(NamedTuple):
