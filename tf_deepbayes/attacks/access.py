@@ -1,4 +1,4 @@
-"""What an attack may see of a classifier: functions of images, never the classifier."""
+"""What an attack may see of a classifier: functions of images, never the classifier itself."""
 
 import dataclasses
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from tf_deepbayes.core.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class ModelAccess:
-    """Functions of `[B, H, W, channels]`. Keep one for many calls: each new one is traced again.
+    """Functions of `[B, H, W, channels]`. Reuse one for many calls: each new one is traced again.
 
     Attributes:
         logits: → `[B, C]`.
-        log_weights: → `[K, C, B]`, whose log-mean-exp over K are logits.
+        log_weights: → `[K, C, B]`, whose log-mean-exp over K gives the logits.
         features: → `[B, …]`, a hidden layer.
     """
 

@@ -1,7 +1,7 @@
-"""Logits of the classes that can matter to the next step of an attack.
+"""Logits of the classes that can affect the next step of an attack.
 
-The gradient of a loss hardly depends on classes far below the top. A classifier that costs as much
-for each class as for all others, as deep Bayes classifiers do, is asked for the near ones only.
+The gradient of a loss hardly depends on classes far below the top. Where every class costs an
+equal share, as in deep Bayes classifiers, evaluating only the near classes saves the rest.
 """
 
 import dataclasses
@@ -13,14 +13,14 @@ import tensorflow as tf
 from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 
-# A class this far below the best other than the label has e⁻⁸ of its weight in the gradient, and a
-# step of 0.01 moves logits by less.
+# A class this far below the best class other than the label has e⁻⁸ of its weight in the gradient,
+# and a step of 0.01 changes logits by less.
 REACH = 8.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LazyLogits:
-    """A `logits_fn` that can also evaluate some classes only.
+    """A `logits_fn` that can also evaluate only some classes.
 
     Attributes:
         logits: `[B, …]` → `[B, C]`.
@@ -34,7 +34,7 @@ class LazyLogits:
         return self.logits(x)
 
     def some(self, x: Tensor, wanted: Tensor) -> Tensor:
-        """The logits where `wanted`; anything finite elsewhere."""
+        """The logits where `wanted`; arbitrary finite values elsewhere."""
         return self.class_logits(x, wanted)
 
 
@@ -44,21 +44,21 @@ class EveryClass(NamedTuple):
     logits_fn: LogitsFn
 
     def known_at_start(self, x: Tensor) -> Tensor:
-        """Nothing, `[B, 0]`: no step needs to know the logits of the one before."""
+        """Empty, `[B, 0]`: no step needs the previous step's logits."""
         return tf.zeros([tf.shape(x)[0], 0])
 
     def step_logits(
         self, x: Tensor, y: Tensor, step: Tensor, known: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Images, labels, number of the step, logits known → (logits of this step, known)."""
+        """Images, labels, step number, known logits → (this step's logits, known logits)."""
         return self.logits_fn(x), known
 
 
 class NearClasses(NamedTuple):
-    """Logits of all classes every so many steps, and of the near ones in between.
+    """Logits of all classes every few steps, and of the near classes in between.
 
-    Near are the label and the classes within 8 nats of the best of the others, by the logits known
-    so far; the rest keep the value known. The best of the others is always among them, however far
+    Near classes are the label and all within 8 nats of the best other class, by the last known
+    logits; the rest keep their known values. The best other class is always included, however far
     ahead the label is: what two classes share cancels in the gradient of their difference, and
     without one of them the gradient would point elsewhere.
     """
@@ -67,8 +67,8 @@ class NearClasses(NamedTuple):
     every: int
 
     def known_at_start(self, x: Tensor) -> Tensor:
-        """Zeros `[B, C]`: the first step looks at all classes."""
-        # Of one image, for the number of classes alone: where the graph knows it, it is not run.
+        """Zeros `[B, C]`: the first step evaluates all classes."""
+        # One image's logits give the number of classes; a graph that knows it does not run them.
         classes = tf.shape(self.logits_fn(x[:1]))[-1]
         return tf.zeros([tf.shape(x)[0], classes])
 
@@ -94,7 +94,7 @@ def step_logits_of(logits_fn: LogitsFn, every: int) -> StepLogits:
         every: steps between evaluations of all classes; 0: all of them in each step.
 
     Raises:
-        InputError: classes are to be left out and the function cannot.
+        InputError: classes are to be left out, but the function cannot do that.
     """
     if not every:
         return EveryClass(logits_fn)
