@@ -20,16 +20,16 @@ def evaluate(
     open_store: OpenStore = lambda component: None,
     on_done: Callable[[FinishedAttack], None] = lambda finished: None,
 ) -> tuple[dict[str, Any], AttackResult]:
-    """Attack the subject with the plan's set and check what comes out.
+    """Run the plan's attacks on the defence and check the results.
 
     Args:
-        open_store: where the finished batches of each attack are kept and found again.
+        open_store: where the finished batches of each attack are saved and looked up.
         on_done: called with each attack when it is finished.
 
     Returns:
         (figures, the worst case's images). The figures hold `worst_case` (see `worst_case`),
-        `unperturbed` (the clean images, scored alike: what the noise does alone), `components`
-        and `check_runs` (a row per attack), `left_out` and `checks`.
+        `unperturbed` (the clean images, scored the same way: the effect of noise alone),
+        `components` and `check_runs` (a row per attack), `left_out` and `checks`.
     """
     runs = AttackCache(defence, open_store, on_done)
     components, left_out = plan.standard_set(defence)
@@ -55,7 +55,7 @@ def evaluate(
 
 
 def _unperturbed(plan: EvaluationSettings, defence: Defence) -> AttackResult:
-    """The clean images in the draws that choose: what an attack that does nothing scores."""
+    """The clean images, scored like an attack that changes nothing."""
     target = defence.target
     defence.reseed(SCORING)
     draws = draw_logits(target.logits_fn, target.images, target.draws, plan.batch_size)
