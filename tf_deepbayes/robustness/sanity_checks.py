@@ -25,7 +25,7 @@ PASS, FAIL, NOT_APPLICABLE = "pass", "FAIL", "not applicable"
 LARGE_EPS = 1.0  # no bound at all: every image of another class is in the ball
 Z = 1.959964
 MASKED = "the gradients are masked"
-DRIFTS = f"Fewer steps succeed more: the attack drifts, as {MASKED} or too noisy (raise --eot)."
+DRIFTS = f"Fewer steps do better: the attack drifts, as {MASKED} or too noisy (raise --eot)."
 SMALLER = f"A smaller ball is easier: the steps do not fit the ball, or {MASKED}."
 
 
