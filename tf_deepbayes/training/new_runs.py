@@ -1,4 +1,4 @@
-"""New runs: what the folder of a classifier or a substitute says, and how it is trained."""
+"""New runs: the configuration of a classifier or a substitute, and how it is trained."""
 
 import dataclasses
 import pathlib
@@ -21,10 +21,10 @@ from tf_deepbayes.training.strategies import is_chief, training_strategy
 from tf_deepbayes.training.substitutes import JacobianSettings, Oracle
 from tf_deepbayes.training.train import VALIDATION_IMAGES, train
 
-# Settings that a resumed run may change: they say how long, how to watch and how to compute, not
-# what is computed.
+# Settings that a resumed run may change: they affect how long, how to monitor and how to compute,
+# not what is computed.
 CHANGEABLE = ("epochs", "eval_every", "jit_compile", "mixed_precision")
-# What only the bound has: baselines are trained by cross-entropy.
+# Settings of the bound only: baselines are trained with cross-entropy.
 OF_THE_BOUND = ("likelihood", "dim_z", *BOUND_SETTINGS)
 NUM_SEED_IMAGES = 200
 
@@ -38,14 +38,14 @@ def run_config(
     dim_z: int | None = None,
     computing: Mapping[str, bool] | None = None,
 ) -> RunConfig:
-    """What the folder of a new run says.
+    """The configuration of a new run.
 
     Args:
         model: name of the factorisation or baseline.
-        num_train: train on the first images only.
-        likelihood: of p(x|·), l2 when None.
-        dim_z: size of z, the data set's when None.
-        computing: precision settings that are on.
+        num_train: train on only the first images.
+        likelihood: name of p(x|·); None: l2.
+        dim_z: size of z; None: the published size for the data set.
+        computing: precision settings in use.
     """
     sizes = {} if dim_z is None else {"dim_z": dim_z}
     training = dataclasses.asdict(settings) | {"num_train": num_train} | dict(computing or {})
@@ -65,14 +65,14 @@ def train_run(
     devices: int | None = None,
     jit_compile: bool = False,
 ) -> None:
-    """Train a new run, or go on with the one in the folder.
+    """Train a new run, or continue the one in the folder.
 
     Args:
-        config: that of `run_config` with the same settings.
+        config: from `run_config` with the same settings.
         devices: GPUs to use; see `training_strategy`.
 
     Raises:
-        InputError: the folder holds a run of other settings, or one that is not to be resumed.
+        InputError: the folder holds a run with other settings, or a run without `resume`.
     """
     images = dataset.train.first(config.training["num_train"])
     settings.steps_per_epoch(len(images))
@@ -87,15 +87,15 @@ def train_run(
 
 @dataclasses.dataclass(frozen=True)
 class SubstituteRun:
-    """A substitute of a victim: a CNN that answers as the victim does.
+    """A substitute of a victim: a CNN trained to answer as the victim does.
 
-    Distilled: on the victim's probabilities of training images (grey-box). With `jacobian`: on its
-    classes of a few test images and of images made from them (black-box).
+    Distilled: on the victim's probabilities for training images (grey-box). With `jacobian`: on its
+    classes for a few test images and images made from them (black-box).
 
     Attributes:
-        victim: a freshly loaded run; the seed of `settings` is also that of its noise.
-        jacobian: how the images of a black-box substitute multiply; None for a distilled one.
-        num_images: the first training images (all), of a black-box one the last test images (200).
+        victim: a freshly loaded run; the seed in `settings` also seeds its noise.
+        jacobian: how a black-box substitute's images are augmented; None for a distilled one.
+        num_images: number of training images (all); if black-box, of last test images (200).
     """
 
     victim: Run
@@ -110,13 +110,13 @@ class SubstituteRun:
 
     @property
     def changeable(self) -> tuple[str, ...]:
-        """What a resumed run may change; the rounds of a jacobian one depend on its epochs."""
+        """What a resumed run may change; a jacobian run's rounds depend on its epochs."""
         return ("epochs", "eval_every") if self.jacobian is None else ("eval_every",)
 
     def train(self, folder: pathlib.Path, dataset: Dataset, resume: bool) -> dict[str, Any]:
-        """Train it in the folder and compare it with the victim on test images; the figures.
+        """Train it in the folder and compare it with the victim on test images → figures.
 
-        The folder is a run folder, with the victim's answers below it and `substitute.json`.
+        The folder is a run folder, which also holds the victim's answers and `substitute.json`.
         """
         victim, settings = self.victim, self.settings
         images, test = self._choose_images(dataset)
@@ -130,7 +130,7 @@ class SubstituteRun:
         return figures
 
     def _choose_images(self, dataset: Dataset) -> tuple[Array, Split]:
-        """(images that the victim is asked about, test images to compare on): none is in both."""
+        """(images to query the victim with, test images for comparison), without overlap."""
         test = dataset.test
         if self.jacobian is None:
             images = dataset.train.first(self.num_images).images
@@ -141,11 +141,11 @@ class SubstituteRun:
             raise InputError(
                 f"num_seed_images must be below the {len(test)} test images, got {count}"
             )
-        # Attacks take the first test images, so these are the last.
+        # Attacks use the first test images, so these are the last.
         return test.images[-count:], test.first(min(VALIDATION_IMAGES, len(test) - count))
 
     def _config(self, dataset: Dataset, num_images: int) -> RunConfig:
-        """What the folder says."""
+        """The configuration of its run folder."""
         victim, training = self.victim, dataclasses.asdict(self.settings)
         for name in BOUND_SETTINGS:
             del training[name]
@@ -164,7 +164,7 @@ class SubstituteRun:
     def _train(
         self, oracle: Oracle, images: Array, test: Split, config: RunConfig
     ) -> dict[str, Any]:
-        """Train, and compare on the test images."""
+        """Train it and compare it with the victim on the test images."""
         folder, substitute = oracle.folder.parent, CNN(config.architecture, config.seed)
         victim = oracle.ask("test", test.images).argmax(1)
         again = oracle.ask("test_again", test.images, first=len(test)).argmax(1)
