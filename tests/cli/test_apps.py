@@ -122,7 +122,7 @@ BAD = [
     (TRAIN, ["GFZ", *SHORT, "--num_samples", 0], "num_samples must be a whole number"),
     (TRAIN, ["GFZ", *SHORT, "--likelihood", "l3"], "unknown likelihood 'l3'"),
     (ATTACK, ["--victim", "nowhere", "--data", "mnist_5k"], "no run 'nowhere'"),
-    (ATTACK, ["--victim", "GFZ", "--data", "mnist_5k", "--runs", "absent"], "is no run folder"),
+    (ATTACK, ["--victim", "GFZ", "--data", "mnist_5k", "--runs", "absent"], "is not a run folder"),
     (ATTACK, ["--victim", "GFZ", "--eps", "-0.1"], "eps must be a finite number of at least 0"),
     (
         ATTACK,
@@ -133,7 +133,7 @@ BAD = [
     (ATTACK, ["--victim", "GFZ", "--num_samples", 0], "num_samples must be a whole number"),
     (ATTACK, [], "expected --victim"),
     (DETECT, ["--victim", "GFZ", "--threshold", "median"], "--threshold"),
-    (DETECT, ["--victim", "GFZ", "--data", "mnist_5k", "--runs", "absent"], "is no run folder"),
+    (DETECT, ["--victim", "GFZ", "--data", "mnist_5k", "--runs", "absent"], "is not a run folder"),
 ]
 
 

@@ -103,7 +103,7 @@ def test_a_guard_without_p_x_has_no_detector_on_it() -> None:
     assert selection.detector_names(None, has_p_x=False) == ["kl", "tv"]
     assert selection.detector_names(["tv", "tv"], has_p_x=False) == ["tv"]
     for asked in (["marginal"], ["kl", "logit"]):
-        with pytest.raises(ValueError, match=r"need p\(x\).*no densities; choose from kl, tv"):
+        with pytest.raises(ValueError, match=r"need p\(x\).*not densities; choose from kl, tv"):
             selection.detector_names(asked, has_p_x=False)
     with pytest.raises(ValueError, match="unknown detector 'js'; choose from marginal, logit"):
         selection.detector_names(["js"], has_p_x=True)

@@ -64,7 +64,7 @@ def test_a_saved_attack_knows_its_images() -> None:
     saved = {"labels": target.labels, "indices": target.indices}
     kept = saved_attacks.select_images(saved, np.array([3, 8, 9]))
     assert kept["labels"].tolist() == [1] * 4 + [2] * 4
-    with pytest.raises(ValueError, match="of none of the images of --indices"):
+    with pytest.raises(ValueError, match="used none of the images of --indices"):
         saved_attacks.select_images(saved, np.array([0]))
     with pytest.raises(ValueError, match="does not say which test images"):
         saved_attacks.select_images({"labels": labels}, np.array([0]))

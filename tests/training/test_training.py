@@ -178,13 +178,13 @@ class TestCheckpoints:
     ) -> None:
         other = GBY(IMAGES.replace(dim_z=5), seed=1)
         before = [w.numpy() for w in other.weights]
-        with pytest.raises(ValueError, match=r"of another architecture: expected weights/"):
+        with pytest.raises(ValueError, match=r"does not match the architecture: expected weights/"):
             checkpoints.restore(folder, other)
         for weight, value in zip(other.weights, before, strict=True):
             np.testing.assert_array_equal(weight, value)
 
     def test_missing_pieces_are_named(self, tmp_path: pathlib.Path) -> None:
-        with pytest.raises(ValueError, match=r"is no run folder: expected config.json"):
+        with pytest.raises(ValueError, match=r"is not a run folder: expected config.json"):
             checkpoints.load_model(tmp_path)
         checkpoints.save_config(tmp_path, config())
         with pytest.raises(ValueError, match=r"no checkpoint.npz yet"):

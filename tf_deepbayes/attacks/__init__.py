@@ -1,4 +1,4 @@
-"""Attacks on any classifier given by its logits."""
+"""Attacks on any classifier, given as a function that returns logits."""
 
 import dataclasses
 from typing import Any
@@ -25,7 +25,7 @@ ATTACKS: dict[str, type[Attack]] = {
 }
 
 
-# Earlier names, for one release.
+# Earlier names, kept for one release.
 Boundary, Matching, Pool = HopSkipJump, LogitMatching, GuideImages
 
 
@@ -37,10 +37,10 @@ def fields(name: str) -> set[str]:
 
 
 def build(name: str, **options: Any) -> Attack:
-    """The attack of that name; options that are None keep their default.
+    """The attack of that name; options that are None keep their defaults.
 
     Raises:
-        InputError: there is no such attack, or it has no such option.
+        InputError: no such attack, or the attack has no such option.
     """
     given = {n: value for n, value in options.items() if value is not None}
     for option in set(given) - fields(name):

@@ -1,7 +1,7 @@
-"""The ball around an image: projection onto it, and random numbers that belong to an image.
+"""The ball around an image: projection onto it, and random numbers for each image.
 
-Random numbers come from a seed made of the image's own pixels, so that an image is attacked alike
-in every batch and at every place in it.
+Random numbers come from a seed computed from the image's own pixels, so an image is attacked
+identically in every batch and at every position in it.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,19 +18,19 @@ STRIDE = 1_000_003
 
 
 def check_norm(norm: float) -> None:
-    """Balls are of the l∞ or the l2 norm."""
+    """InputError unless the norm is l∞ or l2."""
     if norm not in (np.inf, 2):
         raise InputError(f"norm must be inf or 2, got {norm}")
 
 
 def project(x: Tensor, moved: Tensor, eps: Tensor, norm: float) -> Tensor:
-    """`moved`, clipped to [0, 1] and brought into the ball of size eps around x."""
+    """`moved`, clipped to [0, 1] and projected onto the ball of radius eps around x."""
     moved = tf.clip_by_value(moved, PIXEL_MIN, PIXEL_MAX)
     return tf.clip_by_value(x + clip_eta(moved - x, norm, eps), PIXEL_MIN, PIXEL_MAX)
 
 
 def size_of(difference: Tensor, norm: float) -> Tensor:
-    """Its norm per image, `[B, 1, 1, 1]`."""
+    """The norm of each image's difference, `[B, 1, 1, 1]`."""
     axes = list(range(1, difference.shape.rank))
     if norm == np.inf:
         return tf.reduce_max(tf.abs(difference), axes, keepdims=True)
@@ -38,7 +38,7 @@ def size_of(difference: Tensor, norm: float) -> Tensor:
 
 
 def image_seeds(x: Tensor, seed: int) -> Tensor:
-    """A seed `[B, 2]` for each image, made of its own pixels."""
+    """A seed `[B, 2]` for each image, computed from its own pixels."""
     levels = tf.cast(tf.round(x * 65535.0), tf.int64)
     flat = tf.reshape(levels, [tf.shape(x)[0], -1])
     digests = tf.reduce_sum(flat * tf.range(1, tf.shape(flat, tf.int64)[1] + 1), axis=1)
@@ -46,7 +46,7 @@ def image_seeds(x: Tensor, seed: int) -> Tensor:
 
 
 def later_seeds(seeds: Tensor, index: Tensor) -> Tensor:
-    """The seeds of draw number `index` (one, or one per row), other ones for each number."""
+    """The seeds of draw number `index` (one, or one per row), different for each number."""
     first, digests = tf.unstack(seeds, axis=1)
     return tf.stack([first + STRIDE * tf.cast(index, tf.int64), digests], axis=1)
 
@@ -67,7 +67,7 @@ def normal(seeds: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def signs(seeds: Tensor, shape: Sequence[int]) -> Tensor:
-    """−1 or 1 with equal chances, `[B, *shape]`."""
+    """−1 or 1 with equal probability, `[B, *shape]`."""
     return tf.where(uniform(seeds, shape) < 0.5, -1.0, 1.0)
 
 

@@ -1,4 +1,4 @@
-"""What an attack is: a frozen description, called on any classifier's logits."""
+"""The base class of attacks: a frozen description, called with any classifier's logits."""
 
 import abc
 import dataclasses
@@ -17,11 +17,11 @@ from tf_deepbayes.core.validation import check_eps, check_labels, check_pixels
 
 
 class AttackedBatch(NamedTuple):
-    """What became of the images of one batch.
+    """The attacked images of one batch.
 
     Attributes:
         images: `[n, H, W, channels]`.
-        steps: how many steps each took, `[n]`; None where they all take the same number.
+        steps: how many steps each took, `[n]`; None when all take the same number.
     """
 
     images: Array | Tensor
@@ -40,11 +40,11 @@ class Attack(abc.ABC):
     """`attack(logits_fn, x, y, eps)` → adversarial images.
 
     Attributes:
-        name: its name on the command line and in results; None: the class's.
-        uses: what of the classifier the attack is called with: "logits" `[B, C]`; "log_weights"
-            `[K, C, B]`, a term per sample; "features" `[B, …]`.
-        targeted: move towards the labels given instead of away from them.
-        batch_size: images at a time; a short last batch is padded, so there is one trace. Keep
+        name: its name on the command line and in results; None: the class name.
+        uses: which function of the classifier the attack is called with: "logits" `[B, C]`;
+            "log_weights" `[K, C, B]`, a term per sample; "features" `[B, …]`.
+        targeted: move towards the given labels instead of away from them.
+        batch_size: images at a time; a short last batch is padded, so there is one trace. Reuse
             one `logits_fn` for many calls: each new function is traced again.
     """
 
@@ -60,14 +60,14 @@ class Attack(abc.ABC):
             classifier: a function `[B, H, W, channels]` → what the attack `uses`: logits `[B, C]`,
                 not probabilities; or anything that `ModelAccess.of` takes.
             x: images `[N, H, W, channels]`, pixels in [0, 1].
-            y: integer `[N]` or one-hot `[N, C]` labels: true ones, or targets if `targeted`.
-            eps: size of the perturbation, in pixels and the attack's norm.
+            y: integer `[N]` or one-hot `[N, C]`: true labels, or targets if `targeted`.
+            eps: size of the perturbation in the attack's norm, pixels in [0, 1].
 
         Returns:
             `[N, H, W, channels]` float32 in [0, 1]; x itself when eps is 0.
 
         Raises:
-            InputError: images out of range, labels that do not fit them, or a negative eps.
+            InputError: images out of range, labels that do not match them, or a negative eps.
         """
         x, eps = check_pixels(x), check_eps(eps)
         labels = check_labels(y, count=len(x))
@@ -85,12 +85,12 @@ class Attack(abc.ABC):
         return classifier
 
     def settings(self) -> dict[str, Any]:
-        """The name and every setting as plain values: what identifies the attack's results."""
+        """The name and every setting as plain values; they identify the attack's results."""
         values = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
         return {"name": self.name or type(self).__name__, **values}
 
     def eps_name(self, eps: float) -> str:
-        """How result files name a size of the perturbation, as published."""
+        """The perturbation size as it appears in names of result files, as published."""
         return f"eps{eps:.2f}"
 
     def parts(
@@ -104,8 +104,8 @@ class Attack(abc.ABC):
         """The attack cut into calls, each of which attacks one batch.
 
         Args:
-            target_fn: the classifier to be fooled, with fresh noise at each call, where it is
-                another function than `logits_fn`.
+            target_fn: the classifier to be fooled, with fresh noise at each call; None:
+                `logits_fn`.
         """
         target_fn = logits_fn if target_fn is None else target_fn
         pairs = zip(padded(x, self.batch_size), padded(labels, self.batch_size), strict=True)
@@ -122,10 +122,10 @@ class Attack(abc.ABC):
     def attack_batch(
         self, logits_fn: LogitsFn, target_fn: LogitsFn, x: Tensor, y: Tensor, eps: float
     ) -> AttackedBatch:
-        """The attack on one batch, in tensors; most attacks write `perturb` instead.
+        """The attack on one batch, in tensors; most attacks implement `perturb` instead.
 
         Args:
-            target_fn: the classifier to be fooled, which may be asked when to end.
+            target_fn: the classifier to be fooled, which may decide when to stop.
         """
         return AttackedBatch(self.perturb(logits_fn, x, y, eps))
 
@@ -135,7 +135,7 @@ class Attack(abc.ABC):
 
 
 def plain(value: Any) -> Any:
-    """A setting as JSON can hold it: objects by their own `settings()`, arrays by a digest."""
+    """A setting as a JSON value: objects by their own `settings()`, arrays by a digest."""
     if hasattr(value, "settings"):
         return value.settings()
     if isinstance(value, np.ndarray):

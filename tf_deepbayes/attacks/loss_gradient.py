@@ -1,4 +1,4 @@
-"""∇ₓ of a loss, which gradient attacks follow, and where it is exactly zero."""
+"""∇ₓ of the loss, which gradient attacks follow, and a check where it is exactly zero."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.core.axes import Array, LogitsFn, Tensor
 from tf_deepbayes.core.metrics import padded
 
-# Above this share of images without a gradient a success rate says nothing about robustness.
+# With a larger share of images without a gradient, a success rate does not measure robustness.
 ZERO_GRADIENT_WARNING = 0.01
 
 
@@ -22,8 +22,8 @@ def loss_gradient(
     Args:
         loss_fn: (y, logits) → `[B]`.
         x: `[B, …]`.
-        y: labels `[B]`, or what else the loss takes.
-        eot: draws (expectation over transformation, Athalye et al. 2018).
+        y: labels `[B]`, or whatever else the loss takes.
+        eot: draws to average (expectation over transformation, Athalye et al. 2018).
 
     Returns:
         `[B, …]`; zero where the logits do not depend on x at all.
@@ -40,7 +40,7 @@ def mean_gradient(
     known: Tensor,
     eot: Tensor | int,
 ) -> tuple[Tensor, Tensor]:
-    """`loss_gradient` of logits that know something from draw to draw.
+    """`loss_gradient` of logits that carry a state from draw to draw.
 
     Args:
         forward: (x, known) → (logits, known).
@@ -75,9 +75,9 @@ def zero_gradients(
 ) -> Array:
     """Whether the gradient of the loss is exactly zero at each image, `[N]` bool.
 
-    A sign that an attack failed for reasons of its own (Carlini et al. 2019): logits that differ by
-    a hundred nats leave float32 cross-entropy without a gradient, and a gradient attack then fails
-    whatever the model's robustness.
+    Zero gradients are a sign of gradient masking (Carlini et al. 2019): logits that differ by a
+    hundred nats leave float32 cross-entropy without a gradient, and a gradient attack then fails
+    however robust the model is.
     """
     found = []
     pairs = zip(padded(x, batch_size), padded(labels, batch_size), strict=True)

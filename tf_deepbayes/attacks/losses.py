@@ -1,8 +1,8 @@
-"""Losses that a gradient attack climbs (untargeted) or descends (targeted), per image, in nats.
+"""Losses that a gradient attack maximises (untargeted) or minimises (targeted), per image, in nats.
 
-Logits of deep Bayes classifiers differ by tens to hundreds of nats. There float32 cross-entropy
-has no gradient, and an attack on it fails whatever the model's robustness; the other losses keep
-theirs.
+Logits of deep Bayes classifiers differ by tens to hundreds of nats. At such differences float32
+cross-entropy has no gradient, and attacking it fails however robust the model is; the other losses
+keep their gradients.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,8 @@ def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
 def log_odds(labels: Tensor, logits: Tensor) -> Tensor:
     """log(1 − p) − log p of the label: cross-entropy without its saturation.
 
-    logsumexp over the other classes minus the label's logit; it rises with cross-entropy, and its
-    gradient never vanishes, however sure the classifier is.
+    logsumexp over the other classes minus the label's logit. It increases with cross-entropy, and
+    its gradient never vanishes, however confident the classifier is.
     """
     own, others = _own_and_others(labels, logits)
     return tf.reduce_logsumexp(others, axis=1) - own
@@ -44,7 +44,7 @@ def dlr(labels: Tensor, logits: Tensor) -> Tensor:
 
 
 def dlr_targeted(labels: Tensor, logits: Tensor) -> Tensor:
-    """The ratio towards a target, whose spread looks past the third class: the target may be it."""
+    """The targeted DLR; its spread uses the fourth class too, as the target may be the third."""
     top = _descending(logits, at_least=4)
     spread = top[:, 0] - 0.5 * (top[:, 2] + top[:, 3])
     return margin(labels, logits) / (spread + TINY)
@@ -73,7 +73,7 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-# Losses whose form for a target is another one.
+# Losses with a different form for targeted attacks.
 TARGETED_LOSSES: dict[str, Loss] = {"dlr": dlr_targeted}
 
 

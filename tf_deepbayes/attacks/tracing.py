@@ -1,4 +1,4 @@
-"""Compiled attacks whose traces go with the classifier that they trace."""
+"""Compiled attacks whose traces are freed with the classifier they trace."""
 
 import functools
 import weakref
@@ -9,19 +9,19 @@ import tensorflow as tf
 
 
 def compiled_per_function(argument: int, **options: Any) -> Callable[[Callable], Callable]:
-    """`tf.function`, with its traces kept as long as the classifier's function among its arguments.
+    """`tf.function` whose traces live as long as the classifier's function in its arguments.
 
-    A `tf.function` of a module keeps the graph of every function it was ever called with, and with
-    it the weights of classifiers that are long gone. This makes one for each function instead.
+    A module-level `tf.function` keeps the graph of every function it was ever called with, and with
+    it the weights of classifiers no longer in use. This makes one per function instead.
 
     Args:
-        argument: position of the classifier's function, or of what has it as `logits_fn`.
-        options: those of `tf.function`.
+        argument: position of the classifier's function, or of an object with it as `logits_fn`.
+        options: options of `tf.function`.
     """
 
     def decorate(step: Callable) -> Callable:
         compiled: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-        shared = tf.function(step, **options)  # for functions that weak references cannot name
+        shared = tf.function(step, **options)  # for functions without weak references
 
         @functools.wraps(step)
         def call(*arguments: Any) -> Any:

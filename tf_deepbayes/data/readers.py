@@ -1,6 +1,6 @@
 """Readers of the data files: IDX (MNIST, Fashion-MNIST) and CIFAR-10 pickles.
 
-Each refuses by name a file that is short, has another magic number or another count.
+Files that are too short, or have the wrong magic number or count, are refused by name.
 """
 
 import gzip
@@ -24,7 +24,7 @@ CIFAR_FILES = {
 
 
 def find_idx(folder: pathlib.Path) -> bool:
-    """Whether the folder holds any of the four IDX files, so that it is meant to be read."""
+    """Whether the folder holds any of the four IDX files, which means that it should be read."""
     return any(
         _idx_path(folder, split, kind) is not None
         for split in IDX_FILES

@@ -13,7 +13,7 @@ from tf_deepbayes.core.validation import check_count
 class Split:
     """Images uint8 `[N, H, W, channels]` and labels int64 `[N]`.
 
-    Made images may be float32 in [0, 1], soft labels float32 class probabilities `[N, C]`.
+    Generated images may be float32 in [0, 1], soft labels float32 class probabilities `[N, C]`.
     """
 
     images: Array
@@ -23,7 +23,7 @@ class Split:
         return len(self.labels)
 
     def take(self, rows: Array) -> "Split":
-        """The images of these numbers, in this order."""
+        """The images with these indices, in this order."""
         return Split(self.images[rows], self.labels[rows])
 
     def first(self, count: int | None) -> "Split":
@@ -42,7 +42,7 @@ class Split:
 
 
 def to_pixels(images: Array) -> Array:
-    """Bytes 0 … 255 → float32 in [0, 1]; floats are pixels already."""
+    """Bytes 0 … 255 → float32 in [0, 1]; floats are already pixels."""
     if images.dtype == np.float32:
         return images
     return images.astype(np.float32) / np.float32(255.0)

@@ -1,4 +1,4 @@
-"""Detectors of adversarial images. They see logits and labels, nothing else."""
+"""Detectors of adversarial images. They only see logits and labels."""
 
 from tf_deepbayes.detection.detectors import Detector, Divergence, Logit, Marginal
 from tf_deepbayes.detection.selection import fit

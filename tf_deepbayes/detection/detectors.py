@@ -1,8 +1,8 @@
 """Detectors of adversarial images, on logits only (Li et al. 2019, section 3.2).
 
-A detector is fitted on the logits log p̂(x, y_c) of training images. Its score is high where an
-image looks unlike them, and it rejects an image whose score is above the threshold of the class
-F(x) that it is given, set for a false-positive rate on the training images.
+A detector is fitted on the logits log p̂(x, y_c) of training images. Its score is high for images
+unlike them, and it rejects an image whose score is above the threshold of its predicted class F(x),
+which is set for a false-positive rate on the training images.
 """
 
 import abc
@@ -39,16 +39,16 @@ class Detector(abc.ABC):
         threshold: "published" mean + α·std, or "quantile", exact on the training scores.
 
     Attributes:
-        false_positive_rate: the rate asked for; None, as all below, before `fit`.
+        false_positive_rate: the requested rate; before `fit`, None like all attributes below.
         thresholds: `[C]`.
         alphas: `[C]`, (threshold − mean)/std, or 0 where std is 0.
-        means: `[C]`, of the training scores of each class.
+        means: `[C]`, means of the training scores of each class.
         stds: `[C]`, their standard deviations.
         training_rates: `[C]`, the share of those scores that exceeds the threshold.
     """
 
-    needs_density = True  # whether the logits have to be log p(x, y), not only log p(y|x) + const
-    # What `fit` finds and a file of thresholds holds.
+    needs_density = True  # whether the logits must be log p(x, y), not only log p(y|x) + const
+    # Arrays that `fit` sets and a file of thresholds holds.
     fitted_arrays: tuple[str, ...] = ("thresholds", "alphas", "means", "stds", "training_rates")
 
     def __init__(self, threshold: str = "published") -> None:
@@ -63,7 +63,7 @@ class Detector(abc.ABC):
         self.training_rates: Array | None = None
 
     def __repr__(self) -> str:
-        """What it is and what it was fitted to: the same in every process."""
+        """Its kind and what it was fitted to; the same in every process."""
         fitted = None if self.thresholds is None else self.thresholds.tolist()
         return (
             f"{type(self).__name__}({self.name!r}, {self.threshold!r}, "
@@ -71,7 +71,7 @@ class Detector(abc.ABC):
         )
 
     def settings(self) -> dict[str, Any]:
-        """What it is and what it was fitted to, as plain values."""
+        """Its kind and what it was fitted to, as plain values."""
         return {
             "name": self.name,
             "threshold": self.threshold,
@@ -86,10 +86,10 @@ class Detector(abc.ABC):
 
     @abc.abstractmethod
     def class_scores(self, logits: Array) -> Array:
-        """The score of each image against each class, `[N, C]`."""
+        """The score of each image for each class, `[N, C]`."""
 
     def prepare(self, logits: Array, labels: Array) -> None:  # noqa: B027 (most need nothing)
-        """Fit what the score needs, before the thresholds."""
+        """Fit what the score needs, before the thresholds are set."""
 
     def rows_of_class(self, labels: Array, c: int) -> Array:
         """Which training images set the threshold of class c: those labelled c."""
@@ -98,7 +98,7 @@ class Detector(abc.ABC):
     def fit(
         self, logits: ArrayLike, labels: ArrayLike, false_positive_rate: float = 0.05
     ) -> "Detector":
-        """Set the thresholds on training logits `[N, C]` and their labels; returns itself.
+        """Set the thresholds from training logits `[N, C]` and their labels; returns itself.
 
         The threshold of a class with a single training image is that image's score.
 
@@ -123,7 +123,7 @@ class Detector(abc.ABC):
         return self
 
     def score(self, logits: ArrayLike, predicted: ArrayLike | None = None) -> Array:
-        """Score of each image against its predicted class, `[N]`, nats; high is suspicious."""
+        """Score of each image for its predicted class, `[N]`, nats; high is suspicious."""
         logits = _check_logits(logits)
         predicted = self._predicted(logits, predicted)
         return self.class_scores(logits)[np.arange(len(logits)), predicted]
@@ -162,7 +162,7 @@ class Detector(abc.ABC):
 
 
 class Marginal(Detector):
-    """−log p̂(x), p̂(x) = Σ_c p̂(x, y_c), against one threshold."""
+    """−log p̂(x), p̂(x) = Σ_c p̂(x, y_c), with one threshold."""
 
     name = "marginal"
 
@@ -175,7 +175,7 @@ class Marginal(Detector):
 
 
 class Logit(Detector):
-    """−log p̂(x, F(x)), against one threshold per class."""
+    """−log p̂(x, F(x)), with one threshold per class."""
 
     name = "logit"
 

@@ -1,4 +1,4 @@
-"""How a fitted detector fares on one saved attack."""
+"""Figures of a fitted detector on one saved attack."""
 
 from typing import Any
 
@@ -19,28 +19,28 @@ def detection_figures(
     predicted: Array,
     guard_predicted: Array | None = None,
 ) -> dict[str, Any]:
-    """How a fitted detector fares on one saved attack.
+    """Figures of a fitted detector on one saved attack.
 
-    An attack succeeds where the victim's class is not the label; the guard detects. Every share has
+    An attack succeeds if the victim's class is not the label; the guard detects. Every share has
     its 95% Wilson interval (`…_interval`) and, except for the transfer figures, the same per class
-    (`…_per_class`, `…_per_class_interval`): clean images by their label, attacked ones by the
-    victim's class. A share of no images is None.
+    (`…_per_class`, `…_per_class_interval`): clean images by label, attacked images by the victim's
+    class. A share of no images is None.
 
     Args:
-        clean_logits: the guard's, of clean test images with `clean_labels`.
-        adversarial_logits: the guard's, of the attacked images with true `labels`.
-        predicted: the class that the victim gives each attacked image.
-        guard_predicted: the class whose threshold the guard applies, where the guard is another
-            classifier than the victim.
+        clean_logits: the guard's logits on clean test images with `clean_labels`.
+        adversarial_logits: the guard's logits on the attacked images with true `labels`.
+        predicted: the victim's class of each attacked image.
+        guard_predicted: the class whose threshold the guard applies, if the guard is not the
+            victim.
 
     Returns:
-        `detection_rate`: share of the successful attacks that is rejected;
+        `detection_rate`: share of the successful attacks that are rejected;
         `detection_rate_class_mean`: the published figure, unweighted mean over the victim's
         classes; `false_positive_rate`: share of clean test images rejected;
         `misclassified_undetected`: share of all attacked images that fool the victim and pass;
         `successful_attacks`: their number, also per class; `transferred`: see `_transferred`, None
         without `guard_predicted`; `auroc` and `roc` (at most 200 points) of clean images against
-        `all` attacked ones and against `successful` ones; what the detector was fitted to; and for
+        `all` attacked images and against `successful` ones; the detector's fitted values; and for
         the KL detector `published_kl_rate_wrong_rows`, see `published_kl_rate`.
     """
     classes = clean_logits.shape[1]
@@ -77,21 +77,21 @@ def detection_figures(
 def published_kl_rate(
     detector: Detector, adversarial_logits: Array, labels: Array, predicted: Array
 ) -> float | None:
-    """The KL detection rate that the published script reports, its error included.
+    """The KL detection rate that the published script reports, including its bug.
 
-    For comparison with published numbers only: it is no detection rate. The script looks up the
-    images given class c among the *successful* attacks and takes those row numbers from *all*
-    attacked images, so that other images are scored against class c as soon as one attack fails.
+    For comparison with published numbers only: it is not a detection rate. The script finds the
+    images predicted as class c among the *successful* attacks and takes those row numbers from
+    *all* attacked images, so the wrong images are scored for class c as soon as one attack fails.
     `detection_rate_class_mean` is the same mean over the right rows.
 
     Args:
         detector: a fitted KL detector.
-        adversarial_logits: `[N, C]` of the attacked images with true `labels`.
-        predicted: the class of each image: of the logits saved with the attack where the guard is
+        adversarial_logits: `[N, C]` on the attacked images with true `labels`.
+        predicted: the class of each image: from the logits saved with the attack if the guard is
             the victim, the guard's own for a transfer.
 
     Returns:
-        The unweighted mean over the classes that successful attacks end in; None without any.
+        The unweighted mean over the classes that successful attacks reach; None without any.
     """
     predicted_successful = predicted[predicted != labels]
     rates = []
@@ -104,10 +104,10 @@ def published_kl_rate(
 def _transferred(
     rejected: Array, labels: Array, guard_predicted: Array, classes: int
 ) -> dict[str, Any]:
-    """The published view of a transfer: the guard is the classifier attacked.
+    """The published view of a transfer: the guard is the attacked classifier.
 
     `successful_attacks` counts the images that the guard itself misclassifies, and the shares are
-    those of `detection_figures` with the guard's class in the place of the victim's.
+    those of `detection_figures` with the guard's class in place of the victim's.
     """
     success = guard_predicted != labels
     everything = np.ones(len(labels), bool)
@@ -127,7 +127,7 @@ def _share(name: str, hits: Array, among: Array) -> dict[str, Any]:
 
 
 def _shares(name: str, hits: Array, among: Array, groups: Array, classes: int) -> dict[str, Any]:
-    """`_share`, and the same for each class that `groups` `[N]` gives the images."""
+    """`_share`, overall and for each class in `groups` `[N]`."""
     found = [_share("rate", hits, among & (groups == c)) for c in range(classes)]
     return {
         **_share(name, hits, among),

@@ -1,6 +1,6 @@
-"""The detectors of `detectors` as TensorFlow graphs, with what was fitted inside.
+"""The detectors of `detectors` as TensorFlow graphs, with the fitted values inside.
 
-In float64, as there: both then reject the same images.
+They compute in float64 like the originals, so both reject the same images.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,8 +33,8 @@ def _total_variation(detector: Divergence, logits: Tensor) -> Tensor:
     return 0.5 * tf.reduce_sum(tf.abs(difference), axis=-1)
 
 
-# Detector's name → (detector, float64 logits `[B, C]`) → the score of each image against each class
-# `[B, C]`, as `Detector.class_scores` has it, for attacks to differentiate and models to serve.
+# Detector's name → (detector, float64 logits `[B, C]`) → the score of each image for each class
+# `[B, C]`, as in `Detector.class_scores`; attacks differentiate it, exported models serve it.
 CLASS_SCORES: dict[str, Callable[..., Tensor]] = {
     "marginal": _marginal,
     "logit": _logit,
@@ -44,7 +44,7 @@ CLASS_SCORES: dict[str, Callable[..., Tensor]] = {
 
 
 def detect(detectors: Mapping[str, Detector], logits: Tensor) -> dict[str, Tensor]:
-    """What fitted detectors say of logits `[B, C]`.
+    """The decisions of fitted detectors on logits `[B, C]`.
 
     Returns:
         "class" int64; for each detector "<name>_accept" bool, "<name>_score" and the

@@ -1,11 +1,11 @@
 """ROC curves of detectors: attacked images against clean ones.
 
-A detector has one threshold per class: its scores do not compare across classes. The curve is that
-of `Detector.standard_score`. Each point is the detector with thresholds mean_c + α·std_c and one α
-for all classes, the published family swept over α. It needs no rate to be chosen and no training
-scores beyond their mean and standard deviation, and for a detector with one threshold it is the
-curve of the score itself. A fitted detector has an α of its own for each class and lies near the
-curve, not on it.
+A detector has one threshold per class, and its scores are not comparable across classes. The curve
+therefore uses `Detector.standard_score`: each point is the detector with thresholds
+mean_c + α·std_c and one α for all classes, the published family swept over α. No rate has to be
+chosen, only the mean and standard deviation of the training scores are needed, and for a detector
+with one threshold it is the curve of the score itself. A fitted detector has its own α for each
+class and lies near the curve, not on it.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from tf_deepbayes.core.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Roc:
-    """Points of the curve from (0, 0) to (1, 1), both rates rising: one for each distinct score."""
+    """Points of the curve from (0, 0) to (1, 1), both rates increasing: one per distinct score."""
 
     false_positive_rate: Array
     detection_rate: Array
@@ -29,14 +29,14 @@ class Roc:
         return float(np.trapezoid(self.detection_rate, self.false_positive_rate))
 
     def thinned(self, max_points: int = 200) -> "Roc":
-        """At most this many points, evenly spaced along the curve, its ends among them."""
-        along = self.false_positive_rate + self.detection_rate  # from 0 to 2, rising
+        """At most this many points, evenly spaced along the curve, including both ends."""
+        along = self.false_positive_rate + self.detection_rate  # increases from 0 to 2
         rows = np.unique(np.searchsorted(along, np.linspace(0.0, along[-1], max_points)))
         return Roc(self.false_positive_rate[rows], self.detection_rate[rows])
 
 
 def roc(clean: Array, attacked: Array) -> Roc:
-    """The curve of "reject above a threshold" on scores `[N]` and `[M]`, high is suspicious.
+    """The curve of "reject above a threshold" for scores `[N]` and `[M]`; high is suspicious.
 
     Raises:
         InputError: no clean or no attacked scores, or scores that are not finite.

@@ -1,4 +1,4 @@
-"""The detectors by name, and which of them a guard may use."""
+"""The detectors by name, and which of them apply to a guard."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,22 +15,22 @@ DETECTORS: dict[str, Callable[[str], Detector]] = {
 
 
 def make(name: str, threshold: str = "published") -> Detector:
-    """A new detector by its name and kind of threshold."""
+    """A new detector, given its name and kind of threshold."""
     if name not in DETECTORS:
         raise InputError(f"unknown detector {name!r}; choose from {', '.join(DETECTORS)}")
     return DETECTORS[name](threshold)
 
 
 def detector_names(asked: Sequence[str] | None, has_p_x: bool) -> list[str]:
-    """The detectors to use on a classifier: those asked for, or all that mean something on it.
+    """The detectors to use on a classifier: those requested, or all that apply to it.
 
-    "marginal" and "logit" read the logits as log p̂(x, y_c). Those of a classifier without p(x)
-    (DFX, DBX, any plain network) are log p(y|x) up to a constant of each image, and say nothing of
-    how likely the image is. The published script prints both figures for such models all the same,
-    and with the opposite sign for guards called "mlp" and "cnn"; here there is no such figure.
+    "marginal" and "logit" read the logits as log p̂(x, y_c). The logits of a classifier without
+    p(x) (DFX, DBX, any plain network) are log p(y|x) up to a constant per image, and do not tell
+    how likely the image is. The published script prints both figures for such models anyway, and
+    with the opposite sign for guards called "mlp" and "cnn"; here these figures do not exist.
 
     Raises:
-        InputError: none asked for, an unknown name, or one that needs p(x) where there is none.
+        InputError: an empty request, an unknown name, or one that needs p(x) if there is none.
     """
     if asked is None:
         return [name for name in DETECTORS if has_p_x or not make(name).needs_density]
@@ -41,7 +41,7 @@ def detector_names(asked: Sequence[str] | None, has_p_x: bool) -> list[str]:
     if refused:
         raise InputError(
             f"the detectors {', '.join(refused)} need p(x), which the classifier does not have: "
-            f"its logits are no densities; choose from {', '.join(detector_names(None, False))}"
+            f"its logits are not densities; choose from {', '.join(detector_names(None, False))}"
         )
     return names
 
@@ -53,7 +53,7 @@ def fit_all(
     false_positive_rate: float = 0.05,
     threshold: str = "published",
 ) -> dict[str, Detector]:
-    """Every detector that means something on the classifier, fitted: {name: detector}."""
+    """Every detector that applies to the classifier, fitted: {name: detector}."""
     return {
         name: make(name, threshold).fit(logits, labels, false_positive_rate)
         for name in detector_names(None, has_p_x)
@@ -75,7 +75,7 @@ def fit(
 
 
 def choose(names: Sequence[str], detectors: Mapping[str, Detector]) -> list[Detector]:
-    """The fitted detectors of these names; InputError where one is not among them."""
+    """The fitted detectors with these names; InputError if one is missing."""
     missing = [name for name in names if name not in detectors]
     if missing:
         raise InputError(f"no fitted {', '.join(missing)}, only {', '.join(detectors)}; fit again")

@@ -1,4 +1,4 @@
-"""Finished batches of an attack on disk, so that one that was killed goes on."""
+"""Finished batches of an attack on disk, so that an interrupted attack can continue."""
 
 import pathlib
 import shutil
@@ -17,19 +17,19 @@ SETTINGS = "settings.json"
 
 
 class AttackStoppedError(RuntimeError):
-    """The attack cannot go on; the batches finished before are kept."""
+    """The attack cannot continue; batches finished before are kept."""
 
 
 class BatchStore:
     """A folder with one file per finished batch of one attack.
 
     Args:
-        folder: made when the first batch is finished.
-        settings: what the batches depend on; those on disk must have the same.
-        resume: take up the batches that are there.
+        folder: created when the first batch is finished.
+        settings: what the batches depend on; batches on disk must have the same settings.
+        resume: reuse the batches on disk.
 
     Raises:
-        InputError: batches are there and `resume` is not asked for, or they are of other settings.
+        InputError: there are batches but not `resume`, or they have different settings.
     """
 
     def __init__(self, folder: pathlib.Path, settings: Mapping[str, Any], resume: bool) -> None:
@@ -39,7 +39,7 @@ class BatchStore:
         if not resume:
             raise InputError(
                 f"{folder} holds {len(self)} finished batches of an attack that was stopped; pass "
-                "--resume to go on with it, or delete the folder to start again"
+                "--resume to continue it, or delete the folder to start again"
             )
         found = read_json(folder / SETTINGS)
         if names := differing(found, self.settings):
@@ -53,7 +53,7 @@ class BatchStore:
         return len(list(self.folder.glob("batch_*.npz")))
 
     def get(self, index: int, x: Array) -> AttackedBatch | None:
-        """A batch that was finished on these images."""
+        """The batch finished on these images; None when there is none."""
         path = self._path(index)
         if not path.is_file():
             return None
@@ -63,10 +63,10 @@ class BatchStore:
         return AttackedBatch(arrays["adversarial"], arrays.get("steps"))
 
     def put(self, index: int, x: Array, adversarial: Array, steps: Array | None = None) -> None:
-        """Keep a finished batch.
+        """Save a finished batch.
 
         Raises:
-            AttackStoppedError: the disk does not take it.
+            AttackStoppedError: it cannot be written to disk.
         """
         try:
             if not (self.folder / SETTINGS).is_file():
@@ -80,14 +80,14 @@ class BatchStore:
             ) from None
 
     def kept(self) -> str:
-        """What an error says of the batches on disk."""
+        """What an error message says about the batches on disk."""
         return (
-            f"{len(self)} finished batches are kept in {self.folder}: mend the cause and run the "
+            f"{len(self)} finished batches are kept in {self.folder}: fix the cause and run the "
             "same command with --resume, or with fewer --num_images to use only those"
         )
 
     def remove(self) -> None:
-        """Delete the folder, when the whole result is on disk."""
+        """Delete the folder, once the whole result is on disk."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, index: int) -> pathlib.Path:

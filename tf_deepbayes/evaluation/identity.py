@@ -1,7 +1,7 @@
-"""Whether a result on disk is that of the settings asked for.
+"""Whether a result on disk has the requested settings.
 
-An attack is held in results as the mapping `Attack.settings()`. Earlier results hold the text of a
-Python call instead, such as "PGD(targeted=False, norm=inf)", which is read here as such a mapping.
+Results record an attack as the mapping `Attack.settings()`. Earlier results hold the text of a
+Python call instead, such as "PGD(targeted=False, norm=inf)", which is parsed into such a mapping.
 """
 
 import ast
@@ -13,7 +13,7 @@ from typing import Any
 from tf_deepbayes.attacks import ATTACKS
 from tf_deepbayes.attacks.base import plain
 
-# What earlier texts call attacks and settings.
+# Names of attacks and settings in earlier texts.
 EARLIER_NAMES = {
     **{"FGSM": "fgsm", "PGD": "pgd", "MIM": "mim", "CarliniWagnerL2": "cw", "SPSA": "spsa"},
     **{"Superwhite": "superwhite", "Matching": "matching", "FeatureMatching": "feature_matching"},
@@ -21,13 +21,13 @@ EARLIER_NAMES = {
     **{"Logit": "logit", "Marginal": "marginal", "Divergence": "kl"},
 }
 EARLIER_SETTINGS = {"pool": "guides"}
-# Not in earlier texts: a setting of the result says it.
+# Not in earlier texts: a setting of the result records it.
 UNSAID = ("early_stop", "check_every")
 POOL = re.compile(r"Pool\((\d+) images\)")
 
 
 def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """The names of the wanted settings that the settings found do not have, or have otherwise."""
+    """The names of the wanted settings that are missing or different in the settings found."""
     return [name for name, value in wanted.items() if not _same(found.get(name), value)]
 
 
@@ -45,7 +45,7 @@ def _same(found: Any, wanted: Any) -> bool:
 
 
 def default_settings(name: str) -> dict[str, Any]:
-    """The default of each setting of an attack: results older than a setting were made with it."""
+    """The default of each setting of an attack, used by results older than the setting."""
     if name not in ATTACKS:
         return {}
     fields = dataclasses.fields(ATTACKS[name])
@@ -53,7 +53,7 @@ def default_settings(name: str) -> dict[str, Any]:
 
 
 def read_call(text: str) -> dict[str, Any] | None:
-    """The mapping that the text of a call stands for; None when it is no such text."""
+    """The mapping that the text of a call stands for; None for any other text."""
     text = POOL.sub(r"{'num_images': \1}", text)
     try:
         return _value(ast.parse(text, mode="eval").body)

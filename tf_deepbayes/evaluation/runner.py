@@ -1,4 +1,4 @@
-"""Run an attack batch by batch, keep what is finished, and score it on fresh noise."""
+"""Run an attack batch by batch, save finished batches, and score it on fresh noise."""
 
 import dataclasses
 import time
@@ -21,7 +21,7 @@ from tf_deepbayes.evaluation.scoring import (
 )
 from tf_deepbayes.evaluation.workers import Reseed, Worker, spread
 
-SCORING = 2**31 - 1  # the number of the noise that scores, which no batch has
+SCORING = 2**31 - 1  # noise number for scoring, which no batch has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,8 +30,8 @@ class AttackResult:
 
     Attributes:
         adversarial: `[N, H, W, channels]`.
-        draws: `[R, N, C]`.
-        figures: those of `run`.
+        draws: the logits, `[R, N, C]`.
+        figures: see `run`.
     """
 
     adversarial: Array
@@ -40,7 +40,7 @@ class AttackResult:
 
     @property
     def logits(self) -> Array:
-        """Those of the first draw, `[N, C]`."""
+        """The logits of the first draw, `[N, C]`."""
         return self.draws[0]
 
 
@@ -58,16 +58,16 @@ def run(
 
     Args:
         access: the classifier whose gradients are followed: the victim, or a substitute.
-        store: where finished batches are kept and found again.
-        reseed: makes the noise of each batch the same whether the attack was interrupted or not.
-        zero_gradients: the share, where it is known already.
-        others: copies of the classifier on further devices, which attack batches as well.
+        store: where finished batches are saved and looked up.
+        reseed: makes each batch's noise the same whether or not the attack was interrupted.
+        zero_gradients: that share, if already known.
+        others: copies of the classifier on further devices, which also attack batches.
 
     Returns:
-        Figures: those of `score`; `zero_gradients`, the share of images whose gradient of the
+        Figures: those of `score`; `zero_gradients`, the share of images where the gradient of the
         attack's loss is exactly zero; `counting_terms`, the share of terms (sample, class) that
-        count for it, None where there are none; `mean_steps` that an image took, of an attack that
-        stops early; `seconds` spent on the batches of this run, summed over devices.
+        are significant for it, None if there are none; `mean_steps` per image, if the attack stops
+        early; `seconds` spent on the batches of this run, summed over devices.
 
     Raises:
         AttackStoppedError: an image is not finite, or the disk is full; finished batches are kept.
@@ -97,7 +97,7 @@ def _attack(
     eps: float,
     store: BatchStore | None,
 ) -> tuple[AttackedBatch, float]:
-    """All attacked images, and the seconds spent on those not found on disk."""
+    """All attacked images, and the seconds spent on the batches not found on disk."""
     x, size = target.images, attack.batch_size
     if eps == 0.0:
         return AttackedBatch(x.copy()), 0.0

@@ -1,4 +1,4 @@
-"""A saved attack's images and logits: an .npz beside the result."""
+"""A saved attack's images and logits: an .npz next to the result."""
 
 import pathlib
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def attack_name(name: str, attack: Attack, eps: float) -> str:
 
 
 def write_attack_arrays(path: pathlib.Path, target: EvaluationSet, outcome: AttackResult) -> None:
-    """Write a saved attack's arrays: `ATTACK_ARRAYS`, and `indices`, numbers in the test set."""
+    """Write a saved attack's arrays: `ATTACK_ARRAYS`, and `indices` in the test set."""
     arrays: dict[str, Any] = {
         "adversarial": outcome.adversarial,
         "labels": target.labels,
@@ -41,19 +41,19 @@ def read_attack_arrays(path: pathlib.Path) -> dict[str, Array]:
     arrays = read_arrays(path, "run the attack again")
     missing = set(ATTACK_ARRAYS) - set(arrays)
     if missing:
-        raise InputError(f"{path} is no saved attack: expected arrays {sorted(missing)} in it")
+        raise InputError(f"{path} is not a saved attack: expected arrays {sorted(missing)} in it")
     return arrays
 
 
 def select_images(arrays: Mapping[str, Array], indices: Array) -> dict[str, Array]:
-    """A saved attack's arrays on those test images alone that have these numbers.
+    """A saved attack's arrays, restricted to the test images with these indices.
 
     Raises:
-        InputError: the attack does not say which images it is of, or is of none of them.
+        InputError: the attack does not say which images it used, or used none of these.
     """
     if "indices" not in arrays:
-        raise InputError("the saved attack does not say which test images it is of; run it again")
+        raise InputError("the saved attack does not say which test images it used; run it again")
     kept = np.isin(arrays["indices"], indices)
     if not kept.any():
-        raise InputError("the saved attack is of none of the images of --indices; attack them")
+        raise InputError("the saved attack used none of the images of --indices; attack them")
     return {name: array[kept] for name, array in arrays.items()}

@@ -1,4 +1,4 @@
-"""How an attack fared, on fresh noise and several times: never believe an attack."""
+"""Scores of an attack, on several draws of fresh noise: never believe an attack."""
 
 import dataclasses
 import warnings
@@ -16,12 +16,12 @@ from tf_deepbayes.core.axes import Array, LogitsFn, LogWeightsFn, logits_of, sig
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
 
-# A success rate moves by a few points from draw to draw at K = 10; five show by how much.
+# A success rate varies by a few points between draws at K = 10; five draws show by how much.
 EVAL_DRAWS = 5
 
 
 def draw_logits(logits_fn: LogitsFn, x: Array, draws: int, batch_size: int) -> Array:
-    """Logits of so many draws of the noise, `[R, N, C]`; InputError when they are not finite."""
+    """Logits in `draws` draws of the noise, `[R, N, C]`; InputError when they are not finite."""
     found = np.stack([metrics.predict(logits_fn, x, batch_size) for _ in range(draws)])
     if not np.isfinite(found).all():
         bad = int((~np.isfinite(found)).any((0, 2)).sum())
@@ -34,18 +34,18 @@ def draw_logits(logits_fn: LogitsFn, x: Array, draws: int, batch_size: int) -> A
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSet:
-    """What is attacked, and what is known of it before any attack.
+    """The images to attack, and what is known about them before any attack.
 
     Attributes:
         images: `[N, H, W, channels]` in [0, 1].
         labels: true classes `[N]`.
-        attack_labels: what the attack is called with: the true classes, or the targets.
+        attack_labels: the labels given to the attack: the true classes, or the targets.
         targeted: whether `attack_labels` are targets.
-        clean_logits: `[N, C]` of one draw of the classifier's noise.
-        clean_prediction_changes: share of predictions that another draw changes.
+        clean_logits: `[N, C]`, in one draw of the classifier's noise.
+        clean_prediction_changes: share of predictions that change in another draw.
         draws: draws of noise that an attack is scored on.
-        logits_fn: the classifier that is to be fooled.
-        indices: the number of each image in the test set, `[N]`.
+        logits_fn: the classifier to be fooled.
+        indices: index of each image in the test set, `[N]`.
     """
 
     images: Array
@@ -69,10 +69,10 @@ class EvaluationSet:
         draws: int = EVAL_DRAWS,
         indices: Array | None = None,
     ) -> "EvaluationSet":
-        """The images, away from their class or (targeted, published layout) towards each other.
+        """The images, to move away from their class or (targeted, as published) to every other.
 
         Args:
-            indices: their numbers in the test set; 0 … N − 1 when None.
+            indices: their indices in the test set; 0 … N − 1 when None.
         """
         clean = draw_logits(logits_fn, x, 1 + check_count("draws", draws), batch_size)
         predicted = clean.argmax(-1)
@@ -87,22 +87,25 @@ class EvaluationSet:
         )
 
     def first(self, count: int) -> "EvaluationSet":
-        """The first `count` rows of it."""
+        """The first `count` rows."""
         names = ("images", "labels", "attack_labels", "clean_logits")
         return dataclasses.replace(self, **{name: getattr(self, name)[:count] for name in names})
 
     @property
     def counted(self) -> Array:
-        """Whether each row counts in a success rate, bool `[N]`: it was right before the attack."""
+        """Whether each row counts in a success rate, bool `[N]`: it was right before the attack.
+
+        Targeted: every row counts.
+        """
         if self.targeted:
             return np.ones(len(self.labels), bool)
         return self.clean_logits.argmax(1) == self.labels
 
 
 def zero_gradient_share(logits_fn: LogitsFn, target: EvaluationSet, attack: Attack) -> float:
-    """Share of images whose gradient of the attack's loss is exactly zero; warns above 1%.
+    """Share of images where the attack's loss has a gradient of exactly zero; warns above 1%.
 
-    For an attack without a loss of its own the loss is cross-entropy.
+    If the attack has no loss of its own, the loss is cross-entropy.
     """
     loss_fn = losses.get(getattr(attack, "loss", "cross_entropy"), target.targeted)
     images, labels = target.images, target.attack_labels
@@ -111,7 +114,7 @@ def zero_gradient_share(logits_fn: LogitsFn, target: EvaluationSet, attack: Atta
     if share > ZERO_GRADIENT_WARNING:
         warnings.warn(
             f"{share:.1%} of the images have a gradient of exactly zero: the loss hides the "
-            "model's gradient, and a success rate is no measure of robustness",
+            "model's gradient, and a success rate does not measure robustness",
             stacklevel=2,
         )
     return share
@@ -120,10 +123,10 @@ def zero_gradient_share(logits_fn: LogitsFn, target: EvaluationSet, attack: Atta
 def significant_share(
     log_weights_fn: LogWeightsFn, target: EvaluationSet, adversarial: Array, attack: Attack
 ) -> float:
-    """Share of the terms (sample, class) that count for the gradient of the attack's loss.
+    """Share of the terms (sample, class) that are significant for the attack's loss gradient.
 
-    What a gradient costs grows with it, see `axes.significant`. At the attacked images, of
-    the log weights' log-mean-exp; for an attack without a loss of its own of cross-entropy.
+    The cost of a gradient grows with it, see `axes.significant`. It is measured at the attacked
+    images; if the attack has no loss of its own, the loss is cross-entropy.
     """
     loss_fn = losses.get(getattr(attack, "loss", "cross_entropy"), target.targeted)
     counts = [
@@ -139,7 +142,7 @@ def significant_share(
 
 @compiled_per_function(0)
 def _counts(log_weights_fn, loss_fn, x, labels):  # type: ignore[no-untyped-def]
-    """Whether each term counts, `[K, C, B]`."""
+    """Whether each term is significant, `[K, C, B]`."""
     log_w = log_weights_fn(x)
     with tf.GradientTape() as tape:
         tape.watch(log_w)
@@ -154,14 +157,14 @@ def success(target: EvaluationSet, logits: Array) -> Array:
 
 
 def score(target: EvaluationSet, adversarial: Array, logits: Array) -> dict[str, Any]:
-    """The figures of attacked images `[N, …]` with logits `[R, N, C]` of R fresh draws.
+    """The figures of attacked images `[N, …]` with logits `[R, N, C]` in R fresh draws.
 
-    `success_rate` among the images classified correctly before (targeted: of all, the share that
-    reaches the target), averaged over the draws, with its 95% interval over images, its smallest
-    and largest value over the draws, and the shares of images that succeed in every draw and in
-    any draw; `accuracy` and `error_rate` after the attack (the published success rate is this
-    error rate); `clean_accuracy`; `clean_prediction_changes`, against which a success rate is to
-    be read; perturbation norms over all images and over those now misclassified; mean entropy of
+    `success_rate` among the images classified correctly before (targeted: the share of all images
+    that reaches the target), averaged over the draws, with its 95% interval over images, its
+    smallest and largest value over the draws, and the shares of images that succeed in every draw
+    and in any draw; `accuracy` and `error_rate` after the attack (the published success rate is
+    this error rate); `clean_accuracy`; `clean_prediction_changes`, the baseline for a success
+    rate; perturbation norms over all images and over those now misclassified; mean entropy of
     p(y|x) in nats.
     """
     clean = target.clean_logits.argmax(1)

@@ -1,8 +1,8 @@
-"""Batches of an attack on several devices, each of which has a copy of the classifier.
+"""Batches of an attack on several devices, each with its own copy of the classifier.
 
-A device is given whole batches, and the noise of a batch is a function of its number: the images
-are those of one device, whichever device attacks them. (`MirroredStrategy` would cut each batch,
-which changes the noise, and would run one device after another where an attack steps from Python.)
+Devices get whole batches, and a batch's noise is a function of its number, so the attacked images
+are the same on any number of devices. (`MirroredStrategy` would split each batch, which changes
+the noise, and would run the devices one after another when an attack steps from Python.)
 """
 
 import concurrent.futures
@@ -17,24 +17,24 @@ import tensorflow as tf
 from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.core.axes import LogitsFn
 
-Reseed: TypeAlias = Callable[[int], None]  # puts a classifier's noise into a numbered state
+Reseed: TypeAlias = Callable[[int], None]  # sets a classifier's noise to a numbered state
 Result = TypeVar("Result")
 
 
 def on_device(name: str) -> contextlib.AbstractContextManager:
-    """Where TensorFlow computes and keeps weights; "" leaves the choice to it."""
+    """The device where TensorFlow computes and keeps weights; "" leaves the choice to it."""
     return tf.device(name) if name else contextlib.nullcontext()
 
 
 @dataclasses.dataclass(frozen=True)
 class Worker:
-    """What is attacked on one device, where nothing else uses it.
+    """The classifiers attacked on one device, used by nothing else.
 
     Attributes:
-        access: to the classifier whose gradients are followed.
-        target_fn: the victim's logits, by which an attack may stop early.
-        reseed: of the noise of both.
-        device: such as "/GPU:1", on which its weights are; "" leaves the choice to TensorFlow.
+        access: access to the classifier whose gradients are followed.
+        target_fn: the victim's logits, which an attack may use to stop early.
+        reseed: sets the noise of both.
+        device: the device of their weights, such as "/GPU:1"; "" leaves the choice to TensorFlow.
     """
 
     access: ModelAccess
@@ -43,14 +43,14 @@ class Worker:
     device: str = ""
 
     def on_device(self) -> contextlib.AbstractContextManager:
-        """Where it computes."""
+        """Compute on this worker's device."""
         return on_device(self.device)
 
 
 def spread(call: Callable[[int, int], Result], count: int, num_workers: int) -> Iterator[Result]:
-    """call(worker, index) for each index below `count`, in order; a worker has one at a time.
+    """call(worker, index) for each index below `count`, in order; each worker has one at a time.
 
-    After an error no further call is begun.
+    After an error, no further call starts.
     """
     if num_workers == 1:
         yield from (call(0, index) for index in range(count))

@@ -1,7 +1,7 @@
 """The logits of a classifier as one ONNX file, with the noise of the SavedModel inside.
 
-ONNX has no counterpart of the loop over blocks, so all K·C·B terms of a batch are computed at once:
-the memory grows with the batch, by about 62 kB a term of a decoder of MNIST's size.
+ONNX has no equivalent of the loop over blocks, so all K·C·B terms of a batch are computed at once:
+memory grows with the batch, by about 62 kB per term for a decoder at MNIST sizes.
 """
 
 import importlib.util
@@ -23,7 +23,7 @@ FILE, OPSET = "model.onnx", 17
 
 
 def check_possible(model: Classifier) -> None:
-    """InputError where the converter is not installed or the model has no such form."""
+    """InputError if the converter is not installed or the model cannot be converted."""
     if importlib.util.find_spec("tf2onnx") is None:
         raise InputError('--onnx needs tf2onnx; run pip install "tf_deepbayes[onnx]"')
     if not isinstance(model, LatentClassifier) and model.dropout_rate:
@@ -31,7 +31,7 @@ def check_possible(model: Classifier) -> None:
 
 
 def write(server: Signatures, path: pathlib.Path) -> dict[str, Any]:
-    """Write `[B, …]` float32 "x" → `[B, C]` "logits"; what metadata say of it is returned."""
+    """Write `[B, …]` float32 "x" → `[B, C]` "logits"; returns its entry in the metadata."""
     import tf2onnx
 
     x = tf.TensorSpec([None, *server.architecture.input_shape], tf.float32, "x")

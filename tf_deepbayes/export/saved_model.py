@@ -1,7 +1,7 @@
 """A trained classifier as a SavedModel with named signatures (`signatures`), for any TensorFlow.
 
-The folder is written whole or not at all. Beside the SavedModel `metadata.json` says what it is:
-model, data, K, noise, pixels, every signature with its inputs and outputs, and the versions.
+The folder is written completely or not at all. Next to the SavedModel, `metadata.json` describes
+it: model, data, K, noise, pixels, every signature with its inputs and outputs, and the versions.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ CONVENTIONS = {
 
 
 def check_free(folder: pathlib.Path, overwrite: bool) -> None:
-    """A folder that may be written: none there, or an export that is to be overwritten."""
+    """InputError unless the folder is free, or holds an export to be overwritten."""
     if not folder.exists():
         return
     if not overwrite:
@@ -54,19 +54,19 @@ def export(
     overwrite: bool = False,
     onnx: bool = False,
 ) -> dict[str, Any]:
-    """Write the SavedModel of a classifier, and its metadata, which are returned.
+    """Write the SavedModel of a classifier and its metadata; returns the metadata.
 
     Args:
         victim: the classifier, its K and the seed of the noise in the model.
-        folder: to be made.
+        folder: the folder to create.
         fitted: file of detectors fitted on this classifier, for the signature "detect".
-        block_size: terms decoded at a time, the classifier's own when None.
-        overwrite: replace an export that is there.
-        onnx: write model.onnx, the logits, as well (see `onnx_model`).
+        block_size: terms decoded at a time; None: the classifier's own.
+        overwrite: replace an existing export.
+        onnx: also write the logits as model.onnx (see `onnx_model`).
 
     Raises:
-        InputError: the folder is there, the detectors are of another classifier, a setting is
-            out of range, or what --onnx needs is missing.
+        InputError: the folder exists, the detectors belong to another classifier, a setting is
+            out of range, or a requirement of --onnx is missing.
     """
     check_free(folder, overwrite)
     if onnx:
@@ -97,7 +97,7 @@ def _set_block_size(victim: Run, block_size: int) -> None:
 
 
 def _save(server: Signatures, signatures: Mapping[str, Any], folder: pathlib.Path) -> None:
-    # Of Keras only the variables go along, so that nothing of Keras is needed to load the model.
+    # Only the variables are taken from Keras, so that loading the model does not need Keras.
     module = tf.Module()
     module.weights = [weight.value for weight in server.model.weights]
     tf.saved_model.save(module, str(folder), signatures=dict(signatures))
@@ -132,7 +132,7 @@ def _metadata(
 
 
 def _describe(signature: Any) -> dict[str, Any]:
-    """Inputs and outputs by name, as type and shape; an axis of any length is null."""
+    """Inputs and outputs by name, with type and shape; an axis of any length is null."""
     outputs = signature.get_concrete_function().structured_outputs
     spec = lambda t: {"dtype": t.dtype.name, "shape": t.shape.as_list()}  # noqa: E731
     return {

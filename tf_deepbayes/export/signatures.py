@@ -1,9 +1,9 @@
-"""What an exported classifier answers, as TensorFlow graphs that need no Python of ours.
+"""The signatures of an exported classifier, as TensorFlow graphs that do not need this package.
 
 By default the noise is part of the model: the K draws of `fixed_log_weights`, the same for every
-image and class. An image's answer then depends neither on the other images of the batch nor on
-its place among them, and it is a smooth function of the image. Against fresh noise the draws
-common to all classes cancel from the differences of logits: on Fashion-MNIST (GFZ after 20 epochs,
+image and class. An image's answer then depends neither on the other images in the batch nor on its
+position, and it is a smooth function of the image. Unlike fresh noise, draws common to all classes
+cancel in the differences of logits: on Fashion-MNIST (GFZ after 20 epochs,
 200 images, 6 seeds) another seed changes 2.9% of the predictions instead of 6.9%, at the same
 accuracy (.848, .845) and an effective sample size of 5.7 instead of 5.4 of 10.
 """
@@ -36,7 +36,7 @@ class Signatures:
 
     Args:
         num_samples: K.
-        seed: of the noise that is part of the model, see `fixed_log_weights`.
+        seed: seed of the noise that is part of the model, see `fixed_log_weights`.
         detectors: fitted detectors by name.
         scheme: how the K draws are made, one of `noise.SCHEMES`.
     """
@@ -55,7 +55,7 @@ class Signatures:
         if self.seed > MAX_SEED:
             raise InputError(f"seed must be at most {MAX_SEED}, got {seed}")
         self.detectors, self.scheme = dict(detectors or {}), scheme
-        # What decodes save for a gradient cannot be held by a SavedModel.
+        # A SavedModel cannot hold the activations saved for a gradient.
         is_latent = isinstance(model, LatentClassifier)
         self._options: dict[str, Any] = {"save_activations": False} if is_latent else {}
         x, seed_spec = self._spec(tf.float32), tf.TensorSpec([], tf.int64, "seed")
@@ -64,7 +64,7 @@ class Signatures:
         self._fresh = compiled(self._fresh_log_weights, x, seed_spec)
 
     def signatures(self) -> dict[str, Any]:
-        """{name: compiled function}; "…_uint8" take bytes, "…_seeded" a seed of fresh noise."""
+        """{name: compiled function}; "…_uint8" take bytes, "…_seeded" a seed for fresh noise."""
         found: dict[str, Any] = {}
         dtypes = [tf.float32, tf.uint8] if self.architecture.is_image else [tf.float32]
         for name, answer in self.answers().items():
@@ -78,7 +78,7 @@ class Signatures:
         return {**found, "serving_default": found["classify"]}
 
     def answers(self) -> dict[str, Answer]:
-        """What is computed from images and their log weights, by the signature's name."""
+        """Functions of images and their log weights, by name of the signature."""
         found: dict[str, Answer] = {
             "logits": lambda x, log_w: {"logits": logits_of(log_w)},
             "probabilities": lambda x, log_w: {"probabilities": tf.nn.softmax(logits_of(log_w))},
@@ -95,7 +95,7 @@ class Signatures:
         return found
 
     def _classify(self, x: Tensor, log_w: Tensor) -> Outputs:
-        """The class, p(class|x) and, of deep Bayes models, its effective sample size (1 to K)."""
+        """The class, p(class|x) and, for deep Bayes models, its effective sample size (1 to K)."""
         logits = logits_of(log_w)
         predicted = tf.argmax(logits, axis=1)
         own = {"class": predicted, "probability": _at(tf.nn.softmax(logits), predicted)}
@@ -151,18 +151,18 @@ class Signatures:
         return tf.TensorSpec([None, *self.architecture.input_shape], dtype, "x")
 
     def _pixels(self, x: Tensor) -> Tensor:
-        """Bytes over 255; floats as they are, refused where `check_inputs` refuses them."""
+        """Bytes divided by 255, or floats as they are; refused where `check_inputs` refuses."""
         if x.dtype == tf.uint8:
             return tf.cast(x, tf.float32) / 255.0
         if not self.architecture.is_image:
             return _refuse_unless(tf.math.is_finite(x), x, "x must be finite")
-        # Of NaN both comparisons are false. An attack leaves [0, 1] by at most 1 before it clips.
+        # For NaN both comparisons are false. An attack leaves [0, 1] by at most 1 before clipping.
         within = (x >= -1.0) & (x <= 2.0)
         return _refuse_unless(within, x, "x must be pixels in [0, 1]; bytes go to …_uint8")
 
 
 def _refuse_unless(condition: Tensor, value: Tensor, message: str) -> Tensor:
-    """The value; running the graph fails with the message where the condition is not met."""
+    """The value; running the graph fails with the message unless the condition holds."""
     with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(condition), [message])]):
         return tf.identity(value)
 

@@ -1,1 +1,1 @@
-"""Importance weights and their gradient, in bounded memory. No module here knows a classifier."""
+"""Importance weights and their gradient in bounded memory, independent of the classifiers."""

@@ -20,7 +20,7 @@ class Density(NamedTuple):
     """Which log density is computed, and of which model.
 
     Attributes:
-        factor: this factor's alone; None: log p(x, z, y) − log q(z|x, y).
+        factor: only this factor's log density; None: log p(x, z, y) − log q(z|x, y).
         beta: the published beta; 1 is Bayes' rule.
     """
 
@@ -43,7 +43,7 @@ class Density(NamedTuple):
 def block_log_weights(
     density: Density, rows: Encoding, y: Tensor, noise: Tensor, is_z: bool = False
 ) -> Tensor:
-    """log w of one block, all of it at once; every forward pass is made of this.
+    """log w of one block, evaluated at once; every forward pass is built from this.
 
     Args:
         rows: encoding `[C, B, …]`.
@@ -59,15 +59,15 @@ def block_log_weights(
 
 
 class Block(NamedTuple):
-    """Some terms of a pass over `TermBlocks`.
+    """One block of the terms in a pass over `TermBlocks`.
 
     Attributes:
         index: number of the block.
         terms: (k − first, c, b), `[M, 3]`.
-        first: number of the first of its samples.
-        noise: of its samples, `[k, C, B, dim_z]`.
+        first: index of its first sample.
+        noise: the noise of its samples, `[k, C, B, dim_z]`.
         source: the pass it belongs to.
-        encoding: of the whole batch.
+        encoding: the encoding of the whole batch.
     """
 
     index: Tensor
@@ -82,7 +82,7 @@ class Block(NamedTuple):
         return self._log_weights(self.encoding.gather(self.terms[:, 1:]))
 
     def gradient(self, coefficients: Tensor) -> Encoding:
-        """coefficient `[M]` · ∇ log w of each term, with respect to its rows of the encoding."""
+        """coefficient `[M]` · ∇ log w of each term with respect to its rows of the encoding."""
         rows = self.encoding.gather(self.terms[:, 1:])
         with tf.GradientTape() as tape:
             tape.watch(rows)
@@ -92,11 +92,11 @@ class Block(NamedTuple):
         )
 
     def take(self, rows: Tensor) -> Block:
-        """The block with these of its terms only."""
+        """The block restricted to these terms."""
         return self._replace(terms=tf.gather(self.terms, rows))
 
     def values(self, of_all: Tensor) -> Tensor:
-        """The values of the terms, `[K, C, B]` → `[M]`."""
+        """The values of these terms, `[K, C, B]` → `[M]`."""
         return tf.gather_nd(of_all, tf.stack([self.first, 0, 0]) + self.terms)
 
     def _log_weights(self, rows: Encoding) -> Tensor:
@@ -108,17 +108,17 @@ class Block(NamedTuple):
 
 
 class TermBlocks(NamedTuple):
-    """The terms of some pairs of class and image and all samples, a block at a time.
+    """All samples' terms for some (class, image) pairs, one block at a time.
 
-    The order is the same in every pass, so that a second pass finds what the first one saved.
+    The order is the same in every pass, so a second pass finds what the first one saved.
 
     Attributes:
-        density: what is evaluated.
-        noise: where the samples come from.
+        density: the log density to evaluate.
+        noise: the source of the samples.
         num_samples: K.
         pairs: (c, b) `[P, 2]`.
         sizes: C and B.
-        block_size: terms at a time.
+        block_size: terms per block.
     """
 
     density: Density
@@ -133,7 +133,7 @@ class TermBlocks(NamedTuple):
     ) -> State:
         """state = visit(block, state) for each block, sample by sample."""
         size, per_sample = self.block_size, tf.shape(self.pairs)[0]
-        # As many samples at a time as fit in a block, so that the noise held does not grow with K.
+        # As many samples at a time as fit in a block: the noise in memory does not grow with K.
         step = tf.clip_by_value(size // tf.maximum(per_sample, 1), 1, self.num_samples)
 
         def samples(first: Tensor, index: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
@@ -155,5 +155,5 @@ class TermBlocks(NamedTuple):
 
 
 def _while(going: Callable[..., Tensor], body: Callable[..., Any], state: Any) -> Any:
-    """A loop whose steps run one after another, in the memory of one."""
+    """A loop that runs its steps one after another, in the memory of one step."""
     return tf.while_loop(going, body, state, parallel_iterations=1)

@@ -1,4 +1,4 @@
-"""What the encoder makes of x, once per image and class: all that log weights need of x."""
+"""The encoder's output, computed once per image and class: all that log weights need of x."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tf_deepbayes.inference.latent_model import LatentModel, Observed
 
 
 class Encoding(NamedTuple):
-    """q(z|x,y) of every class, and the features of x.
+    """q(z|x,y) for every class, and the features of x.
 
     Attributes:
         loc: mean of q(z|x,y), `[C, B, dim_z]`.
@@ -25,7 +25,7 @@ class Encoding(NamedTuple):
 
     @classmethod
     def of(cls, model: LatentModel, x: Tensor) -> Encoding:
-        """The encoding of a batch `[B, …]`, for all classes."""
+        """The encoding of a batch `[B, …]` for all classes."""
         observed = model.observe(x)
         y = tf.eye(model.architecture.num_classes)[:, None, :]
         q = model.q_z_xy(observed, y).distribution
@@ -38,7 +38,7 @@ class Encoding(NamedTuple):
         return Encoding(loc, scale, self.observed.images(start, stop))
 
     def gather(self, pairs: Tensor) -> Encoding:
-        """The rows of (class, image) `pairs` `[M, 2]`, each as an image: `[1, M, …]`, `[M, …]`."""
+        """The rows at (class, image) `pairs` `[M, 2]`, each as an image: `[1, M, …]`, `[M, …]`."""
         take = lambda value: tf.gather(value, pairs[:, 1])  # noqa: E731
         return Encoding(
             tf.gather_nd(self.loc, pairs)[None],

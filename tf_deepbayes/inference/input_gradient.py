@@ -1,9 +1,9 @@
-"""The gradient of log weights with respect to x, of the significant terms only.
+"""The gradient of log weights with respect to x, from the significant terms only.
 
 The gradient of a loss is Σ over (k, c) of coefficient · ∇ₓ log w(k, c), and many coefficients
-(posterior × importance weight) are below what float32 resolves. Here the terms with a significant
-coefficient are gone through once more, in blocks of bounded memory: backwards where the forward
-pass has saved what that takes (`saved_activations`), else forwards and backwards.
+(posterior × importance weight) are below float32 resolution. A second pass visits the terms with
+a significant coefficient, in blocks of bounded memory: backward only where the forward pass saved
+its activations (`saved_activations`), else forward and backward.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def input_gradient(
     """Σ over (k, c) of coefficients `[K, C, B]` · ∇ₓ log w(k, c, b), `[B, …]`.
 
     Args:
-        terms: those that the coefficients belong to.
-        saved: what the forward pass over the same terms has saved.
-        tolerance: share of the image's largest coefficient below which a term is left out.
+        terms: the terms that the coefficients belong to.
+        saved: what the forward pass over the same terms saved.
+        tolerance: terms below this share of the image's largest coefficient are left out.
     """
     with tf.GradientTape() as tape:
         tape.watch(x)

@@ -1,4 +1,4 @@
-"""What inference asks of a latent-variable classifier; `LatentClassifier` has it all."""
+"""The interface that inference needs of a classifier; `LatentClassifier` implements it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -11,11 +11,11 @@ TermsFn: TypeAlias = Callable[..., Terms]
 
 
 class LatentModel(Protocol):
-    """A classifier with a latent z, as far as inference needs to know it.
+    """A classifier with a latent z, as inference sees it.
 
     Attributes:
         q_z_xy: (observed x, one-hot y) → q(z|x,y), a normal distribution.
-        terms_fn: computed in place of `terms` where it is not None, such as a compiled one.
+        terms_fn: replaces `terms` when not None, for example with a compiled version.
     """
 
     architecture: Architecture
@@ -23,23 +23,23 @@ class LatentModel(Protocol):
     terms_fn: "TermsFn | None"
 
     def observe(self, x: Tensor) -> "Observed":
-        """x with all that depends on it alone."""
+        """x with everything that depends on x alone."""
 
     def terms(self, x: "Observed", y: Tensor, loc: Tensor, scale: Tensor, z: Tensor) -> Terms:
-        """The log densities of one weight by factor, −log q(z|x,y) among them."""
+        """The log densities of one weight by factor, including −log q(z|x,y)."""
 
     def log_weight(self, terms: Terms, beta: Tensor | float = 1.0) -> Tensor:
         """Their sum."""
 
     def bound_terms(self, x: Tensor, y: Tensor, noise: Tensor) -> Terms:
-        """`terms` of samples of q at the label itself."""
+        """`terms` at samples of q for the given labels."""
 
 
 class Observed(NamedTuple):
     """A batch of x with everything that depends on x alone.
 
     Attributes:
-        pixels: `[B, *input_shape]`, transformed as the likelihood wants them.
+        pixels: `[B, *input_shape]`, transformed as the likelihood expects.
         features: name of a conditional → its own features of x, `[B, size]`.
     """
 

@@ -19,33 +19,33 @@ from tf_deepbayes.inference.latent_model import LatentModel
 from tf_deepbayes.inference.noise import INDEPENDENT, NoiseSource, noise_source
 from tf_deepbayes.inference.saved_activations import SavedActivations, saving
 
-# Stands for the log weight of a term that was not evaluated; finite, so that gradients are.
+# Log weight of a term that was not evaluated; finite, so that gradients stay finite.
 NOT_EVALUATED = -1e30
-# What an attack's gradient leaves out, as a share of the largest coefficient: at most a percent
-# of the coefficients' sum, far below what another draw of the noise changes.
+# An attack's gradient leaves out terms below this share of the largest coefficient: at most one
+# percent of the coefficients' sum, far less than the difference between two draws of the noise.
 ATTACK_TOLERANCE = 1e-3
 
 
 class InferenceGraphs:
     """The log weights of one classifier, or one factor of them, traced once for all sizes.
 
-    What depends on x alone, and q(z|x,y) of every class, is computed once per image; the samples
+    What depends on x alone, and q(z|x,y) for every class, is computed once per image; the samples
     follow in blocks of at most about `block_size` (sample, class, image) terms, so the memory of a
     forward pass does not grow with K.
 
     Args:
-        factor: this factor's log density alone.
+        factor: only this factor's log density.
         scheme: how seeds become noise, one of `noise.SCHEMES`.
-        saved_dtypes: what decodes save for the gradient (`saved_activations`), which decodes again
-            what they did not.
+        saved_dtypes: dtypes of the activations that decoding saves for the gradient
+            (`saved_activations`); terms that are not saved are decoded again.
 
     Attributes:
         given_noise: is_z → (x, noise `[K, C, B, dim_z]`, or z itself, block size, beta) →
             `[K, C, B]`.
         seeded: (x, seeds `[2]`, K, block size, beta) → `[K, C, B]`.
         seeded_some_classes: (x, seeds, K, block size, beta, wanted `[C, B]`) → `[K, C, B]`,
-            `NOT_EVALUATED` where a pair of class and image is not wanted, with a gradient of
-            `ATTACK_TOLERANCE`: for attacks.
+            `NOT_EVALUATED` for unwanted (class, image) pairs; the gradient has
+            `ATTACK_TOLERANCE`. For attacks.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class InferenceGraphs:
         return log_weights(forward, x, terms, ATTACK_TOLERANCE)
 
     def _noise(self, seeds: Tensor, x: Tensor) -> NoiseSource:
-        """Noise of sample k depends on the seeds and k alone: the same for every block size."""
+        """Sample k's noise depends on the seeds and k alone: the same for every block size."""
         num_classes, dim_z = self.architecture.num_classes, self.architecture.dim_z
         return noise_source(self.scheme, seeds, num_classes, tf.shape(x)[0], dim_z)
 
@@ -124,12 +124,12 @@ class InferenceGraphs:
         return TermBlocks(density, source, num_samples, pairs, sizes, block_size)
 
 
-# (x, terms) → log weights [K, C, B] and what was saved for their gradient
+# (x, terms) → log weights [K, C, B] and the activations saved for their gradient
 Forward = Callable[[Tensor, TermBlocks], tuple[Tensor, SavedActivations]]
 
 
 def log_weights(forward: Forward, x: Tensor, terms: TermBlocks, tolerance: float) -> Tensor:
-    """log w of the terms, `[K, C, B]`, with `input_gradient`: first order, for x alone.
+    """log w of the terms, `[K, C, B]`; `input_gradient` is its gradient: first order, x only.
 
     Args:
         forward: `all_terms` or `some_terms`.
@@ -137,7 +137,7 @@ def log_weights(forward: Forward, x: Tensor, terms: TermBlocks, tolerance: float
     """
 
     model = terms.density.model
-    # TensorFlow never lets go of what `gradient` holds, which must therefore not be the model.
+    # TensorFlow never frees what `gradient` holds, so it must not hold the model.
     weak = terms._replace(density=terms.density._replace(model=weakref.proxy(model)))
     model_ref = weakref.ref(model)
 
@@ -148,7 +148,7 @@ def log_weights(forward: Forward, x: Tensor, terms: TermBlocks, tolerance: float
         def gradient(upstream: Tensor, variables: Sequence[tf.Variable] = ()) -> Any:
             with gradients_freed_with(model_ref()):  # type: ignore[arg-type]
                 slope = input_gradient(weak, saved, x, upstream, tolerance)
-            slope = tf.stop_gradient(slope)  # else TensorFlow prepares derivatives of any order
+            slope = tf.stop_gradient(slope)  # else TensorFlow prepares higher-order derivatives
             return (slope, [None] * len(variables)) if variables else slope
 
         return log_w, gradient
@@ -158,10 +158,10 @@ def log_weights(forward: Forward, x: Tensor, terms: TermBlocks, tolerance: float
 
 @contextlib.contextmanager
 def gradients_freed_with(model: LatentModel) -> Iterator[None]:
-    """Free the gradients that TensorFlow registers inside when the model goes.
+    """Free the gradients that TensorFlow registers inside when the model is freed.
 
-    TensorFlow keeps those of functions traced in a graph by name, for as long as the process lives,
-    and with each its graph and the weights that it captures.
+    TensorFlow keeps the gradients of functions traced in a graph by name until the process ends,
+    and with each its graph and the weights it captures.
     """
     registered = ops.gradient_registry._registry
     before = set(registered)
@@ -175,7 +175,7 @@ def gradients_freed_with(model: LatentModel) -> Iterator[None]:
 def some_terms(
     x: Tensor, terms: TermBlocks, saved_dtypes: Sequence[tf.DType] = ()
 ) -> tuple[Tensor, SavedActivations]:
-    """The terms one by one, `NOT_EVALUATED` elsewhere: for decoders, and for some classes only."""
+    """The chosen terms one by one, `NOT_EVALUATED` elsewhere: for decoders or some classes only."""
     found = tf.TensorArray(tf.float32, 0, dynamic_size=True, infer_shape=False)
 
     def visit(
@@ -198,12 +198,12 @@ def some_terms(
 
 
 def all_terms(x: Tensor, terms: TermBlocks) -> tuple[Tensor, SavedActivations]:
-    """Every term, with what depends on the image alone computed once: without a decoder."""
+    """Every term; what depends on the image alone is computed once. For models without decoder."""
     source, num_samples, block_size = terms.noise, terms.num_samples, terms.block_size
     num_classes, batch = terms.sizes
     y = tf.eye(num_classes)[:, None, :]
     encoding = Encoding.of(terms.density.model, x)
-    # Whole batches of a few samples where they fit, else one sample of a few images.
+    # Whole batches with a few samples where they fit, else one sample of a few images.
     samples = tf.clip_by_value(block_size // tf.maximum(num_classes * batch, 1), 1, num_samples)
     images = tf.clip_by_value(block_size // (num_classes * samples), 1, tf.maximum(batch, 1))
 

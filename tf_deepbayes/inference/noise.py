@@ -1,14 +1,14 @@
-"""Random numbers of classifiers: where the next ones come from, and how to have them again.
+"""Random numbers of classifiers: where they come from, and how to reproduce them.
 
-A scheme says how the K draws of one estimate hang together. Each draw by itself is standard normal
-under every scheme, so that E[w] = p(x, y) and logmeanexp_k log w estimates the same number:
+A scheme says how the K draws of one estimate are related. Each draw by itself is standard normal
+under every scheme, so E[w] = p(x, y) and logmeanexp_k log w estimates the same number:
 
     independent  ε_k ~ N(0, I) for every class and image, as published
     shared       one ε_k for all classes of an image
     antithetic   shared, ε_{2j+1} = −ε_{2j}; with an odd K the last draw has no partner
     qmc          shared, ε_k = Φ⁻¹(u_k + v mod 1): Sobol points u_k, one uniform v for each image
 
-A difference of logits is between classes, and what draws have in common cancels from it (common
+Decisions compare classes, so what their draws share cancels in the difference of logits (common
 random numbers); antithetic and quasi-random draws cover N(0, I) more evenly (Owen, *Monte Carlo
 theory, methods and examples*, chapters 8 and 17; Cranley and Patterson 1976 for the shift).
 """
@@ -27,18 +27,18 @@ from tf_deepbayes.core.errors import InputError
 Sample: TypeAlias = Callable[[Tensor, Tensor, Sequence], Tensor]
 
 INDEPENDENT = "independent"
-# Bits of a Sobol point: one for each doubling of K. With the 23 bits of a float32 uniform the sum
-# of both is exact.
+# Bits of a Sobol point: one for each doubling of K. Its sum with the 23 bits of a float32 uniform
+# is exact.
 SOBOL_BITS = 20
-# Half a step of such a uniform moves 0 … 1 − 2⁻²³ to the middle of its cell, away from 0 and 1.
+# Half a step of such a uniform moves 0 … 1 − 2⁻²³ to the middle of the cell, away from 0 and 1.
 HALF_STEP = 2.0**-24
 
 
 class NoiseSource(NamedTuple):
-    """Where the samples of z come from.
+    """The source of the samples of z.
 
     Attributes:
-        noise: (first, last) → samples first … last − 1, `[k, C or 1, B or 1, dim_z]`; the same at
+        noise: (first, last) → samples first … last − 1, `[k, C or 1, B or 1, dim_z]`; the same in
             every call.
         is_z: whether they are z itself rather than standard normal noise.
     """
@@ -47,15 +47,15 @@ class NoiseSource(NamedTuple):
     is_z: bool = False
 
     def every(self, first: Tensor, last: Tensor, num_classes: int, batch: Tensor) -> Tensor:
-        """Those samples for every class and image, `[k, C, B, dim_z]`."""
+        """The same samples for every class and image, `[k, C, B, dim_z]`."""
         noise = self.noise(first, last)
         return tf.broadcast_to(noise, [last - first, num_classes, batch, noise.shape[-1]])
 
 
 def next_seeds(generator: tf.random.Generator, seed: int | Tensor | None, own: int) -> Tensor:
-    """Seeds `[2]` of a call: made of the call's seed and the model's own, or new ones without it.
+    """Seeds `[2]` of a call: the call's seed with the model's own; new ones when it has no seed.
 
-    The seed may be a tensor: an exported model has it as an input.
+    The seed may be a tensor: it is an input of an exported model.
     """
     if seed is None:
         return generator.make_seeds(1)[:, 0]
@@ -63,16 +63,16 @@ def next_seeds(generator: tf.random.Generator, seed: int | Tensor | None, own: i
 
 
 def reseed(generator: tf.random.Generator, seed: int, number: int) -> None:
-    """Put a generator into a state that the seed and the number give.
+    """Set a generator to a state determined by the seed and the number.
 
-    Work done in numbered pieces draws the same noise whether it was interrupted or not.
+    Work done in numbered pieces then draws the same noise whether or not it was interrupted.
     """
     state = np.random.SeedSequence((seed, number)).generate_state(1)[0]
     generator.reset_from_seed(int(state))
 
 
 def check_scheme(scheme: str, num_samples: int, mode: str = "sample") -> None:
-    """InputError unless K draws of a mode (`LatentClassifier.log_weights`) can be made so."""
+    """InputError unless the scheme can make K draws in this mode (`Sampling`)."""
     if scheme not in SCHEMES:
         raise InputError(f"noise must be one of {', '.join(SCHEMES)}, got {scheme!r}")
     if scheme != INDEPENDENT and mode in ("mean", "zero"):
@@ -84,7 +84,7 @@ def check_scheme(scheme: str, num_samples: int, mode: str = "sample") -> None:
 def noise_source(
     scheme: str, seeds: Tensor, num_classes: int, batch: int | Tensor, dim_z: int
 ) -> NoiseSource:
-    """The draws of some seeds `[2]`: sample k is the same however the K samples are cut up."""
+    """The draws from seeds `[2]`: sample k is the same however the K samples are split."""
     shape = [num_classes if scheme == INDEPENDENT else 1, batch, dim_z]
 
     def sample(k: Tensor) -> Tensor:
@@ -99,8 +99,8 @@ def noise_source(
 def fixed_noise(num_samples: int, dim_z: int, seed: int = 0, scheme: str = INDEPENDENT) -> Tensor:
     """One set of K draws for every image and class, `[K, 1, 1, dim_z]`.
 
-    Where the draws are independent of each other ("independent", "shared") they are the published
-    `fix_samples` noise; its seed is 0.
+    For schemes with independent draws ("independent", "shared") this is the published
+    `fix_samples` noise, which has seed 0.
     """
     check_scheme(scheme, num_samples)
     if SCHEMES[scheme] is _normal:
@@ -111,7 +111,7 @@ def fixed_noise(num_samples: int, dim_z: int, seed: int = 0, scheme: str = INDEP
 
 @functools.lru_cache(maxsize=4)
 def _fixed_draws(scheme: str, num_samples: int, dim_z: int, seed: int) -> Array:
-    """As numbers, which an exported graph holds whatever runs it."""
+    """The draws as numbers, which an exported graph holds on any platform."""
     with tf.init_scope():
         draw = noise_source(scheme, tf.constant([seed, 0], tf.int64), 1, 1, dim_z)
         noise = tf.function(draw.noise, autograph=False)
@@ -134,9 +134,9 @@ def _qmc(seeds: Tensor, k: Tensor, shape: Sequence) -> Tensor:
 
 
 def sobol_point(k: Tensor, dim: int) -> Tensor:
-    """Point k of the Sobol sequence, `[dim]` in [0, 1), as `scipy.stats.qmc` has it unscrambled.
+    """Point k of the Sobol sequence, `[dim]` in [0, 1), as in `scipy.stats.qmc`, unscrambled.
 
-    A point is linear in the bits of its number: the exclusive or of the points 2^j of its bits j.
+    A point is linear in the bits of its index: the exclusive or of the points 2^j of its set bits.
     """
     generators = tf.constant(_sobol_generators(dim))
     bits = tf.bitwise.right_shift(k, tf.range(SOBOL_BITS)) % 2
@@ -146,7 +146,7 @@ def sobol_point(k: Tensor, dim: int) -> Tensor:
 
 @functools.cache
 def _sobol_generators(dim: int) -> Array:
-    """The points 2^j as whole numbers of 2⁻²⁰, int32 `[20, dim]`."""
+    """The points 2^j as multiples of 2⁻²⁰, int32 `[20, dim]`."""
     from scipy.stats import qmc  # the import takes most of a second
 
     engine = qmc.Sobol(dim, scramble=False, bits=SOBOL_BITS)

@@ -1,4 +1,4 @@
-"""How a classifier that samples is asked: how many draws, of which kind, from which seed."""
+"""How a stochastic classifier samples: how many draws, of which kind, from which seed."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ MODES = ("sample", "mean", "fixed", "zero")
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """The draws of z (of a dropout network: of masks) behind one call.
+    """The draws of z (in a dropout network: of masks) behind one call.
 
     Attributes:
         num_samples: K.
         mode: "sample"; "mean" z = mean of q (no dropout), K = 1; "fixed" the same K draws for every
             image, class and call; "zero" z = 0, K = 1.
         scheme: how the K draws of "sample" and "fixed" are made, one of `noise.SCHEMES`.
-        seed: makes the draws of "sample" a function of the seed; None: each call draws anew.
+        seed: fixes the draws of "sample"; None: each call draws new ones.
 
     Raises:
-        InputError: on creation, when the values do not fit.
+        InputError: on creation, when the values are invalid or do not fit together.
     """
 
     num_samples: int = 10
@@ -41,7 +41,7 @@ class Sampling:
 
     @classmethod
     def of(cls, sampling: Sampling | int | None, **changes: Any) -> Sampling:
-        """A `Sampling` with changes; a bare K, which calls took in its place, still means K."""
+        """A `Sampling` with changes; a bare K, accepted by earlier versions, still means K."""
         if isinstance(sampling, int):
             sampling, changes = None, {"num_samples": sampling, **changes}
         return (

@@ -1,9 +1,9 @@
-"""What a forward pass through a decoder keeps, so that its gradient need not decode again.
+"""Activations saved while decoding, so that the gradient need not decode again.
 
-The gradient of a ReLU network with respect to its input takes no more than where each unit was
-on: a byte for each, where its value has four. While `saving`, each `SavedReLU` and the output write
-down what they were. While `reusing` they are what was written down, and the layers between them
-serve their gradients alone: TensorFlow leaves out the products that nothing follows from.
+The gradient of a ReLU network with respect to its input needs only which units were active: one
+byte per unit, where its value takes four. Under `saving`, each `SavedReLU` and the output record
+their state. Under `reusing` they return what was recorded, and the layers between them are only
+used for their gradients: TensorFlow prunes the forward products that nothing depends on.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ MOST_BLOCKS = 26
 
 
 class _Tape(Protocol):
-    """What happens at a gate, and at the end of the network."""
+    """What happens at a ReLU, and at the output of the network."""
 
-    def gate(self, value: Tensor, event_ndims: int) -> Tensor: ...
+    def relu(self, value: Tensor, event_ndims: int) -> Tensor: ...
 
     def output(self, value: Tensor, event_ndims: int) -> Tensor: ...
 
@@ -42,59 +42,59 @@ class SavedReLU:
 
     def __call__(self, value: Tensor) -> Tensor:
         tape = _tape.get()
-        return tf.nn.relu(value) if tape is None else tape.gate(value, self.event_ndims)
+        return tf.nn.relu(value) if tape is None else tape.relu(value, self.event_ndims)
 
 
 def output(value: Tensor, event_ndims: int) -> Tensor:
-    """The output `[…, *event]` of the network whose ReLUs are gates."""
+    """The output `[…, *event]` of a network whose activations are `SavedReLU`s."""
     tape = _tape.get()
     return value if tape is None else tape.output(value, event_ndims)
 
 
 @contextlib.contextmanager
 def saving() -> Iterator[list[Tensor]]:
-    """Gates and outputs met inside are appended to the list, `[M, *event]` each."""
-    recorder = _Recorder()
-    token = _tape.set(recorder)
+    """Append the state of each ReLU and output reached inside to the list, `[M, *event]` each."""
+    saver = _Saver()
+    token = _tape.set(saver)
     try:
-        yield recorder.kept
+        yield saver.saved
     finally:
         _tape.reset(token)
 
 
 @contextlib.contextmanager
-def reusing(kept: Sequence[Tensor]) -> Iterator[None]:
-    """Gates and outputs met inside are those of `kept`, in the order of `saving`."""
-    token = _tape.set(_Player(kept))
+def reusing(saved: Sequence[Tensor]) -> Iterator[None]:
+    """ReLUs and outputs reached inside return those in `saved`, in the order of `saving`."""
+    token = _tape.set(_Reuser(saved))
     try:
         yield
     finally:
         _tape.reset(token)
 
 
-class _Recorder:
+class _Saver:
     def __init__(self) -> None:
-        self.kept: list[Tensor] = []
+        self.saved: list[Tensor] = []
 
-    def gate(self, value: Tensor, event_ndims: int) -> Tensor:
+    def relu(self, value: Tensor, event_ndims: int) -> Tensor:
         value = tf.nn.relu(value)
-        self.kept.append(_rows(value > 0, event_ndims))
+        self.saved.append(_rows(value > 0, event_ndims))
         return value
 
     def output(self, value: Tensor, event_ndims: int) -> Tensor:
-        self.kept.append(_rows(value, event_ndims))
+        self.saved.append(_rows(value, event_ndims))
         return value
 
 
-class _Player:
-    def __init__(self, kept: Sequence[Tensor]) -> None:
-        self.rest = iter(kept)
+class _Reuser:
+    def __init__(self, saved: Sequence[Tensor]) -> None:
+        self.rest = iter(saved)
 
-    def gate(self, value: Tensor, event_ndims: int) -> Tensor:
-        on = _like(value, next(self.rest), event_ndims)
-        # Of the value itself nothing is used, so that nothing before it need be computed.
-        shut = lambda upstream: tf.where(on, upstream, tf.zeros([], upstream.dtype))  # noqa: E731
-        return _instead(value, tf.cast(on, value.dtype), shut)
+    def relu(self, value: Tensor, event_ndims: int) -> Tensor:
+        active = _like(value, next(self.rest), event_ndims)
+        # The value itself is not used, so nothing before it need be computed.
+        masked = lambda upstream: tf.where(active, upstream, tf.zeros([], upstream.dtype))  # noqa: E731
+        return _instead(value, tf.cast(active, value.dtype), masked)
 
     def output(self, value: Tensor, event_ndims: int) -> Tensor:
         return _instead(
@@ -108,28 +108,28 @@ def _rows(value: Tensor, event_ndims: int) -> Tensor:
 
 
 def _like(value: Tensor, rows: Tensor, event_ndims: int) -> Tensor:
-    """`[M, *event]` → `[1, …, 1, M, *event]` with as many axes as the value."""
+    """`[M, *event]` → `[1, …, 1, M, *event]`, with as many axes as the value."""
     leading = value.shape.rank - event_ndims
     return tf.reshape(rows, [1] * (leading - 1) + [-1, *value.shape[leading:]])
 
 
-def _instead(value: Tensor, kept: Tensor, slope: Callable[[Tensor], Tensor]) -> Tensor:
-    """`kept`, whose gradient goes to `value` by way of `slope`."""
-    return tf.custom_gradient(lambda _: (kept, slope))(value)
+def _instead(value: Tensor, saved: Tensor, slope: Callable[[Tensor], Tensor]) -> Tensor:
+    """`saved`, with `slope` as its gradient with respect to `value`."""
+    return tf.custom_gradient(lambda _: (saved, slope))(value)
 
 
 def saved_dtypes(layers: Iterable[Any], output_dtype: str) -> list[tf.DType]:
-    """Of what `saving` writes down of a network of these layers: its gates, then the output."""
-    gates = [x for x in layers if isinstance(getattr(x, "activation", None), SavedReLU)]
-    return [tf.bool] * len(gates) + [tf.as_dtype(output_dtype)]
+    """Dtypes of what `saving` records for a network of these layers: ReLUs, then the output."""
+    relus = [x for x in layers if isinstance(getattr(x, "activation", None), SavedReLU)]
+    return [tf.bool] * len(relus) + [tf.as_dtype(output_dtype)]
 
 
 class SavedActivations(NamedTuple):
-    """What the first `MOST_BLOCKS` blocks of a pass wrote down.
+    """The activations saved in the first `MOST_BLOCKS` blocks of a pass.
 
     Attributes:
-        arrays: a block's `[M, *event]` for each gate and the output, with no rows where nothing is
-            kept; empty for networks that are not worth it.
+        arrays: per block `[M, *event]` for each ReLU and the output, without rows for blocks that
+            are not saved; empty for networks where saving does not pay.
     """
 
     arrays: tuple[tf.TensorArray, ...]
@@ -141,8 +141,8 @@ class SavedActivations(NamedTuple):
         return cls(tuple(make(dtype) for dtype in dtypes))
 
     def plus(self, index: Tensor, rows: Sequence[Tensor]) -> "SavedActivations":
-        """With those of a block, if it is one of the first."""
-        # Not a slice of no rows, which would hold the memory of all.
+        """Add a block's activations, if it is one of the first."""
+        # Not an empty slice, which would keep the memory of all rows.
         none = [tf.zeros([0, *value.shape[1:]], value.dtype) for value in rows]
         chosen = tf.cond(index < MOST_BLOCKS, lambda: list(rows), lambda: none)
         return SavedActivations(
@@ -150,5 +150,5 @@ class SavedActivations(NamedTuple):
         )
 
     def of(self, index: Tensor) -> list[Tensor]:
-        """Those of a block."""
+        """The activations of a block."""
         return [array.read(index) for array in self.arrays]

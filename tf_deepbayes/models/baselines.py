@@ -1,7 +1,7 @@
 """The plain classifiers that deep Bayes classifiers are compared with (Li et al. 2019, section 5).
 
-The published code does not contain them and their sizes are not known here, so they are sized like
-the deep Bayes networks of the same `Architecture`: its convolutions and hidden layers of dim_h.
+The published code does not contain them and their sizes are unknown, so they are sized like the
+deep Bayes networks of the same `Architecture`: its convolutions and hidden layers of size dim_h.
 """
 
 import abc
@@ -21,11 +21,11 @@ from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.layers.conditionals import seeds_from
 from tf_deepbayes.models.layers.networks import DenseStack, Seeds, convolutions
 
-MODES = ("sample", "mean")  # of those of `Sampling`
+MODES = ("sample", "mean")  # a subset of the modes of `Sampling`
 
 
 class DropoutStack(keras.layers.Layer):
-    """Hidden layers with ReLU, then a linear one; dropout in front of each of them."""
+    """Hidden ReLU layers, then a linear layer; dropout before each of them."""
 
     def __init__(self, size: int, sizes: list[int], rate: float, seeds: Seeds) -> None:
         super().__init__(name="head", dtype="float32")
@@ -33,12 +33,12 @@ class DropoutStack(keras.layers.Layer):
         self.built = True
 
     def call(self, features: Tensor, seeds: Tensor | None = None) -> Tensor:
-        """`[B, size]` → `[B, C]`; every image has masks of its own, none without seeds `[2]`."""
+        """`[B, size]` → `[B, C]`; each image has its own masks, or none without seeds `[2]`."""
         masks = [] if seeds is None else self.masks(tf.shape(features)[0], seeds)
         return self.masked(features, masks)
 
     def masks(self, count: int | Tensor, seeds: Tensor) -> list[Tensor]:
-        """Masks of `count` images from seeds `[2]`, `[B, inputs]` of each dense layer, or none."""
+        """Masks for `count` images from seeds `[2]`, `[B, inputs]` per dense layer, or none."""
         masks = []
         for layer in self.stack.dense if self.rate else ():
             seeds, own = tf.unstack(tf.random.experimental.stateless_split(seeds, 2))
@@ -47,13 +47,13 @@ class DropoutStack(keras.layers.Layer):
         return masks
 
     def fixed_masks(self, num_samples: int, seed: int) -> list[Array]:
-        """The masks of K passes for every image, `[K, inputs]` of each dense layer."""
+        """The masks of K passes, shared by all images, `[K, inputs]` per dense layer."""
         random, keep = np.random.default_rng(seed), 1.0 - self.rate
         shapes = [(num_samples, layer.kernel.shape[0]) for layer in self.stack.dense]
         return [((random.random(shape) < keep) / keep).astype(np.float32) for shape in shapes]
 
     def masked(self, features: Tensor, masks: Sequence[Tensor]) -> Tensor:
-        """`[B, size]` → `[B, C]` with a given mask for each dense layer, or none for any.
+        """`[B, size]` → `[B, C]` with a given mask for each dense layer, or no masks at all.
 
         A mask is `[inputs]`, the same for all images, or `[B, inputs]`.
         """
@@ -62,19 +62,19 @@ class DropoutStack(keras.layers.Layer):
         hidden = features
         for layer, mask in zip(self.stack.dense, masks, strict=True):
             hidden = layer(hidden * tf.cast(mask, hidden.dtype))
-        return tf.cast(hidden, tf.float32)  # layers may compute in bfloat16, logits do not
+        return tf.cast(hidden, tf.float32)  # layers may compute in bfloat16; logits stay float32
 
 
 class Baseline(keras.Model, abc.ABC):
     """A classifier p(y|x) = softmax(logits(x)) of images, without a density of x.
 
     Args:
-        architecture: of images; sizes of the networks (dim_z and hidden_layers are not used).
-        seed: of the initial weights and of dropout masks.
+        architecture: sizes of the networks, for images (dim_z and hidden_layers are not used).
+        seed: seed of the initial weights and of the dropout masks.
 
     Attributes:
-        num_hidden: hidden layers of `dim_h` units behind the features.
-        dropout_rate: share of inputs of each dense layer that a mask sets to zero.
+        num_hidden: hidden layers of `dim_h` units after the features.
+        dropout_rate: share of each dense layer's inputs that a mask sets to zero.
 
     Raises:
         InputError: the architecture is for feature vectors.
@@ -114,14 +114,14 @@ class Baseline(keras.Model, abc.ABC):
 
     @abc.abstractmethod
     def feature_layers(self, seeds: Seeds) -> list[keras.layers.Layer]:
-        """x `[B, H, W, channels]` → `[B, size]`: what is computed once per image."""
+        """x `[B, H, W, channels]` → `[B, size]`: the part computed once per image."""
 
     def one_pass(self, x: Tensor, seeds: Tensor | None = None) -> Tensor:
-        """Logits `[B, C]` of one set of dropout masks, or without dropout when no seeds `[2]`."""
+        """Logits `[B, C]` with one set of dropout masks, or without dropout if no seeds `[2]`."""
         return self.head(self.features(x), seeds)
 
     def masked_pass(self, x: Tensor, masks: Sequence[Tensor]) -> Tensor:
-        """Logits `[B, C]` with given masks of the head, see `DropoutStack.masked`."""
+        """Logits `[B, C]` with the given masks of the head, see `DropoutStack.masked`."""
         return self.head.masked(self.features(x), masks)
 
     def log_weights(
@@ -134,13 +134,13 @@ class Baseline(keras.Model, abc.ABC):
 
         Args:
             x: `[B, H, W, channels]`, pixels in [0, 1].
-            sampling: how masks are drawn; its fields are taken as keywords too. "sample" draws
-                masks for every pass and image (without dropout all passes are equal and one is
-                made), "mean" leaves dropout out, K = 1; the scheme is the published one.
+            sampling: how masks are drawn; its fields may also be given as keywords. "sample" draws
+                masks for every pass and image (without dropout, all passes are equal and one is
+                made), "mean" turns dropout off, K = 1; the scheme is the published one.
 
         Returns:
             `[K, C, B]`; with masks they are normalised, log p(y_c|x, masks_k), so that `logits` is
-            their log-mean-exp over k as it is for deep Bayes classifiers.
+            their log-mean-exp over k, as for deep Bayes classifiers.
         """
         x = check_inputs(x, self.architecture.input_shape)
         sampling = Sampling.of(sampling, **options)
@@ -171,11 +171,11 @@ class Baseline(keras.Model, abc.ABC):
     def logits(
         self, x: ArrayLike, sampling: Sampling | int | None = None, **options: Any
     ) -> Tensor:
-        """Logits `[B, C]`; with dropout log mean_k softmax of K passes, as `log_weights`."""
+        """Logits `[B, C]`; with dropout, log mean_k softmax over K passes of `log_weights`."""
         return logits_of(self.log_weights(x, sampling, **options))
 
     def call(self, x: Tensor) -> Tensor:
-        """`logits(x)`; with dropout of K = 10 fresh passes."""
+        """`logits(x)`; with dropout, from K = 10 fresh passes."""
         return self.logits(x)
 
     def _passes(self, x: Tensor, seeds: Tensor, num_samples: Tensor) -> Tensor:
@@ -203,7 +203,7 @@ class Baseline(keras.Model, abc.ABC):
 
 
 class MLP(Baseline):
-    """x → dim_h → dim_h → C, ReLU between."""
+    """x → dim_h → dim_h → C, with ReLUs in between."""
 
     num_hidden = 2
 
@@ -212,7 +212,7 @@ class MLP(Baseline):
 
 
 class CNN(Baseline):
-    """x → the convolutions of features(x) → dim_h → C, ReLU between."""
+    """x → the convolutions of features(x) → dim_h → C, with ReLUs in between."""
 
     num_hidden = 1
 
@@ -223,8 +223,8 @@ class CNN(Baseline):
 class BNN(Baseline):
     """A CNN with dropout at prediction: p(y|x) = E_masks p(y|x, masks).
 
-    An approximate posterior over the weights of the dense layers (Gal & Ghahramani 2016), dropped
-    out as the convolutional network of Li & Gal 2017. The rate is 0.5; no weight decay.
+    An approximate posterior over the weights of the dense layers (Gal & Ghahramani 2016), with
+    dropout as in the convolutional network of Li & Gal 2017. The rate is 0.5; no weight decay.
     """
 
     num_hidden = 1

@@ -18,8 +18,8 @@ from tf_deepbayes.inference.noise import INDEPENDENT, fixed_noise
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.latent_variable_model import LatentVariableModel
 
-# Terms per block. A decode holds 62 kB of activations at MNIST sizes; 1000 of them at a time are 3%
-# faster than 500 and 100 of them 14% slower, so that 500 is half the memory for the same speed.
+# Terms per block. Decoding a term takes 62 kB of activations at MNIST sizes; blocks of 1000 are 3%
+# faster than 500, blocks of 100 are 14% slower: 500 is about as fast with half the memory.
 BLOCK_SIZE_DECODER, BLOCK_SIZE_DENSE = 500, 20_000
 
 
@@ -27,8 +27,8 @@ class LatentClassifier(LatentVariableModel):
     """A classifier p(y|x) ∝ p(x, y), estimated with K samples of q(z|x,y) for each class.
 
     Attributes:
-        block_size: terms (sample, class, image) evaluated at a time: memory against speed.
-        terms_fn: computed in place of `terms`, such as `xla.compile_terms` has it compiled.
+        block_size: terms (sample, class, image) evaluated at a time: trades memory for speed.
+        terms_fn: replaces `terms`, for example with a compiled version (`xla.compile_terms`).
     """
 
     is_random = True  # its logits depend on draws of z
@@ -52,20 +52,20 @@ class LatentClassifier(LatentVariableModel):
     ) -> Tensor:
         """log p(x, z_k^c, y_c) − log q(z_k^c | x, y_c), the published "snapshot" logits.
 
-        Its gradient is that with respect to x (`input_gradient`), in the memory of one block; the
+        Its gradient is with respect to x only (`input_gradient`), in the memory of one block; the
         weights are trained through `bound`.
 
         Args:
             x: `[B, *input_shape]`, pixels in [0, 1].
             noise: standard normal `[K, C, B, dim_z]`, C and B may be 1; drawn when not given.
-            sampling: how noise is drawn; its fields are taken as keywords too (`num_samples=100`).
+            sampling: how noise is drawn; its fields may also be keywords (`num_samples=100`).
             beta: the published beta; 1 is Bayes' rule.
-            factor: this factor's log density alone, such as "p(y|z)", at the same samples
+            factor: only this factor's log density, such as "p(y|z)", at the same samples
                 (attacked by Tramèr et al. 2020).
-            save_activations: whether decodes save what their gradient needs: faster, takes memory.
+            save_activations: save activations for the gradient: faster, but takes memory.
 
         Returns:
-            `[K, C, B]`, nats, with the normalising constants of the likelihood
+            `[K, C, B]`, nats, including the normalising constants of the likelihood
             (`published_offset` above the published values).
         """
         x = check_inputs(x, self.architecture.input_shape)
@@ -92,7 +92,7 @@ class LatentClassifier(LatentVariableModel):
         scheme: str = INDEPENDENT,
         **options: Any,
     ) -> Tensor:
-        """`log_weights` with the K draws of `fixed_noise` of the seed: mode "fixed" has seed 0."""
+        """`log_weights` with the seed's K draws of `fixed_noise`; mode "fixed" has seed 0."""
         noise = fixed_noise(num_samples, self.architecture.dim_z, seed, scheme)
         return self.log_weights(x, noise, **options)
 
@@ -119,7 +119,7 @@ class LatentClassifier(LatentVariableModel):
         factor: str | None = None,
         **options: Any,
     ) -> Tensor:
-        """`logits` of the wanted classes only `[B, C]` bool; the others are −1e30.
+        """`logits` of only the wanted classes (`[B, C]` bool); the others are −1e30.
 
         For attacks: the gradient leaves out terms below a thousandth of the largest.
         """
@@ -143,13 +143,13 @@ class LatentClassifier(LatentVariableModel):
         sampling: Sampling | int | None = None,
         **options: Any,
     ) -> Tensor:
-        """(Σ_k w)² / Σ_k w² → `[B, C]`, between 1 (one sample carries all weight) and K."""
+        """(Σ_k w)² / Σ_k w² → `[B, C]`, between 1 (one sample has all the weight) and K."""
         return effective_sample_size(self.log_weights(x, noise, sampling, **options))
 
     def _graphs(
         self, factor: str | None, scheme: str = INDEPENDENT, save_activations: bool = True
     ) -> InferenceGraphs:
-        """One set for all factors together, one for each factor asked for alone."""
+        """One set for all factors together, one for each factor used alone."""
         saves = save_activations and self.has_p_x and self.terms_fn is None
         key = f"{factor} {scheme} {saves}"
         if key not in self._inference:
@@ -159,7 +159,7 @@ class LatentClassifier(LatentVariableModel):
         return self._inference[key]
 
     def _fixed_noise(self, sampling: Sampling) -> Tensor:
-        """The noise of a mode that draws none anew; z itself for "zero"."""
+        """The noise of a mode that draws no new noise; z itself for "zero"."""
         dim_z = self.architecture.dim_z
         if sampling.mode == "fixed":
             return fixed_noise(sampling.num_samples, dim_z, scheme=sampling.scheme)

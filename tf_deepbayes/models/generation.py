@@ -1,4 +1,4 @@
-"""Pictures a generative classifier makes: reconstructions and class-conditional samples."""
+"""Images from a generative classifier: reconstructions and class-conditional samples."""
 
 import tensorflow as tf
 
@@ -22,7 +22,7 @@ def _pictures(model: LatentClassifier, z: Tensor, y: Tensor) -> Tensor:
 
 
 def reconstruct(model: LatentClassifier, x: ArrayLike, y: ArrayLike) -> Array:
-    """Mean of p(x|z, y) at z = the mean of q(z|x, y): `[B, H, W, channels]` in pixels."""
+    """Mean of p(x|z, y) at the mean of q(z|x, y): `[B, H, W, channels]` in pixels."""
     _check_generative(model)
     x = check_inputs(x, model.architecture.input_shape)
     labels = check_labels(y, model.architecture.num_classes, x.shape[0])
@@ -38,8 +38,8 @@ def reconstructions(model: LatentClassifier, x: Tensor, y: Tensor) -> Tensor:
 def sample(model: LatentClassifier, y: ArrayLike, seed: int = 0, candidates: int = 200) -> Array:
     """One image of p(x|y) for each label, `[B, H, W, channels]`: the mean of p(x|z, y).
 
-    z comes from p(z|y) where the model has it. Elsewhere p(z|y) ∝ p(z) p(y|z, ·), drawn by
-    sampling `candidates` from p(z) and choosing one in proportion to the factors of y.
+    z comes from p(z|y) if the model has it. Otherwise p(z|y) ∝ p(z) p(y|z, ·) is sampled by
+    drawing `candidates` from p(z) and choosing one in proportion to the factors of y.
     """
     _check_generative(model)
     labels = check_labels(y, model.architecture.num_classes)
@@ -51,8 +51,8 @@ def sample(model: LatentClassifier, y: ArrayLike, seed: int = 0, candidates: int
 def samples(model: LatentClassifier, y: Tensor, seed: Tensor, candidates: int = 200) -> Tensor:
     """`sample` as a graph: one-hot y `[B, C]`, int64 seed.
 
-    Image i depends on label i, the seed and i. The images are made one after another: the memory
-    is that of one image's candidates.
+    Image i depends on label i, the seed and i. The images are made one at a time, in the memory of
+    one image's candidates.
     """
 
     def one(index: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def samples(model: LatentClassifier, y: Tensor, seed: Tensor, candidates: int = 
 
 
 def _sample(model: LatentClassifier, y: Tensor, seeds: Tensor, candidates: int) -> Tensor:
-    """One image of one-hot y `[1, C]`."""
+    """One image for one-hot y `[1, C]`."""
     for_z, for_choice = tf.unstack(tf.random.experimental.stateless_split(seeds, 2))
     prior = model.latent_prior(y).distribution
     noise = tf.random.stateless_normal([candidates, model.architecture.dim_z], for_z)
@@ -76,7 +76,7 @@ def _sample(model: LatentClassifier, y: Tensor, seeds: Tensor, candidates: int) 
 
 
 def _log_p_y(model: LatentClassifier, z: Tensor, y: Tensor) -> Tensor:
-    """Sum of the factors of y `[S, C]` at z `[S, dim_z]` and the mean image there, `[S]`, nats."""
+    """Sum of the factors of y `[S, C]` at z `[S, dim_z]` and its mean image, `[S]`, nats."""
     observed = model.observe(_pictures(model, z, y))
     terms = model.log_joint(observed, y, z)
     return tf.add_n([term for name, term in terms.items() if name.startswith("p(y")])

@@ -1,6 +1,6 @@
 """A deep latent-variable model p(x, z, y) with a learned q(z|x, y), and its training bound.
 
-A subclass names its factors and nothing else; inference and training are fixed.
+A subclass only names its factors; inference and training are fixed.
 """
 
 import abc
@@ -32,13 +32,13 @@ class LatentVariableModel(keras.Model, abc.ABC):
     Args:
         architecture: sizes of the networks.
         likelihood: name of p(x|·), see `tf_deepbayes.models.layers.likelihoods`.
-        seed: of the initial weights, of the training noise and of noise that is not given.
+        seed: seed of the initial weights, the training noise and any noise not given.
     """
 
     beta_factors: tuple[str, ...] = ()  # the log densities that the published beta scales
 
     def __init__(self, architecture: Architecture, likelihood: str = "l2", seed: int = 0) -> None:
-        # float32 whatever the precision of the networks: this is where densities are summed.
+        # float32 whatever the networks' precision: densities are summed here.
         super().__init__(name=type(self).__name__.lower(), dtype="float32")
         self.architecture, self.seed = architecture, seed
         self.likelihood = likelihoods.get(likelihood)
@@ -69,11 +69,11 @@ class LatentVariableModel(keras.Model, abc.ABC):
 
     @property
     def p_z(self) -> Distribution:
-        """N(0, I), made anew: its constants belong to the graph that uses it, and leave with it."""
+        """N(0, I), made anew so that its constants belong to, and are freed with, one graph."""
         return diagonal_normal(tf.zeros(self.architecture.dim_z), tf.ones(self.architecture.dim_z))
 
     def latent_prior(self, y: Tensor) -> Distribution:
-        """p(z) or p(z|y): where z comes from when an image is generated."""
+        """p(z) or p(z|y): the distribution of z when an image is generated."""
         return self.p_z
 
     def log_p_y(self, y: Tensor) -> Tensor:
@@ -81,11 +81,11 @@ class LatentVariableModel(keras.Model, abc.ABC):
         return tf.fill(tf.shape(y)[:-1], -math.log(self.architecture.num_classes))
 
     def log_p_x(self, x: Observed) -> Tensor:
-        """p_D(x) of the discriminative models: nothing is modelled, 0."""
+        """p_D(x) of the discriminative models: not modelled, 0."""
         return tf.zeros(tf.shape(x.pixels)[0])
 
     def observe(self, x: Tensor) -> Observed:
-        """x `[B, *input_shape]` with all that depends on it alone, computed once."""
+        """x `[B, *input_shape]` with everything that depends on it alone, computed once."""
         pixels = self.likelihood.transform(x)
         lookers = [c for c in self.conditionals() if c.features is not None]
         return Observed(pixels, {c.name: tf.cast(c.features(pixels), tf.float32) for c in lookers})
@@ -136,7 +136,7 @@ class LatentVariableModel(keras.Model, abc.ABC):
         return log_mean_exp(log_w, 0) if importance_weighted else tf.reduce_mean(log_w, 0)
 
     def bound_terms(self, x: Tensor, y: Tensor, noise: Tensor) -> Terms:
-        """The terms whose sum is the bound, of q's samples at the label itself.
+        """The terms whose sum is the bound, at samples of q for the given labels.
 
         Args:
             x: `[B, *input_shape]`.
@@ -156,31 +156,31 @@ class LatentVariableModel(keras.Model, abc.ABC):
         return {**self.log_joint(x, y, z), "q(z|x,y)": -log_q}
 
     def log_weight(self, terms: Terms, beta: Tensor | float = 1.0) -> Tensor:
-        """Σ of the terms, those in `beta_factors` times beta (the published use of beta)."""
+        """Σ of the terms, with those in `beta_factors` times beta (the published use of beta)."""
         return sum(beta * t if name in self.beta_factors else t for name, t in terms.items())
 
     @property
     def published_offset(self) -> float:
         """Our log p̂(x, y) minus the published one, nats: a constant of likelihood and p_D(y)."""
         has_p_y = hasattr(self, "p_z_y")
-        # The published code has log 0.1 for p_D(y) whatever the number of classes.
+        # The published code uses log 0.1 for p_D(y) whatever the number of classes.
         label = -math.log(self.architecture.num_classes) - math.log(0.1) if has_p_y else 0.0
         pixels = self.architecture.num_pixels * self.likelihood.offset if self.has_p_x else 0.0
         return pixels + label
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """The learned factors of p(x, z, y), as attributes: p_z_y, p_x_zy …; none in baselines."""
+        """Attribute names of the learned factors of p(x, z, y): p_z_y, p_x_zy …"""
         return tuple(c.name for c in self.conditionals() if c is not self.q_z_xy)
 
     @property
     def makes_images(self) -> bool:
-        """Whether it has p(x|·), to sample and reconstruct from."""
+        """Whether it has p(x|·), for sampling and reconstruction."""
         return self.has_p_x
 
     @property
     def label_factor(self) -> str | None:
-        """The factor p(y|·); None in the models that start from p(y)."""
+        """The factor p(y|·); None for models that start from p(y)."""
         names = {"p_y_z": "p(y|z)", "p_y_zx": "p(y|z,x)"}
         return next((factor for name, factor in names.items() if hasattr(self, name)), None)
 

@@ -13,7 +13,7 @@ NAMES = (*FACTORISATIONS, *BASELINES)
 
 
 def check_name(name: str) -> str:
-    """The name of a model; InputError when there is none of that name."""
+    """The given name; InputError when no model has it."""
     if name not in NAMES:
         raise InputError(f"unknown model {name!r}; choose one of {', '.join(NAMES)}")
     return name

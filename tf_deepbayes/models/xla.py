@@ -1,6 +1,6 @@
-"""The terms of the importance weights compiled by XLA, which compiles anew for each shape.
+"""The terms of the importance weights compiled by XLA, which recompiles for each shape.
 
-Worth it on a GPU at most: on a CPU the compiled convolutions are slower.
+This can only pay on a GPU: on a CPU the compiled convolutions are slower.
 """
 
 import functools
@@ -15,9 +15,9 @@ from tf_deepbayes.models.registry import Classifier
 
 
 def compile_terms(model: Classifier) -> None:
-    """Compile what a loaded classifier spends its time on, before it is first used.
+    """Compile the costly part of a loaded classifier, before its first use.
 
-    Noise is drawn outside, where it is that of the classifier that is not compiled.
+    Noise is drawn outside, so it is the same as without compilation.
 
     Raises:
         InputError: the model is a baseline.
@@ -33,10 +33,10 @@ def compile_terms(model: Classifier) -> None:
 def _padded(  # type: ignore[no-untyped-def]
     compiled, x: Observed, y: Tensor, loc: Tensor, scale: Tensor, z: Tensor
 ) -> Terms:
-    """The terms of a batch that is filled up to a power of two images.
+    """The terms of a batch padded to a power of two images.
 
-    A gradient has another number of terms at each step of an attack; these are few shapes. The
-    last image is repeated, whose terms are finite, and nothing follows from the repetitions.
+    The number of terms in a gradient changes with each step of an attack; padding leaves few
+    shapes. It repeats the last image, whose terms are finite, and drops the copies' terms.
     """
     count = tf.shape(x.pixels)[0]
     size = tf.bitwise.left_shift(1, _bits(count - 1))
@@ -53,5 +53,5 @@ def _padded(  # type: ignore[no-untyped-def]
 
 
 def _bits(number: Tensor) -> Tensor:
-    """Binary digits of a whole number: 0 for 0, 3 for 5."""
+    """Number of binary digits: 0 for 0, 3 for 5."""
     return tf.reduce_sum(tf.cast(number >= 2 ** tf.range(31), tf.int32))

@@ -1,4 +1,4 @@
-"""The attacks of one evaluation, each run once, however many figures need it."""
+"""The attacks of one evaluation, each run only once, however many figures need it."""
 
 import dataclasses
 from collections.abc import Callable
@@ -26,7 +26,7 @@ class FinishedAttack:
     outcome: AttackResult
 
     def row(self) -> dict[str, Any]:
-        """What a result file says of it."""
+        """Its entry in a result file."""
         settings = {"attack": self.component.attack.settings(), "source": self.component.source}
         return (
             {"name": self.component.name, "eps": self.component.eps}
@@ -36,11 +36,11 @@ class FinishedAttack:
 
 
 class AttackCache:
-    """Runs the components of a subject and remembers them.
+    """Runs the attacks of an evaluation and remembers them.
 
     Args:
-        open_store: where the finished batches of a component are kept.
-        on_done: called with each component that was run.
+        open_store: where the finished batches of an attack are kept.
+        on_done: called with each attack when it is finished.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class AttackCache:
         self._zero_shares: dict[tuple[str, str], float] = {}
 
     def of(self, component: SuiteAttack, count: int | None = None) -> AttackResult:
-        """The attack on the first `count` images (all when None), found again or made."""
+        """The attack on the first `count` images (all when None), run if not run before."""
         count = len(self.defence.target.labels) if count is None else count
         for found in self.finished:
             if _same(found.component, component) and found.count >= count:
@@ -62,11 +62,11 @@ class AttackCache:
         return made.outcome
 
     def success_rate(self, component: SuiteAttack, count: int | None = None) -> float | None:
-        """Of the attack on the first `count` images."""
+        """The success rate of the attack on the first `count` images."""
         return self.of(component, count).figures["success_rate"]
 
     def zero_gradients(self, source: str, loss: str) -> float:
-        """Share of all images whose gradient of the loss is exactly zero."""
+        """Share of all images where the gradient of the loss is exactly zero."""
         key = (source, loss)
         if key not in self._zero_shares:
             target, logits_fn = self.defence.target, self.defence.sources[source].logits
@@ -95,6 +95,6 @@ class AttackCache:
 
 
 def _same(first: SuiteAttack, second: SuiteAttack) -> bool:
-    """Whether they are the same attack, whatever they are called."""
+    """Whether they are the same attack, whatever their names."""
     parts = ("attack", "eps", "source")
     return all(getattr(first, part) == getattr(second, part) for part in parts)

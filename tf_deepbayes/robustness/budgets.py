@@ -1,4 +1,4 @@
-"""How much work a robustness evaluation is."""
+"""The amount of work in a robustness evaluation."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ class Budget:
     """Sizes of the attacks; 0 leaves one out.
 
     Attributes:
-        nb_iter: steps of PGD, Superwhite and Matching; the checks try a quarter and 2.5 times it.
+        nb_iter: steps of PGD, Superwhite and Matching; the checks use a quarter and 2.5 times it.
         restarts: random starts of PGD on log odds.
         momentum_iter: steps of MIM.
         cw_iter: steps of the Carlini-Wagner attack.
@@ -16,7 +16,7 @@ class Budget:
         noise_iter: draws of random noise that gradients have to beat.
         snapshot: whether to attack every sample (WB+S).
         pool_size: training images that Matching chooses from.
-        draws: of a sampling classifier's noise, on which each image's worst attack is chosen.
+        draws: draws of the classifier's noise used to choose each image's worst attack.
     """
 
     nb_iter: int
@@ -30,8 +30,8 @@ class Budget:
     draws: int
 
 
-# Calls and gradients per image of a classifier that samples, half of the images for the checks:
-# about 90, 400 and 7,000. A decoder model makes 40 to 60 of them a second on two cores.
+# Calls and gradients per image for a classifier that samples, with half of the images in the
+# checks: about 90, 400 and 7,000. A decoder model does 40 to 60 of them a second on two cores.
 BUDGETS = {
     "quick": Budget(6, 1, 0, 0, 6, 3, False, 0, 2),
     "standard": Budget(20, 2, 20, 30, 40, 10, True, 200, 3),

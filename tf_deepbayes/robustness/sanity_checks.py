@@ -1,7 +1,7 @@
-"""Is an evaluation to be believed? The checks of Carlini et al. 2019, On Evaluating Robustness.
+"""Can an evaluation be trusted? The checks of Carlini et al. 2019, On Evaluating Robustness.
 
-Each compares two figures. A difference that the number of images explains is no finding: the
-tolerance is that of a 95% interval for the difference of two shares.
+Each compares two figures. A difference within sampling error is not a finding: the tolerance is
+half of the 95% interval for the difference of two shares.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ PASS, FAIL, NOT_APPLICABLE = "pass", "FAIL", "not applicable"
 LARGE_EPS = 1.0  # no bound at all: every image of another class is in the ball
 Z = 1.959964
 MASKED = "the gradients are masked"
-DRIFTS = f"Fewer steps find more: the attack drifts, because {MASKED} or too noisy (raise --eot)."
+DRIFTS = f"Fewer steps do better: the attack drifts, as {MASKED} or too noisy (raise --eot)."
 SMALLER = f"A smaller ball is easier: the steps do not fit the ball, or {MASKED}."
 
 
@@ -34,11 +34,11 @@ class Check:
     """One comparison.
 
     Attributes:
-        compared: what the two figures are.
-        figures: shares; None where there is none.
-        tolerance: of their difference.
+        compared: names of the two figures.
+        figures: shares; None if there is none.
+        tolerance: allowed difference.
         verdict: "pass", "FAIL" or "not applicable".
-        suggests: what a failure suggests, else why there is no verdict, else nothing.
+        suggests: what a failure suggests, or why there is no verdict; else empty.
     """
 
     name: str
@@ -53,7 +53,7 @@ def tolerance(first: float, second: float, count: int) -> float:
     """Half of the 95% interval of the difference of two shares of `count` images.
 
     One success and one failure are added to each (Agresti and Caffo 2000), so that shares of 0 and
-    1 have noise too.
+    1 have sampling error too.
     """
     shares = [(share * count + 1.0) / (count + 2.0) for share in (first, second)]
     return Z * math.sqrt(sum(share * (1.0 - share) for share in shares) / (count + 2.0))
@@ -71,7 +71,7 @@ def at_least(
     count: int,
     suggests: str,
 ) -> Check:
-    """Whether the first share, of `count` images, is no lower than the second, but for noise."""
+    """Whether the first share of `count` images is at least the second, up to sampling error."""
     first, second = figures
     if first is None or second is None:
         return not_applicable(name, compared, "no image was right before the attack")
@@ -82,10 +82,10 @@ def at_least(
 
 @dataclasses.dataclass(frozen=True)
 class SanityChecks:
-    """The checks of one evaluation; attacks that it made before are not made again.
+    """The checks of one evaluation; attacks already run are not run again.
 
     Attributes:
-        components: the standard set, run already.
+        components: the standard set, already run.
         worst_success: success rate of the worst case.
     """
 
@@ -101,8 +101,8 @@ class SanityChecks:
             self._unbounded(),
             *self._eps_ladder(),
             *self._step_ladder(),
-            self._black_box(SQUARE, "A search without gradients finds more than gradients do"),
-            self._black_box("transfer", "Gradients of another model find more than its own"),
+            self._black_box(SQUARE, "Gradient-free search fools more images than gradients do"),
+            self._black_box("transfer", "Gradients of another model fool more images than its own"),
             self._noise(),
             self._zero_gradients(),
             *self._published_loss(),
@@ -112,7 +112,7 @@ class SanityChecks:
 
     @property
     def count(self) -> int:
-        """Images of the attacks that only the checks need."""
+        """Number of images for attacks that only the checks need."""
         return min(self.plan.check_images, len(self.runs.defence.target.labels))
 
     def compare(
@@ -139,7 +139,7 @@ class SanityChecks:
 
     def _single_step(self) -> Check:
         fgsm = FGSM(loss="log_odds", batch_size=self.plan.batch_size)
-        suggests = f"One step finds more than many: {MASKED} or too noisy (raise --eot)."
+        suggests = f"One step fools more images than many: {MASKED} or too noisy (raise --eot)."
         single = self.other("FGSM, same loss", "fgsm", fgsm)
         return self.compare("iterative beats single-step", self.pgd(), single, suggests)
 
@@ -161,11 +161,11 @@ class SanityChecks:
         few, more = self.pgd(max(size // 4, 1)), self.pgd(size * 5 // 2)
         yield self.compare(name, self.pgd(), few, DRIFTS)
         yield self.compare(name, more, self.pgd(), DRIFTS)
-        suggests = "More steps find more: take a larger --budget before quoting a success rate."
+        suggests = "More steps fool more images: use a larger --budget before quoting a rate."
         yield self.compare("enough steps", self.pgd(), more, suggests)
 
     def _black_box(self, name: str, finding: str) -> Check:
-        """The strongest attack that follows the victim's gradients, and one that does not."""
+        """Compare the strongest attack on the victim's gradients with one that does without."""
         title = f"white-box beats {name}"
         rates = {c.name: self.runs.success_rate(c) for c in self.components}
         if name not in rates:
@@ -180,7 +180,7 @@ class SanityChecks:
         plan, size = self.plan, self.plan.budget.noise_iter
         noise = RandomNoise(nb_iter=size, batch_size=plan.batch_size, seed=plan.seed)
         other = self.other(f"best of {size} draws of noise", "noise", noise)
-        suggests = f"Random noise finds more than gradients do: {MASKED}."
+        suggests = f"Random noise fools more images than gradients do: {MASKED}."
         return self.compare("gradients beat random noise", self.pgd(), other, suggests)
 
     def _zero_gradients(self) -> Check:
@@ -199,11 +199,11 @@ class SanityChecks:
         attack = plan.pgd(plan.eps, plan.budget.nb_iter, loss="cross_entropy")
         published = self.other("on cross-entropy", "cross_entropy", attack)
         stable = ("on log odds", self.pgd()[1])
-        suggests = "Cross-entropy finds more than log odds: look for what log odds misses."
+        suggests = "Cross-entropy fools more images than log odds: look for what log odds misses."
         yield self.compare("stable loss is no weaker", stable, published, suggests)
         suggests = (
-            "Cross-entropy finds less than log odds: its gradient vanishes where the classifier "
-            "is sure, and success rates quoted with it are too low."
+            "Cross-entropy fools fewer images than log odds: its gradient vanishes where "
+            "the classifier is confident, and success rates quoted with it are too low."
         )
         yield self.compare("cross-entropy is not masked", published, stable, suggests)
 
@@ -213,7 +213,7 @@ class SanityChecks:
             why = "--eot is 1" if samples else "the classifier does not sample"
             return not_applicable(name, ("averaged gradients", "one draw"), why)
         averaged = f"EOT of {self.plan.eot}", self.plan.restart(0, samples)
-        suggests = "Averaged gradients find less than single ones: take more draws (raise --eot)."
+        suggests = "Averaged gradients fool fewer images than single ones: raise --eot."
         return self.compare(name, averaged, ("one draw", self.pgd()[1]), suggests)
 
     def _randomness(self) -> Check:
@@ -225,7 +225,7 @@ class SanityChecks:
         half = None if self.worst_success is None else self.worst_success / 2.0
         figures, right = (half, target.clean_prediction_changes), int(target.counted.sum())
         suggests = (
-            "Much of the success may be the classifier's own randomness: read the share broken "
+            "Much of the success may be the classifier's own randomness: use the share fooled "
             "in every draw, or raise --num_samples."
         )
         return at_least(name, compared, figures, right, suggests)

@@ -1,8 +1,8 @@
 """The standard set of attacks of a robustness evaluation, sized by a budget.
 
-Strong gradient attacks with losses that do not vanish, a search without gradients, and attacks
-adapted to what the classifier is, because a defence is as strong as its weakest spot (Carlini et
-al. 2019; Tramèr et al. 2020). Every attack is on the l∞ ball.
+Strong gradient attacks with losses whose gradients do not vanish, a gradient-free search, and
+attacks adapted to the classifier, because a defence is only as strong as its weakest spot (Carlini
+et al. 2019; Tramèr et al. 2020). Every attack is on the l∞ ball.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ SQUARE = "square"
 REACH = 2.5
 # Weight of the logits in the Carlini-Wagner attack: the ball bounds the perturbation, not c.
 CW_C, CW_LEARNING_RATE = 10.0, 0.05
-# Logits that differ by less than this share of their size are the same draw, rounded differently.
+# Logits that differ by less than this relative amount are the same draw, rounded differently.
 ROUNDING = 1e-5
 
 
@@ -44,7 +44,7 @@ class SuiteAttack:
 
     Attributes:
         name: unique in the evaluation.
-        eps: of the call, l∞.
+        eps: the l∞ eps that it is called with.
         source: the classifier whose gradients it follows, a key of `Defence.sources`.
     """
 
@@ -55,22 +55,22 @@ class SuiteAttack:
 
 
 def is_sampled(logits_fn: LogitsFn, x: Array, batch_size: int) -> bool:
-    """Whether two calls on the same images give other logits."""
+    """Whether two calls on the same images give different logits."""
     first, second = draw_logits(logits_fn, x[:batch_size], 2, batch_size)
     return not np.allclose(first, second, rtol=ROUNDING, atol=ROUNDING)
 
 
 @dataclasses.dataclass(frozen=True)
 class Defence:
-    """What is evaluated.
+    """The classifier under evaluation.
 
     Attributes:
-        target: images, labels and the classifier that is to be fooled; untargeted.
-        sources: "victim" and, where there are, "label_only" (log p(y|·) alone) and "substitute".
-        samples: whether its logits differ from draw to draw.
+        target: images, labels and the classifier to be fooled; untargeted.
+        sources: "victim" and, if available, "label_only" (log p(y|·) alone) and "substitute".
+        samples: whether its logits differ between draws.
         batch_size: images at a time.
         guides: clean images to imitate.
-        detectors: fitted ones, to be slipped past as well.
+        detectors: fitted detectors, to be evaded as well.
         reseed: see `runner.run`.
     """
 
@@ -91,7 +91,7 @@ class Defence:
         x: Array,
         y: Array,
     ) -> "Defence":
-        """The classifier with as many draws of its noise as the plan asks for, or one."""
+        """The classifier, with the plan's number of draws if it samples, else one draw."""
         size = plan.batch_size
         samples = is_sampled(logits_fn, x, size)
         draws = plan.budget.draws if samples else 1
@@ -106,11 +106,11 @@ class EvaluationSettings:
     Attributes:
         eps: radius of the l∞ ball, in pixels, above 0 and up to 1.
         eot: gradients averaged per step on a classifier that samples.
-        check_images: images of the extra attacks that only the checks need.
-        eval_draws: draws of a sampling classifier's noise that the worst case is scored on.
-        seed: of the first random start, and of what the other attacks draw.
-        lazy_classes: steps of PGD, MIM and Carlini-Wagner between looks at classes far from the
-            top, see `IterativeAttack`; 0: all classes at each step.
+        check_images: images for the extra attacks that only the checks need.
+        eval_draws: draws of the classifier's noise that the worst case is scored on.
+        seed: seed of the first random start and of the other attacks' draws.
+        lazy_classes: steps of PGD, MIM and Carlini-Wagner between evaluations of classes far from
+            the top, see `IterativeAttack`; 0: all classes in each step.
     """
 
     budget: Budget
@@ -132,7 +132,7 @@ class EvaluationSettings:
     def pgd(self, eps: float, nb_iter: int, kind: type[PGD] = PGD, **options: Any) -> PGD:
         """PGD on log odds from a random start, with steps that fit the ball."""
         chosen: dict[str, Any] = {"loss": "log_odds", "seed": self.seed}
-        if kind is PGD:  # the others look at every sample or at distances, not at logits alone
+        if kind is PGD:  # the others use every sample or distances, not only logits
             chosen["lazy_classes"] = self.lazy_classes
         step = REACH * eps / nb_iter
         return kind(
@@ -140,26 +140,26 @@ class EvaluationSettings:
         )
 
     def restart(self, number: int, samples: bool) -> SuiteAttack:
-        """The main attack from its random start of this number."""
+        """The main attack from random start `number`."""
         eot, seed = self.eot if samples else 1, self.seed + number
         attack = self.pgd(self.eps, self.budget.nb_iter, eot=eot, seed=seed)
         return SuiteAttack(f"pgd_log_odds_{number}", attack, self.eps)
 
     def square(self) -> SuiteAttack:
-        """The search without gradients."""
+        """The gradient-free search."""
         size = self.budget.square_iter
         attack = Square(nb_iter=size, batch_size=self.batch_size, seed=self.seed)
         return SuiteAttack(SQUARE, attack, self.eps)
 
     def standard_set(self, defence: Defence) -> tuple[list[SuiteAttack], dict[str, str]]:
-        """The attacks that apply, and {name: why not} of the others."""
+        """The attacks that apply, and {name: reason} for those left out."""
         restarts = [self.restart(i, defence.samples) for i in range(self.budget.restarts)]
         found = dict(self._others(defence))
         components = [c for c in found.values() if isinstance(c, SuiteAttack)]
         return restarts + components, {n: c for n, c in found.items() if isinstance(c, str)}
 
     def _others(self, defence: Defence) -> Iterator[tuple[str, SuiteAttack | str]]:
-        """(name, component, or why it is left out)."""
+        """(name, the component or the reason it is left out)."""
         parts = {"margin": self._margin, "mim": self._mim, "cw": self._cw}
         for name, make in parts.items():
             yield name, make()

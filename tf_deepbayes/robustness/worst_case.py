@@ -1,8 +1,8 @@
 """The worst attack on each image, chosen on some draws of the noise and scored on others.
 
 Of many attacks on a classifier that samples, one succeeds by luck. An image's worst attack is
-therefore the one whose margin is largest on average over some draws, and what counts is how it
-fares in draws that had no part in the choice.
+therefore the one with the largest average margin over some draws, and it is scored on other draws
+that had no part in the choice.
 """
 
 import dataclasses
@@ -16,13 +16,13 @@ from tf_deepbayes.core.axes import Array
 from tf_deepbayes.evaluation.runner import SCORING, AttackResult, Reseed
 from tf_deepbayes.evaluation.scoring import EvaluationSet, draw_logits, score
 
-WORST_CASE = SCORING - 1  # the number of the noise that scores the images chosen
+WORST_CASE = SCORING - 1  # noise number for scoring the chosen images
 SLACK = 1e-5  # float32 rounding at the ball's edge
 
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """Attacked images `[N, …]` and their logits `[R, N, C]` in the draws that choose."""
+    """Attacked images `[N, …]` and their logits `[R, N, C]` in the draws used for choosing."""
 
     name: str
     images: Array
@@ -37,7 +37,7 @@ def mean_margin(labels: Array, draws: Array) -> Array:
 
 
 def choose(target: EvaluationSet, eps: float, candidates: Sequence[Candidate]) -> Array:
-    """The number of each image's worst candidate, `[N]`; one outside of the ball has no chance."""
+    """The index of each image's worst candidate, `[N]`; images outside the ball are excluded."""
 
     def strength(candidate: Candidate) -> Array:
         size = metrics.perturbation_norms(target.images, candidate.images)["linf"]
@@ -47,7 +47,7 @@ def choose(target: EvaluationSet, eps: float, candidates: Sequence[Candidate]) -
 
 
 def with_robust_accuracy(target: EvaluationSet, figures: dict[str, Any]) -> dict[str, Any]:
-    """The figures of `score`, and the accuracy that counts images wrong before as wrong.
+    """The figures of `score`, plus the robust accuracy over all images.
 
     `robust_accuracy` is the share of all images that were right before the attack and still are,
     averaged over the draws, with its 95% interval over images.
@@ -70,7 +70,7 @@ def worst_case(
 
     Returns:
         Its figures are those of `score` and `with_robust_accuracy`, and `chosen`, the number of
-        images that each candidate is the worst of.
+        images for which each candidate is the worst.
     """
     chosen = choose(target, eps, candidates)
     images = np.stack([c.images for c in candidates])[chosen, np.arange(len(chosen))]

@@ -1,7 +1,7 @@
-"""Attack a run: the images, the workers, the detector or guides, what is kept and what is written.
+"""Attack a run: the images, the workers, the detector or guides, and the files written.
 
-Writes <run>/attacks/<name>_eps<eps>.json and the images beside it as .npz. Finished batches are
-kept while an attack runs, so that one that was stopped goes on from them.
+Writes <run>/attacks/<name>_eps<eps>.json and the images next to it as .npz. Finished batches are
+kept while an attack runs, so that a stopped attack continues from them.
 """
 
 import dataclasses
@@ -25,31 +25,31 @@ from tf_deepbayes.runs import detector_files, guards, results
 from tf_deepbayes.runs.indices import test_indices
 from tf_deepbayes.runs.run import Run
 
-# What changes the figures and not the attacked images.
+# Settings that change the figures but not the attacked images.
 SCORING_ONLY = ("num_images", "indices", "eval_draws", "images")
-# (the run attacked, the run whose gradients are followed), loaded anew.
+# → (the run attacked, the run whose gradients are followed), freshly loaded.
 LoadRuns = Callable[[], tuple[Run, Run]]
 
 
 @dataclasses.dataclass(frozen=True)
 class AttackOptions:
-    """How a run is attacked, beside the attack itself.
+    """How a run is attacked, apart from the attack itself.
 
     Attributes:
-        name: of the results, which the size is added to.
-        num_images: attack the first images only.
+        name: name of the results, to which the size is added.
+        num_images: attack only the first images.
         indices: files; attack the test images that are in all of them.
-        attack_samples: K that the attack uses, the victim's when None.
+        attack_samples: K that the attack uses; None: the victim's.
         eval_draws: draws of noise that the result is scored on.
-        common_random_numbers: the same noise at every step of the attack.
+        common_random_numbers: use the same noise in every step of the attack.
         label_only: follow log p(y|·) alone.
         substitute: name of the run whose gradients are followed, for the record.
-        detector: name of the detector to slip past.
+        detector: name of the detector to evade.
         thresholds: file of fitted detectors; None fits them on `num_train` training images.
         pool_size: training images to choose guides from.
         save: write the images.
-        resume: go on from the finished batches and results on disk.
-        computing: precision settings that are on, for the record.
+        resume: continue from the finished batches and results on disk.
+        computing: precision settings in use, for the record.
     """
 
     name: str
@@ -70,15 +70,15 @@ class AttackOptions:
 
 
 class RunAttack:
-    """An attack on the test images of a run, ready to be made at each size.
+    """An attack on the test images of a run, ready to run at each size.
 
     Args:
-        load: the victim, and the run whose gradients are followed (the victim or a substitute).
-        data_dir: folder to look for the data set in first.
-        devices: where copies attack, see `local_devices`.
+        load: loads the victim and the run whose gradients are followed (victim or substitute).
+        data_dir: folder to search first for the data set.
+        devices: devices on which copies attack, see `local_devices`.
 
     Attributes:
-        attack: with the detector or the guides that it needs.
+        attack: the attack, with the detector or guides that it needs.
         test: the images attacked.
     """
 
@@ -108,7 +108,7 @@ class RunAttack:
 
     @functools.cached_property
     def target(self) -> EvaluationSet:
-        """What is attacked."""
+        """The images and the victim, ready for the attack."""
         test, attack = self.test, self.attack
         sizes = (attack.targeted, attack.batch_size, self.options.eval_draws)
         return EvaluationSet.of(
@@ -117,11 +117,11 @@ class RunAttack:
 
     @functools.cached_property
     def zero_gradients(self) -> float:
-        """The share of images whose gradient is zero."""
+        """The share of images with a zero gradient."""
         return zero_gradient_share(self.workers[0].access.logits, self.target, self.attack)
 
     def at(self, eps: float) -> dict[str, Any]:
-        """The figures at one ε: those on disk when the same attack is finished and resumed."""
+        """The figures at one ε; with `resume`, those of a finished attack come from disk."""
         name = saved_attacks.attack_name(self.options.name, self.attack, eps)
         folder, settings = self.victim.folder / "attacks", self.settings(eps)
         finished = results.finished(folder / f"{name}.json", "attack", settings)
@@ -137,7 +137,7 @@ class RunAttack:
         return found.figures
 
     def settings(self, eps: float) -> dict[str, Any]:
-        """All that the result depends on; indices are those of the test images attacked."""
+        """Everything the result depends on; `indices` are of the test images attacked."""
         attack, options, victim = self.attack, self.options, self.victim
         names = ("attack_samples", "common_random_numbers", "label_only", "substitute")
         stops_early = getattr(attack, "early_stop", False)
@@ -157,7 +157,7 @@ class RunAttack:
         }
 
     def _write(self, folder: pathlib.Path, name: str, settings: dict, found: AttackResult) -> None:
-        """Images first, then the JSON that speaks of them."""
+        """Write the images first, then the JSON that refers to them."""
         images = f"{name}.npz" if self.options.save else None
         if images:
             saved_attacks.write_attack_arrays(folder / images, self.target, found)
@@ -166,7 +166,7 @@ class RunAttack:
 
 
 def worker_of(victim: Run, source: Run, options: AttackOptions, device: str = "") -> Worker:
-    """What one device attacks with; a batch's noise is that of the victim and of its substitute."""
+    """The worker on one device; it reseeds the noise of both victim and substitute."""
 
     def reseed(number: int) -> None:
         source.reseed(number)
@@ -176,7 +176,7 @@ def worker_of(victim: Run, source: Run, options: AttackOptions, device: str = ""
 
 
 def access_of(source: Run, options: AttackOptions) -> ModelAccess:
-    """What the attack sees of the victim, or of its substitute."""
+    """What the attack sees of the victim or its substitute."""
     factor = None
     if options.label_only:
         factor = getattr(source.model, "label_factor", None)
@@ -188,7 +188,7 @@ def access_of(source: Run, options: AttackOptions) -> ModelAccess:
 def with_detector_or_guides(
     attack: attacks.Attack, victim: Run, train: Split, options: AttackOptions
 ) -> attacks.Attack:
-    """The attack with the detector or the images that it needs."""
+    """The attack with the detector or guide images that it needs."""
     if options.detector:
         names = selection.detector_names([options.detector], guards.has_p_x(victim))
         if options.thresholds:

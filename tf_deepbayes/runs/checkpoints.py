@@ -1,7 +1,7 @@
-"""A run folder: `config.json` says what the model is, `checkpoint.npz` holds its weights.
+"""A run folder: `config.json` describes the model, `checkpoint.npz` holds its weights.
 
 The checkpoint is one file of named arrays, replaced atomically: weights
-(`weights/<layer>/<index>`), optimizer state (`optimizer/<index>`) and the epochs done.
+(`weights/<layer>/<index>`), optimizer state (`optimizer/<index>`) and the number of epochs done.
 """
 
 import dataclasses
@@ -34,13 +34,13 @@ IMPORTED = "imported_from"  # in `RunConfig.training`: a checkpoint without opti
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """What a run folder's model is and how it came about.
+    """What a run folder's model is and where it comes from.
 
     Attributes:
         model: name of the factorisation or baseline.
         data: name of the data set.
-        likelihood: of p(x|·); None of a baseline.
-        training: the settings it is trained with, or where it was imported from.
+        likelihood: name of p(x|·); None for a baseline.
+        training: the training settings, or where it was imported from.
     """
 
     model: str
@@ -64,7 +64,7 @@ class RunConfig:
         return isinstance(self.training, dict) and self.training.get("kind") == FOREIGN
 
     def settings(self) -> dict[str, Any]:
-        """Every field by name, those of the architecture and the training among them."""
+        """Every field by name, including those of the architecture and the training."""
         fields = dataclasses.asdict(self)
         return {**fields.pop("architecture"), **fields.pop("training"), **fields}
 
@@ -74,9 +74,9 @@ class RunConfig:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the libraries that numbers depend on."""
+    """Versions of the libraries that results depend on."""
     names = ("tf_deepbayes", "keras", "tensorflow-probability", "numpy", "cleverhans")
-    found = {"tensorflow": tf.version.VERSION}  # its distribution has one of several names
+    found = {"tensorflow": tf.version.VERSION}  # its package has one of several names
     for name in names:
         try:
             found[name] = importlib.metadata.version(name)
@@ -91,10 +91,10 @@ def save_config(folder: pathlib.Path, config: RunConfig) -> None:
 
 
 def load_config(folder: pathlib.Path) -> RunConfig:
-    """Read `config.json`; InputError when the folder is no run folder."""
+    """Read `config.json`; InputError when the folder is not a run folder."""
     if not (folder / CONFIG).is_file():
         raise InputError(
-            f"{folder} is no run folder: expected {CONFIG} in it; train one with train/vae.py"
+            f"{folder} is not a run folder: expected {CONFIG} in it; train one with train/vae.py"
         )
     content = read_json(folder / CONFIG)
     try:
@@ -108,13 +108,13 @@ def load_config(folder: pathlib.Path) -> RunConfig:
 def prepare_folder(
     folder: pathlib.Path, config: RunConfig, resume: bool, changeable: Sequence[str] = ()
 ) -> None:
-    """Make a new run folder, or check that the one to resume is of the same run.
+    """Make a new run folder, or check that the one to resume has the same settings.
 
     Args:
         changeable: settings that a resumed run may change.
 
     Raises:
-        InputError: the folder holds a run that is not to be resumed, or is of other settings.
+        InputError: the folder holds a run without `resume`, or one with different settings.
     """
     if not (folder / CONFIG).exists():
         return save_config(folder, config)
@@ -140,10 +140,10 @@ def prepare_folder(
 
 
 def create(folder: pathlib.Path, config: RunConfig, model: registry.Classifier) -> None:
-    """Make a whole run folder at once, which is there with all it holds or not at all.
+    """Make a run folder atomically: complete or not at all.
 
     Raises:
-        InputError: there is something in the folder already.
+        InputError: the folder already holds a run.
     """
     if (folder / CONFIG).exists():
         raise InputError(f"{folder} holds a run; give another --out, or move it away")
@@ -176,7 +176,7 @@ def restore(
     model: registry.Classifier,
     optimizer: keras.optimizers.Optimizer | None = None,
 ) -> int:
-    """Load the checkpoint if there is one, all of it or none; the epochs done (0 without)."""
+    """Load the checkpoint if there is one, all or nothing; returns the epochs done (0 if none)."""
     path = folder / CHECKPOINT
     if not path.is_file():
         return 0
@@ -185,10 +185,12 @@ def restore(
     for name, variable in targets.items():
         _check_array(path, name, arrays.get(name), variable)
     if "epoch" not in arrays or arrays["epoch"].dtype.kind != "i" or arrays["epoch"].ndim:
-        raise InputError(f"{path} is no checkpoint: expected a whole number 'epoch' in it")
+        raise InputError(f"{path} is not a checkpoint: expected a whole number 'epoch' in it")
     left_over = {n for n in arrays if n.startswith("weights/")} - set(targets)
     if left_over:
-        raise InputError(f"{path} is of another architecture: {sorted(left_over)[:3]} is left over")
+        raise InputError(
+            f"{path} does not match the architecture: unexpected weights {sorted(left_over)[:3]}"
+        )
     for name, variable in targets.items():
         variable.assign(arrays[name])
     return int(arrays["epoch"])
@@ -200,7 +202,7 @@ def _check_array(
     shape = list(variable.shape)
     if found is None or list(found.shape) != shape:
         raise InputError(
-            f"{path} is of another architecture: expected {name} of shape {shape}, got "
+            f"{path} does not match the architecture: expected {name} of shape {shape}, got "
             f"{'nothing' if found is None else list(found.shape)}; use the folder's own {CONFIG}"
         )
     if found.dtype != variable.dtype or not np.isfinite(found).all():
@@ -224,7 +226,7 @@ def load_model(folder: pathlib.Path) -> tuple[registry.Classifier, RunConfig]:
 def _variables(
     model: registry.Classifier, optimizer: keras.optimizers.Optimizer | None
 ) -> dict[str, keras.Variable]:
-    """Name in the file → variable; the learning rate is a setting of the run, not a state."""
+    """Name in the file → variable; the learning rate is a setting of the run, not state."""
     found = {
         f"weights/{layer.name}/{index}": weight
         for layer in model.layers

@@ -1,7 +1,7 @@
 """Fitted detectors as one JSON file: fitting needs a pass over the training images, reading none.
 
-The file is a result of kind "thresholds": `settings` say what the detectors were fitted with,
-`figures` hold every fitted detector by name. Floats are written so that they come back exactly.
+The file is a result of kind "thresholds": `settings` record how the detectors were fitted,
+`figures` hold every fitted detector by name. Floats are written so that they are read back exactly.
 """
 
 import dataclasses
@@ -23,21 +23,21 @@ from tf_deepbayes.runs import results
 from tf_deepbayes.runs.checkpoints import RunConfig
 
 KIND = "thresholds"
-PUBLISHED = "published_fpr5"  # the `FitSettings.kind` of the paper
+PUBLISHED = "published_fpr5"  # the paper's `FitSettings.kind`
 ADVICE = "fit the detectors again with detect/detect.py"
 
 
 @dataclasses.dataclass(frozen=True)
 class FitSettings:
-    """What detectors were fitted with.
+    """How detectors were fitted.
 
     Attributes:
         run: name of the guard's run folder.
         weights: digest of the guard's weights.
         num_samples: K of the guard's logits.
-        seed: of the guard's noise.
+        seed: seed of the guard's noise.
         num_train: number of training images.
-        false_positive_rate: the rate asked for, in (0, 1).
+        false_positive_rate: the requested rate, in (0, 1).
         threshold: the kind of threshold.
         noise: how the K draws were made, one of `noise.SCHEMES`.
     """
@@ -53,7 +53,7 @@ class FitSettings:
 
     @property
     def kind(self) -> str:
-        """Kind of threshold and rate in percent: published_fpr5."""
+        """Kind of threshold and rate in percent, such as published_fpr5."""
         return f"{self.threshold}_fpr{100 * self.false_positive_rate:.6g}"
 
     @property
@@ -65,12 +65,12 @@ class FitSettings:
 
 
 def weights_digest(model: keras.Model) -> str:
-    """A digest of the weights: the same for the same weights in the same order."""
+    """A digest of the weights, equal for the same weights in the same order."""
     return digest(*model.get_weights())
 
 
 def as_dict(detector: Detector) -> dict[str, Any]:
-    """A fitted detector as JSON holds it."""
+    """A fitted detector as JSON values."""
     arrays = {name: getattr(detector, name) for name in detector.fitted_arrays}
     if any(array is None for array in arrays.values()):
         raise InputError(NOT_FITTED)
@@ -83,7 +83,7 @@ def as_dict(detector: Detector) -> dict[str, Any]:
 
 
 def from_dict(content: Mapping[str, Any]) -> Detector:
-    """The fitted detector of `as_dict`, equal to the bit; InputError for anything else."""
+    """The fitted detector from `as_dict`, bit for bit; InputError for anything else."""
     try:
         detector = selection.make(content["detector"], content["threshold"])
         rate = float(content["false_positive_rate"])
@@ -116,7 +116,7 @@ def _check_arrays(arrays: Mapping[str, Array]) -> None:
 def write_detectors(
     path: pathlib.Path, config: RunConfig, settings: FitSettings, detectors: Mapping[str, Detector]
 ) -> None:
-    """Write the fitted detectors of a guard, atomically."""
+    """Write the fitted detectors of a guard atomically."""
     figures = {name: as_dict(detector) for name, detector in detectors.items()}
     results.write_result(path, KIND, config, dataclasses.asdict(settings), figures)
 
@@ -125,7 +125,7 @@ def read_detectors(path: pathlib.Path) -> dict[str, Detector]:
     """The fitted detectors of a file, {name: detector}.
 
     Raises:
-        InputError: the file is missing, damaged, or not one of fitted detectors.
+        InputError: the file is missing, damaged, or does not hold fitted detectors.
     """
     figures = results.read_result(path, KIND).get("figures")
     if not isinstance(figures, dict) or not figures:
@@ -142,14 +142,14 @@ def read_detectors(path: pathlib.Path) -> dict[str, Detector]:
 
 
 def read_settings(path: pathlib.Path, data: str, **expected: Any) -> FitSettings:
-    """What the detectors of a file were fitted with.
+    """How the detectors of a file were fitted.
 
     Args:
         data: the guard's data set.
-        expected: `FitSettings` fields that the guard at hand has, such as weights.
+        expected: `FitSettings` fields of the current guard, such as weights.
 
     Raises:
-        InputError: the file is no such file, or was fitted on another guard.
+        InputError: not a file of fitted detectors, or fitted on another guard.
     """
     content = results.read_result(path, KIND)
     try:

@@ -1,4 +1,4 @@
-"""Evaluate the robustness of a run: what the attacks see of it, what is kept, what is written.
+"""Evaluate the robustness of a run: what the attacks see, and the files kept and written.
 
 Writes <run>/evaluation/<name>.json, and the worst images as <run>/attacks/worst_case_<name>.npz.
 """
@@ -30,7 +30,7 @@ from tf_deepbayes.runs import guards, results
 from tf_deepbayes.runs.detector_files import weights_digest
 from tf_deepbayes.runs.run import Run
 
-# What the attacked images depend on, beside the attack.
+# What the attacked images depend on, apart from the attack.
 LASTING = ("num_samples", "noise", "weights", "mode", "substitute")
 
 
@@ -43,9 +43,9 @@ class RunEvaluation:
         victim: a freshly loaded run.
         substitute: a run for a transfer attack, and its name for the record.
         thresholds: file of fitted detectors, for attacks that evade them.
-        name: of the result.
-        resume: go on from the finished batches and the result on disk.
-        computing: precision settings that are on, for the record.
+        name: name of the result.
+        resume: continue from the finished batches and the result on disk.
+        computing: precision settings in use, for the record.
     """
 
     plan: EvaluationSettings
@@ -60,15 +60,15 @@ class RunEvaluation:
     computing: Mapping[str, bool] = dataclasses.field(default_factory=dict)
 
     def figures(self, on_done: Callable[[FinishedAttack], None]) -> dict[str, Any]:
-        """Those on disk when the same evaluation is finished and resumed, else those of a new one.
+        """Run the evaluation; with `resume`, the figures of a finished one come from disk.
 
-        The images are written first, then the JSON that speaks of them.
+        The images are written first, then the JSON that refers to them.
 
         Args:
             on_done: called with each attack when it is finished.
 
         Raises:
-            AttackStoppedError: an attack cannot go on; finished batches are kept.
+            AttackStoppedError: an attack cannot continue; finished batches are kept.
         """
         path = self.victim.folder / "evaluation" / f"{self.name}.json"
         settings, images = self.settings(), f"worst_case_{self.name}.npz"
@@ -86,7 +86,7 @@ class RunEvaluation:
         return figures
 
     def settings(self) -> dict[str, Any]:
-        """All that the result depends on."""
+        """Everything the result depends on."""
         sampling = self.victim.sampling
         return {
             **dataclasses.asdict(self.plan),
@@ -122,7 +122,7 @@ class RunEvaluation:
         return evaluate(self.plan, defence, open_store, on_done)
 
     def _defence(self) -> Defence:
-        """All that the attacks see, with the images to imitate."""
+        """Everything the attacks see, including the images to imitate."""
         plan, victim = self.plan, self.victim
         sources, detectors = self._sources(), self._detectors()
         dataset = victim.load_data(self.data_dir)
@@ -137,7 +137,7 @@ class RunEvaluation:
         )
 
     def _sources(self) -> dict[str, ModelAccess]:
-        """Whose gradients there are to follow."""
+        """The classifiers whose gradients can be followed."""
         sources = {VICTIM: self.victim.access()}
         factor = getattr(self.victim.model, "label_factor", None)
         if factor is not None:
@@ -147,7 +147,7 @@ class RunEvaluation:
         return sources
 
     def _detectors(self) -> dict[str, Detector]:
-        """The fitted detectors that mean something on the victim."""
+        """The fitted detectors that apply to the victim."""
         if not self.thresholds:
             return {}
         fitted, _ = guards.read(self.victim, pathlib.Path(self.thresholds))

@@ -27,7 +27,7 @@ from tf_deepbayes.runs.run import Run
 
 
 def has_p_x(guard: Run) -> bool:
-    """Whether the guard's logits are log p̂(x, y_c); plain classifiers do not say and have none."""
+    """Whether the guard's logits are log p̂(x, y_c); plain classifiers have no p(x)."""
     return bool(getattr(guard.model, "has_p_x", False))
 
 
@@ -39,11 +39,11 @@ def fit(
     threshold: str,
     batch_size: int,
 ) -> tuple[dict[str, Detector], FitSettings]:
-    """Every detector that the guard allows, fitted on its logits of the training images.
+    """Every detector that applies to the guard, fitted on its logits of the training images.
 
     Args:
-        guard: a freshly loaded one: what it has drawn before decides the noise drawn here.
-        seed: what the guard was loaded with, for the record.
+        guard: a freshly loaded guard: earlier draws would change the noise drawn here.
+        seed: the seed that the guard was loaded with, for the record.
     """
     settings = FitSettings(
         run=guard.folder.name,
@@ -63,7 +63,7 @@ def fit(
 
 
 def read(guard: Run, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettings]:
-    """The detectors of a file; InputError unless fitted on this guard, data set, K and noise."""
+    """The detectors in a file; InputError unless fitted on this guard, data set, K and noise."""
     settings = detector_files.read_settings(
         path,
         guard.config.data,
@@ -76,13 +76,13 @@ def read(guard: Run, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettin
 
 @dataclasses.dataclass(frozen=True)
 class ScoredAttack:
-    """The guard's logits of clean test images and of a saved attack on the victim.
+    """The guard's logits on clean test images and on a saved attack on the victim.
 
     Attributes:
         clean_logits: `[N, C]`, with `clean_labels`.
-        adversarial_logits: `[M, C]` of the attacked images with true `labels`.
-        predicted: the victim's classes `[M]`, of the logits saved with the attack.
-        guard_predicted: the guard's own, where it is another classifier than the victim.
+        adversarial_logits: `[M, C]` on the attacked images with true `labels`.
+        predicted: the victim's classes `[M]`, from the logits saved with the attack.
+        guard_predicted: the guard's own classes, if it is not the victim.
     """
 
     clean_logits: Array
@@ -101,7 +101,7 @@ class ScoredAttack:
         is_transfer: bool,
         batch_size: int,
     ) -> "ScoredAttack":
-        """Score both on fresh noise; InputError when victim and guard have other classes."""
+        """Score both on fresh noise; InputError when victim and guard differ in classes."""
         predict, victim_logits = metrics.predict, saved["adversarial_logits"]
         clean_logits = predict(guard.logits_fn, clean.pixels, batch_size, "clean images")
         logits = predict(guard.logits_fn, saved["adversarial"], batch_size, "attacked images")
@@ -110,7 +110,7 @@ class ScoredAttack:
                 f"the victim's logits have shape {list(victim_logits.shape)} and the guard's "
                 f"{list(logits.shape)}; choose a guard for the same classes"
             )
-        # As published: the victim's class of the attack itself, a guard's own class of a transfer.
+        # As published: the victim's class for the attack itself, the guard's own for a transfer.
         own = logits.argmax(1) if is_transfer else None
         labels, predicted = saved["labels"], victim_logits.argmax(1)
         return cls(clean_logits, clean.labels, logits, labels, predicted, own)
@@ -122,10 +122,10 @@ class ScoredAttack:
 
 
 def missed_rate(detector: Detector, settings: FitSettings) -> float | None:
-    """The rate on the training images (mean over classes) where it is not the one asked for.
+    """The rate on the training images (mean over classes) if it misses the requested one.
 
-    The published α ends at 3 and at 0, and at a jump of the rate where scores are tied. One image
-    of each class, or 0.01, is no miss.
+    The published search for α is limited to [0, 3], and tied scores make the rate jump. One image
+    per class, or 0.01, is not a miss.
     """
     rates = np.asarray(detector.training_rates)
     slack = max(0.01, len(rates) / settings.num_train)
@@ -141,18 +141,18 @@ class Detection:
         attack: name of the saved attack.
         victim: the run attacked.
         guard: the run that detects; None for the victim itself.
-        load_guard: loads the guard anew. Detectors are fitted on a copy, so that the noise on the
-            images that are scored is the same whether the detectors were fitted or read.
-        detectors: names of those to use, all that the guard allows when None.
+        load_guard: loads a fresh guard. Detectors are fitted on a copy, so that the noise on the
+            scored images is the same whether the detectors were fitted or read.
+        detectors: names of the detectors to use; None: all that apply to the guard.
         thresholds: file of fitted detectors to read instead of fitting.
-        num_train: fit on the first images only.
+        num_train: fit on only the first images.
         false_positive_rate: share of training images to reject.
         threshold: kind of threshold to fit.
-        indices: files; keep to the images that are in all of them.
+        indices: files; use only the images that are in all of them.
         num_clean: clean test images for the false-positive rate.
         save: write the result and the fitted detectors.
-        plot: draw the ROC curves beside the result.
-        say: called with a line about what is done.
+        plot: plot the ROC curves next to the result.
+        say: called with progress messages, one line each.
     """
 
     attack: str
@@ -174,11 +174,11 @@ class Detection:
 
     @property
     def by(self) -> Run:
-        """The guard, or the victim as its own."""
+        """The guard, or the victim as its own guard."""
         return self.guard or self.victim
 
     def figures(self) -> list[dict[str, Any]]:
-        """Score the attack, write the result; the figures of each detector."""
+        """Score the attack and write the result; returns the figures of each detector."""
         has_density = has_p_x(self.by)
         names = selection.detector_names(self.detectors, has_density)
         if self.detectors is None and not has_density:
@@ -190,7 +190,7 @@ class Detection:
         return figures
 
     def _detect(self, names: Sequence[str]) -> tuple[list[dict[str, Any]], FitSettings]:
-        """The figures of each detector, and what the detectors were fitted with."""
+        """The figures of each detector, and how the detectors were fitted."""
         guard, victim = self.by, self.victim
         dataset = guard.load_data(self.data_dir)
         indices = test_indices(dataset, self.indices)
@@ -209,12 +209,12 @@ class Detection:
             if missed is not None:
                 self.say(
                     f"{detector.name}: the {detector.threshold} thresholds reject {missed:.3f} of "
-                    f"the training images, {settings.false_positive_rate:.3f} was asked for"
+                    f"the training images, not the requested {settings.false_positive_rate:.3f}"
                 )
         return scored.figures(chosen), settings
 
     def _fit(self, train: Split) -> tuple[dict[str, Detector], FitSettings]:
-        """Fit the guard's detectors and write them to its run."""
+        """Fit the guard's detectors and write them to its run folder."""
         guard = self.load_guard()
         self.say(f"fitting the detectors of {guard.config.model} on {len(train)} images")
         kind = (self.false_positive_rate, self.threshold)
@@ -226,7 +226,7 @@ class Detection:
         return detectors, settings
 
     def _write(self, fitted: FitSettings, figures: Sequence[Mapping[str, Any]]) -> None:
-        """Write the result, and beside it the ROC curves where they are asked for."""
+        """Write the result and, if requested, a plot of the ROC curves next to it."""
         guard, config = self.by, self.victim.config
         name = self.attack + (f"_guard_{guard.folder.name}" if self.guard else "")
         name += "" if fitted.kind == detector_files.PUBLISHED else f"_{fitted.kind}"

@@ -1,6 +1,6 @@
-"""The test images that a classifier gets right, kept as a file, and what several have in common.
+"""Files of the test images that a classifier gets right, and the intersection of several.
 
-Published figures on plane_frog are of the images that all seven models classify correctly.
+Published figures on plane_frog use the images that all seven models classify correctly.
 """
 
 import pathlib
@@ -18,12 +18,12 @@ KIND = "indices"
 
 
 def correct_indices(logits: Array, labels: Array) -> Array:
-    """Numbers of the images `[N]` whose largest logit `[N, C]` is that of their label, sorted."""
+    """Indices of the images `[N]` whose largest logit `[N, C]` is that of the label, sorted."""
     return np.flatnonzero(logits.argmax(1) == labels)
 
 
 def write_indices(path: pathlib.Path, victim: Run, indices: Array, num_images: int) -> None:
-    """Write the numbers of the test images that a victim gets right, of so many, as JSON."""
+    """Write the indices of the test images (of `num_images`) that a victim gets right, as JSON."""
     settings = {
         "num_samples": victim.sampling.num_samples,
         "noise": victim.recorded_scheme,
@@ -35,20 +35,20 @@ def write_indices(path: pathlib.Path, victim: Run, indices: Array, num_images: i
 
 
 def test_indices(dataset: Dataset, paths: Sequence[str] | None) -> Array:
-    """Numbers of a data set's test images: those that are in all of the files, or all."""
+    """Indices of a data set's test images: those in all of the files, or all without files."""
     count = len(dataset.test)
     return np.arange(count) if paths is None else read_indices(paths, dataset.name, count)
 
 
 def read_indices(paths: Sequence[str], data_name: str, num_images: int) -> Array:
-    """The numbers that are in all of the files, sorted `[N]`.
+    """The indices that are in all of the files, sorted `[N]`.
 
     Args:
-        data_name: data set that the files must be of.
-        num_images: of its test set, which must be the number that the files are of.
+        data_name: the data set that the files must be for.
+        num_images: size of its test set, which the files must have recorded.
 
     Raises:
-        InputError: a file is missing, damaged or of another data set, or they share no image.
+        InputError: a file is missing, damaged or for another data set, or they share no image.
     """
     common = np.arange(num_images)
     for path in paths:

@@ -1,4 +1,4 @@
-"""Published checkpoints become run folders, and run folders become published checkpoints."""
+"""Import published checkpoints as run folders, and export run folders as published checkpoints."""
 
 import hashlib
 import pathlib
@@ -20,14 +20,14 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, Array]:
     """{variable name: array} of a published checkpoint, `save/…/checkpoint_0.pkl`.
 
     Raises:
-        InputError: not a pickle of a dictionary of arrays; nothing in it is run.
+        InputError: not a pickle of a dictionary of arrays; no code in it is run.
     """
     params = read_array_pickle(path)
     for name, value in params.items():
         if not isinstance(value, np.ndarray):
             kind = type(value).__name__
             raise InputError(
-                f"{path} is no published checkpoint: expected {name[:60]!r} to be an array, "
+                f"{path} is not a published checkpoint: expected {name[:60]!r} to be an array, "
                 f"got {kind}"
             )
     return params
@@ -36,15 +36,16 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, Array]:
 def import_checkpoint(
     path: pathlib.Path, letter: str, data_name: str, likelihood: str = "l2"
 ) -> tuple[LatentClassifier, checkpoints.RunConfig]:
-    """The model of a published checkpoint and the configuration of its run folder.
+    """The model in a published checkpoint and the configuration of its run folder.
 
     Args:
         letter: A … G, or the name of the factorisation.
         data_name: the data set it was trained on.
-        likelihood: that it was trained with; the arrays do not say. Published: l2.
+        likelihood: the likelihood it was trained with, which the arrays do not record; published
+            checkpoints use l2.
 
     Raises:
-        InputError: damaged, of another letter or likelihood, or of another data set's sizes.
+        InputError: damaged, or it does not match the letter, likelihood or data set.
     """
     params = read_checkpoint(path)
     try:
@@ -71,17 +72,17 @@ def _check_data(path: pathlib.Path, found: Architecture, data_name: str) -> None
 
 
 def default_run_name(config: checkpoints.RunConfig) -> str:
-    """As victims are found: GFZ, or GFZ_Z32 where z has not the size published for the data."""
+    """The name victims are looked up by: GFZ, or GFZ_Z32 if z does not have the published size."""
     dim_z = config.architecture.dim_z
     is_published = dim_z == datasets.architecture(config.data).dim_z
     return run_name(config.model, None if is_published else dim_z)
 
 
 def export_checkpoint(folder: pathlib.Path, path: pathlib.Path) -> str:
-    """Write a run's weights as the published code saves them; the model's letter.
+    """Write a run's weights in the published format; returns the model's letter.
 
     Raises:
-        InputError: no run, a model that was never published, or a file that exists.
+        InputError: not a run, a model that was never published, or a file that exists.
     """
     if path.exists():
         raise InputError(f"{path} exists; give another --out, or move it away")

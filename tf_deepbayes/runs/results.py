@@ -1,4 +1,4 @@
-"""One JSON per result, with all that is needed to run it again; images in an .npz beside it."""
+"""One JSON per result, with all that is needed to reproduce it; images in an .npz next to it."""
 
 import os
 import pathlib
@@ -14,7 +14,7 @@ from tf_deepbayes.runs.checkpoints import RunConfig, versions
 
 
 def provenance() -> dict[str, Any]:
-    """The command, library versions and machine of a result."""
+    """The command, library versions and machine that produced a result."""
     return {
         "command": [pathlib.Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions(),
@@ -47,7 +47,7 @@ def read_result(path: pathlib.Path, kind: str) -> dict[str, Any]:
 
 
 def finished(path: pathlib.Path, kind: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The figures of a result that is on disk with these settings; None when it is not."""
+    """The figures of the result on disk if it has these settings, else None."""
     if not path.is_file():
         return None
     content = read_result(path, kind)

@@ -1,4 +1,4 @@
-"""A trained classifier as a command line names it: its run folder, its logits, its images."""
+"""A trained classifier as named on the command line: its run folder, its logits, its data."""
 
 import dataclasses
 import functools
@@ -28,9 +28,9 @@ class Run:
 
     Attributes:
         folder: its run folder.
-        sampling: of prediction. Its seed is where the noise of the whole run starts: each call
-            draws on from there.
-        logits_fn: `[B, …]` → `[B, C]` with fresh noise at each call; one function, one trace.
+        sampling: how it samples to predict. The seed starts the noise of the whole run: each call
+            continues from there.
+        logits_fn: `[B, …]` → `[B, C]` with fresh noise in each call; one function, one trace.
     """
 
     folder: pathlib.Path
@@ -54,8 +54,8 @@ class Run:
         """The classifier of a run folder.
 
         Args:
-            sampling: of prediction; K = 10 from seed 0 when None.
-            block_size: decodes held in memory at a time, the model's own when None.
+            sampling: how it samples to predict; None: K = 10 from seed 0.
+            block_size: terms decoded at a time; None: the model's own.
             jit_compile: compile it with XLA, see `models.xla`.
         """
         model, config = checkpoints.load_model(folder)
@@ -69,17 +69,17 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """Where the noise starts."""
+        """The seed that starts the noise."""
         return int(self.sampling.seed or 0)
 
     @property
     def recorded_scheme(self) -> str | None:
-        """The scheme as results hold it: None, which older results say too, for the published."""
+        """The scheme as results record it: None for the published one, as in older results."""
         scheme = self.sampling.scheme
         return None if scheme == noise.INDEPENDENT else scheme
 
     def logits(self, x: ArrayLike) -> Tensor:
-        """Logits `[B, C]` of images `[B, …]`, with fresh noise at each call."""
+        """Logits `[B, C]` of images `[B, …]`, with fresh noise in each call."""
         return self.logits_fn(x)
 
     def access(
@@ -91,9 +91,9 @@ class Run:
         """What an attack sees of it.
 
         Args:
-            num_samples: K that the attack uses, the prediction's when None.
+            num_samples: K that the attack uses; None: as for prediction.
             factor: only this factor of the joint density, such as "p(y|z)".
-            common_random_numbers: the same noise at every step instead of fresh noise.
+            common_random_numbers: the same noise in every step instead of fresh noise.
         """
         sampling = self._attack_sampling(num_samples, common_random_numbers)
         options: dict[str, Any] = {"sampling": sampling}
@@ -118,7 +118,7 @@ class Run:
         return dataclasses.replace(self.sampling, num_samples=count, seed=seed)
 
     def reseed(self, number: int) -> None:
-        """Put the noise into a state that the run's seed and the number give."""
+        """Set the noise to a state determined by the run's seed and the number."""
         noise.reseed(self.model.generator, self.seed, number)
 
     def load_data(self, data_dir: str | None = None) -> datasets.Dataset:
@@ -144,9 +144,9 @@ def load_run(
     Args:
         name: a run folder, GFZ … GBY, MLP, CNN, BNN, A … G, or a published name such as
             bayes_K10_Z32_A and bnn_K10.
-        data: name of the data set, where `name` is no folder; None: the only one that has the run.
-        runs: folder of all runs, `<data>/<model>` below it.
-        sampling: how it predicts; K = 10, or that of the published name, when None.
+        data: name of the data set, if `name` is not a folder; None: the only one with such a run.
+        runs: folder of all runs, with `<data>/<model>` in it.
+        sampling: how it samples to predict; None: K = 10, or the K in the published name.
     """
     runs = pathlib.Path(runs)
     data = data or _only_data(str(name), runs)
@@ -193,7 +193,7 @@ def load_model(folder: str | pathlib.Path) -> Classifier:
 
 
 def _only_data(name: str, runs: pathlib.Path) -> str:
-    """The data set of the only run of that name; InputError when several have one."""
+    """The data set of the only run with that name; InputError when several data sets have one."""
     folders = [path for path in runs.glob("*") if path.is_dir()]
     found = [
         f.name for f in folders if (find_run(name, f.name, runs)[0] / checkpoints.CONFIG).is_file()
@@ -204,7 +204,7 @@ def _only_data(name: str, runs: pathlib.Path) -> str:
 
 
 def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Path, int]:
-    """(run folder, K) of what a command line calls a victim or guard."""
+    """(run folder, K) of a victim or guard named on the command line."""
     published = published_names.parse_victim(name)
     if published is not None:
         model, num_samples, dim_z = published
@@ -224,7 +224,7 @@ def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Pat
 
 
 def _fusion_run(folder: pathlib.Path, layer: str) -> pathlib.Path:
-    """A run on features of a VGG network, which has to be there."""
+    """A run on features of a VGG network; InputError when it does not exist."""
     if not (folder / checkpoints.CONFIG).is_file():
         raise InputError(
             f"no fusion model on the VGG features {layer!r}: expected its run folder {folder}; "
@@ -234,6 +234,6 @@ def _fusion_run(folder: pathlib.Path, layer: str) -> pathlib.Path:
 
 
 def run_name(model: str, dim_z: int | None, layer: str | None = None) -> str:
-    """Folder name of a run: the model, z's size where it is not the published one, VGG layer."""
+    """Folder name of a run: the model, the size of z if not the published one, the VGG layer."""
     parts = [model, f"Z{dim_z}" if dim_z is not None else None, layer]
     return "_".join(part for part in parts if part)

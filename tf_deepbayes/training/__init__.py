@@ -1,4 +1,4 @@
-"""Training: a loss, minimised by Adam, resumable to the bit."""
+"""Training: a loss minimised by Adam; resumed runs are bit-identical."""
 
 from tf_deepbayes.training.minibatches import batches
 from tf_deepbayes.training.new_runs import train

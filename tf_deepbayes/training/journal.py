@@ -26,7 +26,7 @@ class Journal(keras.callbacks.Callback):
     """After each epoch: validation accuracy, CSV and TensorBoard logs, then the checkpoint.
 
     Args:
-        epoch: epochs done before.
+        epoch: epochs already done.
         verbose: print a line for each epoch.
     """
 
@@ -100,11 +100,11 @@ class Journal(keras.callbacks.Callback):
 
 
 def epoch_line(done: int, epochs: int, values: Mapping[str, float], shown: Iterable[str]) -> str:
-    """An epoch in a line: `epoch 3 of 20: bound -95.31, val_accuracy 0.934, 12 s`.
+    """An epoch as one line: `epoch 3 of 20: bound -95.31, val_accuracy 0.934, 12 s`.
 
     Args:
-        values: by name; `seconds` among them.
-        shown: the names of those that are shown, where they are there.
+        values: values by name, including `seconds`.
+        shown: names of the values to show, if present.
     """
     found = {name: values[name] for name in shown if name in values}
     parts = [f"{name} {v:.{2 if abs(v) >= 10.0 else 3}f}" for name, v in found.items()]
@@ -123,4 +123,4 @@ def read_history(folder: pathlib.Path) -> list[dict[str, str]]:
             return rows
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
         pass
-    raise InputError(f"{path} is damaged; restore it, or delete it to go on without it")
+    raise InputError(f"{path} is damaged; restore it, or delete it to continue without it")

@@ -1,4 +1,4 @@
-"""The training images in memory, and the batches that an epoch cuts them into."""
+"""The training images in memory, and the batches of an epoch."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ CPU = "/CPU:0"
 def batches(
     split: Split, num_classes: int, batch_size: int, seed: int, epoch: int
 ) -> tf.data.Dataset:
-    """The batches of `train` for Keras' `fit`: endless pairs (pixels, label rows) from `epoch` on.
+    """The batches of `train` for Keras' `fit`: endless (pixels, label rows) pairs from `epoch` on.
 
     The order is a function of (seed, epoch), see `Batches`.
     """
@@ -33,7 +33,7 @@ class ReplicaRows(NamedTuple):
 
     @classmethod
     def of_replica(cls, total: int) -> "ReplicaRows":
-        """That of the replica in whose context this is called; sizes differ by at most one row."""
+        """The rows of the current replica; sizes differ by at most one row."""
         context = tf.distribute.get_replica_context()
         count = context.num_replicas_in_sync
         index = int(tf.get_static_value(context.replica_id_in_sync_group))
@@ -41,15 +41,15 @@ class ReplicaRows(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Its share of the batch: what its mean counts for in the mean over the batch."""
+        """Its share of the batch: the weight of its mean in the mean over the batch."""
         return (self.stop - self.start) / self.total
 
 
 class Batches:
     """Images and labels as tensors, in batches whose order is a function of (seed, epoch).
 
-    The rest of an epoch's last batch is dropped. The tensors stay in the computer's memory: a GPU
-    is given the rows of one step.
+    An incomplete last batch is dropped. The tensors stay in host memory: a GPU gets only the rows
+    of one step.
     """
 
     def __init__(self, split: Split, num_classes: int, batch_size: int, seed: int) -> None:
@@ -59,7 +59,7 @@ class Batches:
             self.images, self.labels = tf.constant(split.images), tf.constant(split.labels)
 
     def order(self, epoch: Tensor) -> Tensor:
-        """The rows of each batch of an epoch, `[batches, batch_size]`."""
+        """The rows of each batch in an epoch, `[batches, batch_size]`."""
         steps = self.num_images // self.batch_size
         rows = tf.random.experimental.stateless_shuffle(
             tf.range(self.num_images), tf.stack([tf.cast(self.seed, tf.int64), epoch])

@@ -10,9 +10,9 @@ EPSILON = 1e-8
 
 
 class PublishedAdam(keras.optimizers.Adam):
-    """Adam by the kernel that TensorFlow 1 used: one pass over weight and moments, ε = 1e-8.
+    """Adam with the kernel of TensorFlow 1: one pass over weights and moments, ε = 1e-8.
 
-    Keras writes the same update as a dozen operations on whole arrays, a sixth of the time of a
+    Keras does the same update in a dozen operations on whole arrays, a sixth of the time of a
     training step here (`make bench` times both).
     """
 

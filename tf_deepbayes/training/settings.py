@@ -1,4 +1,4 @@
-"""What a training is: the published settings, and those of the bound."""
+"""Training settings, with the published values as defaults."""
 
 import dataclasses
 
@@ -17,11 +17,11 @@ class TrainingSettings:
 
     Attributes:
         epochs: passes over the training images.
-        batch_size: images per step; the rest of an epoch's last batch is dropped, as published.
-        learning_rate: of Adam.
-        num_samples: K of the bound; K > 1 is importance weighted. Not of baselines.
-        beta: published weighting of the bound; 1 is the evidence bound itself. Not of baselines.
-        seed: of initial weights, order of images and noise.
+        batch_size: images per step; an incomplete last batch is dropped, as published.
+        learning_rate: Adam's learning rate.
+        num_samples: K of the bound; K > 1 is importance weighted. Not for baselines.
+        beta: published weighting of the bound; 1 is the evidence bound itself. Not for baselines.
+        seed: seed of the initial weights, the order of images and the noise.
         eval_every: epochs between validation accuracies (K = 10, the first 1,000 test images).
     """
 
@@ -43,7 +43,7 @@ class TrainingSettings:
                 raise InputError(f"{name} must be a finite number above 0, got {value}")
 
     def steps_per_epoch(self, num_images: int) -> int:
-        """Whole batches of an epoch; InputError when there is none."""
+        """Number of full batches per epoch; InputError when there is none."""
         if num_images < self.batch_size:
             raise InputError(
                 f"batch size {self.batch_size} is more than the {num_images} training images; "
@@ -52,7 +52,7 @@ class TrainingSettings:
         return num_images // self.batch_size
 
     def check_devices(self, count: int) -> None:
-        """InputError where a batch has fewer images than there are devices."""
+        """InputError if a batch has fewer images than there are devices."""
         if self.batch_size < count:
             raise InputError(
                 f"batch size {self.batch_size} is less than the {count} devices; make it larger or "

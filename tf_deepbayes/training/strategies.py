@@ -1,6 +1,6 @@
-"""Several devices and several machines: where a training step or an attack is computed.
+"""Training on several devices and several machines.
 
-A training step is cut over the devices of a `tf.distribute` strategy; an attack gives each device
+A training step is split over the devices of a `tf.distribute` strategy; an attack gives each device
 whole batches, see `evaluation.workers`.
 """
 
@@ -24,12 +24,12 @@ NO_PEER = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.Deadlin
 
 
 def training_strategy(count: int | None = None) -> tf.distribute.Strategy:
-    """The strategy in whose scope a model is built to be trained on several devices.
+    """The strategy for building a model that is trained on several devices.
 
     TF_CONFIG with several workers: all of them, each with all its GPUs. Otherwise `local_devices`.
 
     Raises:
-        InputError: as `local_devices`, or TF_CONFIG is not understood.
+        InputError: as for `local_devices`, or TF_CONFIG cannot be parsed.
     """
     if (workers := _num_workers()) > 1:
         if count is not None:
@@ -37,7 +37,7 @@ def training_strategy(count: int | None = None) -> tf.distribute.Strategy:
                 f"{TF_CONFIG} names several machines, each of which uses all its GPUs; leave out "
                 "--devices"
             )
-        print(f"training on {workers} machines, when all of them are there", flush=True)
+        print(f"training on {workers} machines, once all of them have started", flush=True)
         return tf.distribute.MultiWorkerMirroredStrategy()
     names = local_devices(count)
     if len(names) == 1:
@@ -49,7 +49,7 @@ def training_strategy(count: int | None = None) -> tf.distribute.Strategy:
 
 
 def strategy_of(model: keras.Model) -> tf.distribute.Strategy:
-    """The strategy in whose scope a model was built: one device unless there was one."""
+    """The strategy that a model was built with; one device if none."""
     built_in = getattr(model.weights[0].value, "distribute_strategy", None)
     return built_in or tf.distribute.get_strategy()
 
@@ -60,13 +60,13 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def spans_machines(strategy: tf.distribute.Strategy) -> bool:
-    """Whether there are other processes that can be lost."""
+    """Whether the strategy has other processes that can be lost."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 @contextlib.contextmanager
 def workers_watched(strategy: tf.distribute.Strategy, folder: pathlib.Path) -> Iterator[None]:
-    """Work of several machines: what TensorFlow raises when one is lost becomes WorkerLostError."""
+    """Turn TensorFlow's error for a lost machine into WorkerLostError."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -82,7 +82,7 @@ def workers_watched(strategy: tf.distribute.Strategy, folder: pathlib.Path) -> I
 
 
 def check_same_epoch(strategy: tf.distribute.Strategy, epoch: int, folder: pathlib.Path) -> None:
-    """InputError where machines found different checkpoints."""
+    """InputError if the machines found different checkpoints."""
     if not spans_machines(strategy):
         return
 

@@ -1,9 +1,9 @@
-"""Substitutes of transfer attacks: classifiers trained to answer as a victim does.
+"""Substitutes for transfer attacks: classifiers trained to answer as a victim does.
 
 Grey-box: distilled, on the victim's probabilities for the training images. Black-box: by queries,
-a few images labelled by the victim and new ones made along the substitute's Jacobian (Papernot et
+on a few images labelled by the victim and new ones along the substitute's Jacobian (Papernot et
 al. 2017, Practical Black-Box Attacks against Machine Learning, algorithm 1). Li et al. 2019,
-section 5, attack deep Bayes classifiers through both. The victim is a logits function.
+section 5, attack deep Bayes classifiers with both. The victim is a logits function.
 """
 
 import dataclasses
@@ -30,14 +30,14 @@ CHUNK = 1000  # queries between two writes to disk
 
 @dataclasses.dataclass(frozen=True)
 class Oracle:
-    """A victim that is queried; its answers are kept on disk, so that none is asked for twice.
+    """A victim to query; its answers are kept on disk, so that no query is repeated.
 
     Attributes:
         logits_fn: the victim, `[B, …]` → logits `[B, C]`.
         folder: where answers are kept.
-        generator: of the victim's noise, if it has any: it is set from (seed, number of the
-            query), so that a run that was stopped gets the answers of one that was not.
-        seed: of that noise.
+        generator: generator of the victim's noise, if any. It is set from (seed, query number), so
+            that a resumed run gets the same answers as an uninterrupted one.
+        seed: seed of that noise.
         batch_size: images at a time.
         verbose: print a line for each epoch of the substitute.
     """
@@ -53,7 +53,7 @@ class Oracle:
         """softmax(logits) of images (bytes or pixels in [0, 1]), `[N, C]`, kept as <name>.npz.
 
         Args:
-            first: number of the first query; other numbers, other noise.
+            first: number of the first query; different numbers have different noise.
 
         Raises:
             InputError: the file is damaged, or holds answers to more images than these.
@@ -89,7 +89,7 @@ def distil(
     Args:
         images: the training images `[N, …]`, bytes or pixels in [0, 1].
         validation: images with the victim's labels.
-        folder: run folder; a run that was stopped continues from it.
+        folder: run folder; a stopped run continues from it.
 
     Returns:
         The number of the victim's answers.
@@ -101,7 +101,7 @@ def distil(
 
 @dataclasses.dataclass(frozen=True)
 class JacobianSettings:
-    """How the images of a black-box substitute multiply.
+    """How the images of a black-box substitute are augmented.
 
     Attributes:
         augmentation_rounds: times that the images are doubled.
@@ -120,7 +120,7 @@ class JacobianSettings:
 def jacobian_step(
     logits_fn: LogitsFn, x: Array, labels: Array, step: float, batch_size: int = 100
 ) -> Array:
-    """clip(x + λ sign ∂logit_y(x)/∂x): images further into the substitute's class y.
+    """clip(x + λ sign ∂logit_y(x)/∂x): move images further into the substitute's class y.
 
     Args:
         logits_fn: the substitute.
@@ -150,8 +150,8 @@ def train_by_queries(
 ) -> int:
     """Label, train, augment, repeat (black-box); `settings.epochs` in every round.
 
-    Round r trains on 2ʳ times the first images, on the victim's classes alone, and goes on from
-    the weights of round r − 1. Arguments as `distil`.
+    Round r trains on 2ʳ times the first images, on the victim's classes alone, and continues from
+    the weights of round r − 1. Arguments as for `distil`.
 
     Returns:
         The number of queries, one per image.
@@ -168,7 +168,7 @@ def train_by_queries(
 
 
 def _augment(path: pathlib.Path, substitute: Baseline, x: Array, y: Array, step: float) -> Array:
-    """The next round's images: on disk, because the weights that made them do not stay."""
+    """The next round's images, saved because the weights that made them are overwritten."""
     if not path.is_file():
         _write(path, images=jacobian_step(substitute.logits, x, y, step))
     return read_arrays(path, "delete the folder and start again")["images"]
@@ -181,11 +181,11 @@ def _write(path: pathlib.Path, **arrays: Any) -> None:
 def agreement_figures(
     substitute: Array, victim: Array, victim_again: Array, labels: Array
 ) -> dict[str, Any]:
-    """How far a substitute answers as its victim does, from predicted classes `[N]`.
+    """How well a substitute agrees with its victim, from predicted classes `[N]`.
 
     Figures: `agreement`, the share of equal classes, with its 95% interval;
-    `victim_self_agreement`, the same for two draws of the victim's noise, against which the former
-    is to be read; the accuracies of both.
+    `victim_self_agreement`, the same for two draws of the victim's noise, the reference for
+    `agreement`; the accuracies of both.
     """
     share = accuracy(substitute, victim)
     return {

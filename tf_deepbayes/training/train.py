@@ -1,7 +1,7 @@
-"""Training: a loss, minimised by Adam, resumable to the bit.
+"""Training: a loss minimised by Adam; resumed runs are bit-identical.
 
 Everything random is a function of (seed, epoch) or (seed, step), and a checkpoint holds weights
-and optimizer, so that a run that was killed ends where the uninterrupted run ends.
+and optimizer state, so an interrupted run gives the same result as an uninterrupted one.
 """
 
 import pathlib
@@ -50,23 +50,23 @@ def train(
     verbose: bool = True,
     jit_compile: bool = False,
 ) -> int:
-    """Train, continuing from the folder's checkpoint if there is one; the epochs done before.
+    """Train, continuing from the folder's checkpoint if any; returns the epochs done before.
 
-    A classifier that was built in the scope of a strategy (`training_strategy`) is trained on its
-    devices: each computes its part of every batch, and the sum is the step of one device. On
-    several machines the first writes the folder, which all must share.
+    A classifier built in the scope of a strategy (`training_strategy`) is trained on its devices:
+    each computes its part of every batch, and the sum equals the step of one device. On several
+    machines, the first writes the folder, which all must share.
 
-    Switches TensorFlow to deterministic kernels, so that a resumed run gives the same bits.
+    Switches TensorFlow to deterministic kernels, so that a resumed run is bit-identical.
 
     Args:
-        verbose: print a line for each epoch, and on a terminal how far the epoch is.
+        verbose: print a line for each epoch, and on a terminal the progress within the epoch.
         jit_compile: compile loss and gradients with XLA.
 
     Raises:
-        TrainingDivergedError: a loss or weight is not finite; the last checkpoint stays.
-        WorkerLostError: another machine does not answer; the last checkpoint stays.
+        TrainingDivergedError: a loss or weight is not finite; the last checkpoint is kept.
+        WorkerLostError: another machine does not answer; the last checkpoint is kept.
         InputError: fewer images than one batch, fewer images in a batch than devices, or a
-            checkpoint that does not fit.
+            checkpoint that does not match.
     """
     strategy = strategy_of(classifier)
     steps = settings.steps_per_epoch(len(train_split))

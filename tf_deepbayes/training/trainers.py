@@ -1,7 +1,7 @@
-"""Training steps around a classifier: one for `compile` and `fit`, many in one call for `train`.
+"""Training steps for a classifier: one for `compile` and `fit`, many per call for `train`.
 
-The noise of a step is a function of (seed, step), so that a resumed run repeats it. It is drawn for
-the whole batch and then cut, so that the step is the same on one device and on several.
+The noise of a step is a function of (seed, step), so a resumed run repeats it. It is drawn for the
+whole batch and then split, so the step is the same on one device and on several.
 """
 
 import abc
@@ -20,14 +20,14 @@ from tf_deepbayes.training.strategies import strategy_of
 class Trainer(keras.Model, abc.ABC):
     """Adam on a loss, with running means that are reset every epoch.
 
-    Made within the scope of the strategy that the classifier was built in, see `strategy_of`.
+    Must be created in the scope of the classifier's strategy, see `strategy_of`.
 
     Args:
-        names: of the running means beside the objective.
+        names: names of the running means besides the objective.
         jit_compile: compile loss and gradients with XLA; noise and update stay outside.
 
     Attributes:
-        objective: name of the running mean that the training moves.
+        objective: name of the running mean that training optimises.
     """
 
     objective: str
@@ -49,15 +49,15 @@ class Trainer(keras.Model, abc.ABC):
 
     @abc.abstractmethod
     def cut(self, noise: list[Tensor], part: ReplicaRows) -> list[Tensor]:
-        """That of a part of the batch."""
+        """The noise for one replica's rows of the batch."""
 
     @abc.abstractmethod
     def loss_fn(self, x: Tensor, y: Tensor, noise: list[Tensor]) -> tuple[Tensor, Terms]:
-        """The mean loss of images `[B, …]` with label rows `[B, C]`; what is tracked, per image."""
+        """The mean loss of images `[B, …]` with label rows `[B, C]`, and values to track."""
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Running means of the objective and of what else is shown."""
+        """Running means of the objective and the other tracked values."""
         return list(self.trackers.values())
 
     def seeds(self) -> Tensor:
@@ -73,9 +73,9 @@ class Trainer(keras.Model, abc.ABC):
     def descend(
         self, x: Tensor, y: Tensor, noise: list[Tensor], share: float = 1.0
     ) -> tuple[Tensor, list[Tensor]]:
-        """One optimizer step: the loss and its gradients, both times the `share` of the batch.
+        """One optimizer step → the loss and its gradients, both times the `share` of the batch.
 
-        Several devices descend together on the sum over their shares.
+        Several devices together descend on the sum over their shares.
         """
         loss, gradients, tracked = self._gradients(x, y, noise, share)
         self.optimizer.apply(gradients, self.classifier.trainable_variables)
@@ -84,7 +84,7 @@ class Trainer(keras.Model, abc.ABC):
         return loss, gradients
 
     def results(self) -> dict[str, Tensor]:
-        """The running means by name, as `fit` shows them."""
+        """The running means by name, as shown by `fit`."""
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
     def _loss_and_gradients(
@@ -116,7 +116,7 @@ class Steps:
         tf.while_loop(lambda index: index < total, body, [0], parallel_iterations=1)
 
     def _step(self, rows: Tensor) -> None:
-        """What one device does of a step."""
+        """One device's part of a step."""
         part = ReplicaRows.of_replica(self.batches.batch_size)
         x, y = self.batches.take(rows[part.start : part.stop])
         noise = self.trainer.cut(self.trainer.draw(part.total), part)
@@ -124,7 +124,7 @@ class Steps:
 
 
 class BoundTrainer(Trainer):
-    """A training step of −mean(bound) of a deep Bayes classifier."""
+    """Training steps on −mean(bound) of a deep Bayes classifier."""
 
     objective = "bound"
 
@@ -152,7 +152,7 @@ class BoundTrainer(Trainer):
         return [noise[0][:, :, part.start : part.stop]]
 
     def update(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """One optimizer step with noise `[K, 1, B, dim_z]`: the loss and its gradients."""
+        """One optimizer step with noise `[K, 1, B, dim_z]` → the loss and its gradients."""
         return self.descend(x, y, [noise])
 
     def loss_fn(self, x: Tensor, y: Tensor, noise: list[Tensor]) -> tuple[Tensor, Terms]:
@@ -162,7 +162,7 @@ class BoundTrainer(Trainer):
 
 
 class CrossEntropyTrainer(Trainer):
-    """A training step of mean_B[−Σ_c y_c log p(y_c|x)] of a baseline, with one dropout pass."""
+    """Training steps on mean_B[−Σ_c y_c log p(y_c|x)] of a baseline, with one dropout pass."""
 
     objective = "cross_entropy"
 

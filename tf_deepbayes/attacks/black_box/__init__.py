@@ -1,1 +1,1 @@
-"""Attacks that ask for logits or labels only."""
+"""Attacks that query logits or labels only."""

@@ -1,9 +1,9 @@
-"""HopSkipJump (Chen, Jordan & Wainwright 2020): the search of the attack `HopSkipJump`.
+"""The search behind the attack `HopSkipJump` (Chen, Jordan & Wainwright 2020).
 
-Of the decision-based attacks it is the one whose queries go to the classifier in large batches, and
-it needs fewer of them than the walk of Brendel et al. (2018). foolbox's and ART's run step by step
-from Python on numpy's random numbers, and foolbox's stops where a second look at a start disagrees
-with the first, as a classifier that samples often does.
+Among decision-based attacks it is the one that queries the classifier in large batches, and it
+needs fewer queries than the walk of Brendel et al. (2018). The versions in foolbox and ART run step
+by step from Python with numpy's random numbers, and foolbox's stops when a second query of a
+starting point disagrees with the first, as often happens when a classifier samples.
 """
 
 import dataclasses
@@ -25,28 +25,28 @@ from tf_deepbayes.attacks.ball import (
 from tf_deepbayes.attacks.black_box.monte_carlo import repeated, sum_over_samples
 from tf_deepbayes.core.axes import PIXEL_MAX, PIXEL_MIN, Tensor
 
-# Black and white images in grids of that many cells per side (None: of pixels), with a random share
-# of white. Uniform noise, as published, belongs to one or two classes in most classifiers.
+# Black and white images in grids of so many cells per side (None: one per pixel), with a random
+# share of white. Most classifiers assign uniform noise, as published, to one or two classes.
 GRIDS = (2, 4, 8, None)
 STARTS_PER_GRID = 25
-HALVINGS = 12  # of a step that leaves the region found; after them the image stays where it is
+HALVINGS = 12  # of a step that leaves the accepted region; then the image stays where it is
 # Sizes between the closest image and the ball's surface, and draws of the classifier for each.
 SIZES, DRAWS_PER_SIZE = 5, 20
-MORE_THAN_SAMPLES = 1_000_000  # samples of one iteration, for the numbers of the draws
+MORE_THAN_SAMPLES = 1_000_000  # above the samples of one iteration, to number their draws
 
 
 @dataclasses.dataclass(frozen=True)
 class BoundarySearch:
-    """The attack on one batch. Its methods are pieces of one graph.
+    """The attack on one batch. Its methods are parts of one graph.
 
     Attributes:
-        sought: images, labels → whether one draw of the classifier says what the attack wants,
-            `[B, 1, 1, 1]`. An image it says so of is called accepted.
-        norm: distance to minimise.
+        sought: images, labels → whether one draw of the classifier predicts what the attack wants,
+            `[B, 1, 1, 1]`. Such images are called accepted.
+        norm: norm of the distance to minimise.
         at_once: samples per image in one call of the classifier.
-        x, y, seeds: images, labels and `image_seeds`, of B images each.
+        x, y, seeds: images, labels and `image_seeds` of B images.
         votes: draws per decision; the majority counts.
-        starting_points: images `[M, H, W, channels]` to start from, beside random ones.
+        starting_points: images `[M, H, W, channels]` to start from, besides random ones.
     """
 
     sought: Callable[[Tensor, Tensor], Tensor]
@@ -82,16 +82,16 @@ class BoundarySearch:
         return total / tf.cast(draws, tf.float32)
 
     def accepts(self, image: Tensor) -> Tensor:
-        """The majority of the votes, `[B, 1, 1, 1]` bool."""
+        """The majority vote, `[B, 1, 1, 1]` bool."""
         return self.rate(image, self.votes) > 0.5
 
     def distance(self, image: Tensor) -> Tensor:
         return size_of(image - self.x, self.norm)
 
     def start(self) -> tuple[Tensor, Tensor]:
-        """x where it is accepted, else the nearest accepted starting point, and its distance.
+        """The nearest accepted starting point, or x if accepted, and its distance.
 
-        x and an infinite distance where there is none.
+        x and an infinite distance if there is none.
         """
         state = (self.x, tf.where(self.accepts(self.x), 0.0, np.float32(np.inf)))
         for number, cells in enumerate(GRIDS):
@@ -103,7 +103,7 @@ class BoundarySearch:
     def nearest(
         self, point: Callable[[Tensor], Tensor], count: Tensor, best: Tensor, distance: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The best point so far, or one of those numbered 0 … count − 1 that is nearer."""
+        """The nearest accepted point: the best so far, or one of the points 0 … count − 1."""
 
         def look(i: Tensor, best: Tensor, distance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             image = tf.broadcast_to(point(i), self.x.shape)
@@ -115,15 +115,15 @@ class BoundarySearch:
         return tf.while_loop(lambda i, *_: i < count, look, first, parallel_iterations=1)[1:]
 
     def random_image(self, cells: int | None, first: int, i: Tensor) -> Tensor:
-        """Draw number first + i of each image."""
+        """Random image number first + i for each image."""
         height, width, channels = self.x.shape[1:]
         rows, columns = (height, width) if cells is None else (cells, cells)
-        seeds = later_seeds(self.seeds, -first - i)  # a walk's numbers are positive
+        seeds = later_seeds(self.seeds, -first - i)  # the walk uses positive numbers
         white = uniform(seeds, [rows, columns, channels]) < uniform(seeds + 1, [1, 1, 1])
         return tf.image.resize(tf.cast(white, tf.float32), [height, width], "nearest")
 
     def bisect(self, outside: Tensor) -> Tensor:
-        """An accepted image between x and an accepted one, close to the boundary.
+        """An accepted image close to the boundary, between x and the given accepted one.
 
         The interval shrinks to 1/d^1.5 (l2) or 1/d² (l∞) of the distance, as published.
         """
@@ -166,14 +166,14 @@ class BoundarySearch:
         sums = sum_over_samples(terms, zero, self.seeds, first, count, self.at_once)
         weighted, plain, phi = tf.unstack(sums, axis=1)
         mean = phi / tf.cast(count, tf.float32)
-        # Where all decisions agree, their mean direction leads on or back.
+        # Where all decisions agree, the mean direction leads forward or back.
         direction = tf.where(tf.abs(mean) < 1.0, weighted - mean * plain, weighted)
         if self.norm == np.inf:
             return tf.sign(direction)
         return tf.math.divide_no_nan(direction, size_of(direction, 2))
 
     def step(self, image: Tensor, direction: Tensor, length: Tensor) -> Tensor:
-        """image + length · direction, with the length halved until the result is accepted."""
+        """image + length · direction, the length halved until the result is accepted."""
 
         def moved(length: Tensor) -> Tensor:
             return tf.clip_by_value(image + length * direction, PIXEL_MIN, PIXEL_MAX)
@@ -193,9 +193,9 @@ class BoundarySearch:
         return result
 
     def most_often_sought(self, image: Tensor, eps: Tensor) -> Tensor:
-        """The image of largest rate between the one given and the surface of the ball.
+        """The image with the highest rate between the one given and the surface of the ball.
 
-        All in the direction of the image, which is projected where it lies outside of the ball.
+        All lie in the direction of the image, which is projected if it is outside the ball.
         """
         distance = self.distance(image)
         nearest = tf.minimum(distance, eps)

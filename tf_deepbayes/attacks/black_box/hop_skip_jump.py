@@ -1,4 +1,4 @@
-"""A hard-label attack: it sees the class predicted and nothing else."""
+"""A hard-label attack: it sees only the predicted class."""
 
 import dataclasses
 import warnings
@@ -20,28 +20,28 @@ from tf_deepbayes.core.validation import check_count, check_pixels
 class HopSkipJump(Attack):
     """HopSkipJump: walk along the decision boundary towards x, seeing argmax(logits) only.
 
-    From the nearest random image of another class (targeted: of the target): bisect towards x as
-    far as the boundary; estimate its normal from the decisions at random points around; step along
-    it; again. The walk minimises the distance and does not know eps: what it finds is returned
-    where it lies in the ball and projected onto the ball where it does not.
+    It starts from the nearest random image of another class (targeted: of the target) and repeats:
+    bisect towards x up to the boundary; estimate the boundary's normal from decisions at random
+    points nearby; step along it. The walk minimises the distance and ignores eps: its result is
+    returned if it lies in the ball and projected onto the ball if not.
 
-    A classifier that samples errs on its boundary in half of the draws. Of five images in that
-    direction, from the closest to one on the ball's surface, the one that succeeds in most of 20
-    draws is returned: the closest, where all always succeed. Noise in the decisions also hides the
+    At its boundary, a classifier that samples errs in half of the draws. Of five images in
+    the direction found, from the closest to one on the ball's surface, it returns the one that
+    succeeds in most of 20 draws: the closest, if all always succeed. Noisy decisions also hide the
     normal: where clean predictions change between draws, far more `initial_samples` are needed,
     and a low success rate says little.
 
-    x comes back where it is misclassified already (targeted: has the target), and, with a warning,
-    where no starting point has the class sought.
+    x is returned if it is already misclassified (targeted: has the target), and, with a warning,
+    if no starting point has the class sought.
 
     Attributes:
         nb_iter: iterations. 50 take about 25,000 points for the normals, the paper's budget.
         initial_samples: points for the first normal; √t times as many in iteration t.
-        norm: distance to minimise and norm of the ball, np.inf or 2.
+        norm: norm of the distance to minimise and of the ball, np.inf or 2.
         votes: draws of the classifier per decision of a bisection or step; the majority counts.
-        seed: of the starts and directions; each image has its own.
-        starting_points: images `[M, H, W, channels]` to start from as well as from random ones,
-            such as training images: random ones seldom have a given target.
+        seed: seed of the starts and directions; each image has its own.
+        starting_points: images `[M, H, W, channels]` to start from in addition to random ones,
+            such as training images: random ones seldom have a given target class.
     """
 
     name: ClassVar[str] = "boundary"
@@ -90,7 +90,7 @@ class HopSkipJump(Attack):
 
 
 class WalkRule(NamedTuple):
-    """What is sought, and samples of an image in one call. Other values: another trace."""
+    """What is sought, and samples of an image per call. New values mean a new trace."""
 
     norm: float
     targeted: bool
@@ -98,7 +98,7 @@ class WalkRule(NamedTuple):
 
 
 class WalkSizes(NamedTuple):
-    """The numbers of a walk. Tensors: other values need no new trace."""
+    """The numbers of a walk. Tensors: new values need no new trace."""
 
     eps: Tensor
     nb_iter: Tensor
@@ -108,13 +108,13 @@ class WalkSizes(NamedTuple):
 
 @compiled_per_function(
     2, autograph=False
-)  # nothing of ours needs it, and tracing takes half the time
+)  # our code does not need autograph, and tracing takes half the time without it
 def _attack(  # type: ignore[no-untyped-def]
     rule: WalkRule, sizes: WalkSizes, logits_fn: LogitsFn, x, y, seeds, starting_points
 ):
     """The attack on one batch."""
 
-    @tf.function  # one trace for all the places that ask; the classifier may need autograph
+    @tf.function  # one trace for all callers; the classifier may need autograph
     def sought(image: Tensor, labels: Tensor) -> Tensor:
         same = tf.argmax(logits_fn(image), axis=1) == labels
         return tf.reshape(same if rule.targeted else ~same, [image.shape[0], 1, 1, 1])

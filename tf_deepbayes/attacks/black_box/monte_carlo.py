@@ -1,4 +1,4 @@
-"""Sums over random samples of the classifier's neighbourhood, in bounded memory."""
+"""Sums over random samples around each image, in bounded memory."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from tf_deepbayes.core.axes import Tensor
 
 
 def repeated(values: Tensor, times: int) -> Tensor:
-    """`[B, …]` → `[times · B, …]`, the batch over and over."""
+    """`[B, …]` → `[times · B, …]`, the whole batch repeated."""
     return tf.tile(values, [times] + [1] * (values.shape.rank - 1))
 
 
@@ -21,13 +21,13 @@ def sum_over_samples(
     count: Tensor,
     at_once: int,
 ) -> Tensor:
-    """The sum over `count` samples of each image, `at_once` of them in one call.
+    """The sum over `count` samples of each image, `at_once` of them per call.
 
     Args:
-        sample_fn: seeds `[at_once · B, 2]`, laid out as by `repeated` → terms of the same rows.
-        zero: the sum of nothing, `[B, …]`.
-        seeds: of the images `[B, 2]`.
-        first: number of the first sample; other numbers are other samples.
+        sample_fn: seeds `[at_once · B, 2]`, laid out as by `repeated` → the terms of these rows.
+        zero: the empty sum, `[B, …]`.
+        seeds: the images' seeds `[B, 2]`.
+        first: number of the first sample; different numbers are different samples.
 
     Returns:
         `[B, …]`.

@@ -1,7 +1,7 @@
-"""What Square attack proposes: patches of one sign (l∞), patches that take over norm (l2).
+"""The proposals of Square attack: patches of one sign (l∞), patches that move norm (l2).
 
-All of it is written over the whole image, `[B, H, W, channels]`, with masks: every image has a
-patch of its own place in one graph. Andriushchenko et al. (2020), algorithms 2 and 3.
+Everything is computed on whole images, `[B, H, W, channels]`, with masks, so one graph places the
+patch of every image differently. Andriushchenko et al. (2020), algorithms 2 and 3.
 """
 
 import numpy as np
@@ -10,9 +10,9 @@ import tensorflow as tf
 from tf_deepbayes.attacks.ball import signs, size_of, uniform
 from tf_deepbayes.core.axes import PIXEL_MAX, PIXEL_MIN, Tensor
 
-# Far below the step between two bytes, above float32's rounding of a pixel.
+# Far below the step between two byte values, above float32 rounding of a pixel.
 SAME_PIXEL = 1e-6
-TINY = 1e-10  # keeps the direction of no perturbation finite
+TINY = 1e-10  # keeps the direction of a zero perturbation finite
 TILES = 5  # the first l2 perturbation has 5 × 5 of them
 
 
@@ -24,7 +24,7 @@ def stripes(seeds: Tensor, x: Tensor, eps: Tensor) -> Tensor:
 def recoloured_patch(seeds: Tensor, x: Tensor, best: Tensor, share: Tensor, eps: Tensor) -> Tensor:
     """`best` with x ± eps in a square, one sign for each channel.
 
-    Signs that change no pixel would waste the query: the opposite ones are taken then.
+    Signs that change no pixel would waste the query, so the opposite signs are used then.
     """
     height, width, channels = x.shape[1:]
     side = tf.round(tf.sqrt(share * height * width))
@@ -41,7 +41,7 @@ def recoloured_patch(seeds: Tensor, x: Tensor, best: Tensor, share: Tensor, eps:
 
 
 def tiles(seeds: Tensor, x: Tensor, eps: Tensor) -> Tensor:
-    """The first l2 image: x and a perturbation of norm eps, 5 × 5 pairs of bumps."""
+    """The first l2 image: x plus a perturbation of norm eps, 5 × 5 pairs of bumps."""
     height, width, channels = x.shape[1:]
     side = max(1, min(height, width) // TILES)
     rows, columns = (np.arange(n) - (n - TILES * side) // 2 for n in (height, width))
@@ -57,7 +57,7 @@ def tiles(seeds: Tensor, x: Tensor, eps: Tensor) -> Tensor:
 
 
 def moved_mass(seeds: Tensor, x: Tensor, best: Tensor, share: Tensor, eps: Tensor) -> Tensor:
-    """`best` with bumps added in one window, at the cost of a second one, which is emptied."""
+    """`best` with bumps added in one window; their norm comes from a second one, now cleared."""
     delta = best - x
     side = _odd_side(share, x)
     place = _corner(seeds, side, x)
@@ -75,13 +75,13 @@ def moved_mass(seeds: Tensor, x: Tensor, best: Tensor, share: Tensor, eps: Tenso
 
 
 def bumps(place: Tensor, side: Tensor) -> Tensor:
-    """A positive bump over a negative one, in a window of that side.
+    """A positive bump above a negative one, in a window of that side length.
 
     η = Σ_{j = d}^{⌊side / 2⌋} 1 / (j + 1)², where d is the Chebyshev distance from the middle of
     the window's upper (lower, −η) half.
 
     Args:
-        place: row and column in the window, `[2, B, H, W, 1]`; outside of it η means nothing.
+        place: row and column in the window, `[2, B, H, W, 1]`; outside it η has no meaning.
     """
     half = tf.floor(side / 2.0)
     row, column = tf.unstack(place)
@@ -97,7 +97,7 @@ def bumps(place: Tensor, side: Tensor) -> Tensor:
 
 
 def _odd_side(share: Tensor, x: Tensor) -> Tensor:
-    """Side of a square with that share of the pixels: odd and, where the image has room, ≥ 3."""
+    """Side of a square with that share of the pixels: odd and, if the image has room, ≥ 3."""
     height, width = x.shape[1:3]
     shorter = min(height, width)
     side = tf.maximum(tf.round(tf.sqrt(share * height * width)), 3.0)

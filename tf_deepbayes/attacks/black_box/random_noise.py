@@ -1,4 +1,4 @@
-"""Random noise: what any attack has to beat."""
+"""Random noise, the baseline that any attack has to beat."""
 
 import dataclasses
 from typing import ClassVar, NamedTuple
@@ -25,15 +25,15 @@ from tf_deepbayes.core.validation import check_count
 
 @dataclasses.dataclass(frozen=True)
 class RandomNoise(Attack):
-    """x + u, clipped to [0, 1], with u drawn uniformly from the ball; the draw of largest loss.
+    """x + u, clipped to [0, 1], with u uniform in the ball; of several draws, the largest loss.
 
     Attributes:
-        nb_iter: draws. One is noise; more are a random search.
+        nb_iter: draws of u. One is plain noise; more are a random search.
         norm: np.inf or 2.
-        corners: draw from the corners of the l∞ ball, ±eps in every value, instead.
+        corners: draw from the corners of the l∞ ball instead, ±eps in every value.
         loss: see `IterativeAttack`.
-        rescore: draws in which a draw that seems better is scored again, see `Square`.
-        seed: of the draws; each image has its own.
+        rescore: times a draw that seems better is scored again, see `Square`.
+        seed: seed of the draws; each image has its own.
     """
 
     name: ClassVar[str] = "noise"
@@ -62,7 +62,7 @@ class RandomNoise(Attack):
 
 
 class NoiseRule(NamedTuple):
-    """What is drawn and maximised. Python values: other values are another trace."""
+    """What is drawn and maximised. Python values: new values mean a new trace."""
 
     loss: losses.Loss
     norm: float
@@ -71,7 +71,7 @@ class NoiseRule(NamedTuple):
 
 
 class NoiseSizes(NamedTuple):
-    """The numbers of the draws. Tensors: other values need no new trace."""
+    """The numbers of the draws. Tensors: new values need no new trace."""
 
     eps: Tensor
     nb_iter: Tensor

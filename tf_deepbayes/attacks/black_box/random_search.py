@@ -1,4 +1,4 @@
-"""Random search: propose an image, keep it where its loss is larger."""
+"""Random search: propose an image, keep it if its loss is larger."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from tf_deepbayes.core.axes import LogitsFn, Tensor
 
 
 def scores(logits_fn: LogitsFn, loss_fn: Callable, targeted: bool, y: Tensor) -> Callable:
-    """image `[B, …]` → what a search maximises, `[B]`: the loss, or minus the loss if targeted."""
+    """image `[B, …]` → the score a search maximises, `[B]`: the loss, or minus it if targeted."""
     sign = -1.0 if targeted else 1.0
     return lambda image: sign * loss_fn(y, logits_fn(image))
 
@@ -20,15 +20,15 @@ def random_search(
     nb_iter: Tensor,
     rescore: Tensor,
 ) -> Tensor:
-    """The image left after `nb_iter` proposals, of which `first` is one.
+    """The best image after `nb_iter` proposals, including `first`.
 
-    A classifier that samples gives an image another score at each call, and of many proposals one
+    A classifier that samples scores an image differently in each call, and of many proposals one
     is lucky. A proposal that seems better is therefore scored again, `rescore` times (0: never),
-    and it is the mean of these new draws that has to be larger and that is remembered.
+    and the mean of these new draws has to be larger and is the score remembered.
 
-    Scoring the best image anew instead, before each comparison, is worse than remembering luck: a
-    fair comparison of two single draws is lost half of the time by an image hardly better than its
-    rival, and the search drifts. Measured in draws of the classifier, on a linear score with noise
+    Rescoring the best image before each comparison instead is worse than remembering luck: in a
+    fair comparison of two single draws, an image hardly better than its rival loses half the time,
+    and the search drifts. Measured at equal draws of the classifier, on a linear score with noise
     of a tenth to three times what the ball allows.
 
     Args:

@@ -1,6 +1,6 @@
 """SPSA: gradient descent on gradients estimated from values of the loss (Uesato et al. 2018).
 
-cleverhans 4 has it too, and fails with Keras 3's optimizers; this is the published algorithm.
+The version in cleverhans 4 fails with Keras 3 optimizers; this is the published algorithm.
 """
 
 import dataclasses
@@ -25,17 +25,17 @@ from tf_deepbayes.core.validation import check_count, check_positive
 class SPSA(Attack):
     """Adam on ĝ = mean_j [f(x′ + δ u_j) − f(x′ − δ u_j)] / 2δ · u_j, u_j random signs; l∞ ball.
 
-    f is the loss, and x′ is projected onto the ball after each step. The mean runs over draws of
-    the classifier's noise as well, and the last x′ is returned, so that no lucky draw is kept.
+    f is the loss, and x′ is projected onto the ball after each step. The mean is also over draws of
+    the classifier's noise, and the last x′ is returned, so that no lucky draw is selected.
 
     Attributes:
         nb_iter: Adam steps.
-        learning_rate: of Adam, in pixels.
-        delta: δ, in pixels. Points probed may leave [0, 1] by as much.
-        spsa_samples: points probed per step: spsa_samples / 2 pairs. The images of one call of the
-            classifier are never more than `batch_size`.
-        loss: see `IterativeAttack`; a hinge of this margin is published.
-        seed: of the directions; each image has its own.
+        learning_rate: Adam's learning rate, in pixels.
+        delta: δ, in pixels. Probed points may leave [0, 1] by as much.
+        spsa_samples: points probed per step: spsa_samples / 2 pairs. One call of the classifier
+            gets at most `batch_size` images.
+        loss: see `IterativeAttack`; the published loss is a hinge on this margin.
+        seed: seed of the directions; each image has its own.
     """
 
     name: ClassVar[str] = "spsa"
@@ -71,7 +71,7 @@ class SPSA(Attack):
 
 
 class ClimbRule(NamedTuple):
-    """What is climbed, and points of an image in one call. Other values: another trace."""
+    """What is maximised, and points of an image per call. New values mean a new trace."""
 
     loss: losses.Loss
     targeted: bool
@@ -79,7 +79,7 @@ class ClimbRule(NamedTuple):
 
 
 class ClimbSizes(NamedTuple):
-    """The numbers of the climb. Tensors: other values need no new trace."""
+    """The numbers of the climb. Tensors: new values need no new trace."""
 
     eps: Tensor
     learning_rate: Tensor

@@ -16,7 +16,7 @@ from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
 
-# Queries of 10,000 after each of which the patch share is half (section 5 of the paper).
+# Queries out of 10,000 after each of which the patch share halves (section 5 of the paper).
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 
 
@@ -25,18 +25,18 @@ class Square(Attack):
     """Random search: each query changes one square patch of the perturbation.
 
     l∞: every channel of the patch becomes +eps or −eps; the first image has such stripes, and the
-    perturbation is always a corner of the ball. l2: the patch takes over the norm of another one.
-    The search does not stop at success: the loss is maximised to the end.
+    perturbation is always at a corner of the ball. l2: the patch takes over another patch's norm.
+    The search does not stop at success: it maximises the loss to the end.
 
     Attributes:
-        nb_iter: queries; the patch share shrinks on the published schedule, scaled to them.
-        p_init: share of the pixels in the first patches; 0.8 is that of AutoAttack.
+        nb_iter: queries; the patch share shrinks on the published schedule, scaled to this number.
+        p_init: share of the pixels in the first patches; 0.8 as in AutoAttack.
         norm: np.inf or 2.
         loss: see `IterativeAttack`.
-        rescore: draws in which a proposal that seems better is scored again, see `random_search`.
-            On by default, for classifiers that sample; a query then costs up to two calls. For a
-            deterministic classifier 0 finds the same image with one.
-        seed: of the patches; each image has its own.
+        rescore: times a proposal that seems better is scored again, see `random_search`. On by
+            default, for classifiers that sample; a query then costs up to two calls. For a
+            deterministic classifier, 0 finds the same image with one.
+        seed: seed of the patches; each image has its own.
     """
 
     name: ClassVar[str] = "square"
@@ -68,7 +68,7 @@ class Square(Attack):
 
 
 class SearchRule(NamedTuple):
-    """What a search maximises, and where. Python values: other values are another trace."""
+    """What a search maximises, and where. Python values: new values mean a new trace."""
 
     loss: losses.Loss
     norm: float
@@ -76,7 +76,7 @@ class SearchRule(NamedTuple):
 
 
 class SearchSizes(NamedTuple):
-    """The numbers of a search. Tensors: other values need no new trace."""
+    """The numbers of a search. Tensors: new values need no new trace."""
 
     eps: Tensor
     p_init: Tensor
@@ -102,7 +102,7 @@ def _search(  # type: ignore[no-untyped-def]
 
 
 def patch_share(i: Tensor, nb_iter: Tensor, p_init: Tensor) -> Tensor:
-    """Share of the pixels that the patch of query i has."""
+    """Share of the pixels in the patch of query i."""
     of_10000 = tf.cast(i, tf.float32) / tf.cast(nb_iter, tf.float32) * 10_000.0
     halvings = tf.reduce_sum(tf.cast(of_10000 > tf.constant(HALVINGS, tf.float32), tf.float32))
     return p_init / 2.0**halvings

@@ -1,4 +1,4 @@
-"""An attack that has no bound of its own, held to a ball."""
+"""An attack without a bound of its own, projected onto a ball."""
 
 import dataclasses
 from typing import ClassVar
@@ -14,11 +14,11 @@ from tf_deepbayes.core.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Bounded(Attack):
-    """The images of another attack, each value brought to within eps of the clean one (l∞).
+    """Another attack's images, each value clipped to within eps of the clean one (l∞).
 
     Attributes:
-        attack: what is called, with `size` in place of eps.
-        size: of the Carlini-Wagner attack its c.
+        attack: the attack inside, called with `size` in place of eps.
+        size: for the Carlini-Wagner attack, its c.
     """
 
     name: ClassVar[str] = "bounded"

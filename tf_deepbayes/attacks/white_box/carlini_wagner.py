@@ -1,6 +1,6 @@
-"""The l2 attack of Carlini and Wagner (2017), one compiled graph.
+"""The l2 attack of Carlini and Wagner (2017) as one compiled graph.
 
-cleverhans 4 has it too, with faults that make it return its input; this is the published algorithm.
+The version in cleverhans 4 has bugs that make it return its input; this is the published algorithm.
 """
 
 import dataclasses
@@ -25,16 +25,16 @@ FOUND_NONE, UNBOUNDED = 1e10, 1e10
 class CarliniWagnerL2(Attack):
     """min ‖x′ − x‖² + c · max(0, confidence − margin), x′ = (tanh w + 1) / 2, by Adam on w.
 
-    The margin is positive where x′ is misclassified (targeted: reaches the target). Every step's
-    image is judged by the logits of that step, and the closest successful one is returned; x itself
-    where none succeeded. `eps` of the call is c, as in the published script, not a bound: the
-    perturbation may have any size.
+    The margin is positive if x′ is misclassified (targeted: reaches the target). Every step's image
+    is judged by that step's logits, and the closest successful one is returned, or x itself if none
+    succeeded. `eps` of the call is c, as in the published script, not a bound: the perturbation may
+    have any size.
 
     Attributes:
         nb_iter: Adam steps per value of c.
-        learning_rate: of Adam in w.
-        confidence: nats by which the margin has to be exceeded.
-        binary_search_steps: values of c tried; 1 (published) tries the one given.
+        learning_rate: Adam's learning rate for w.
+        confidence: nats that the margin has to exceed.
+        binary_search_steps: values of c to try; 1 (published) tries only the given one.
         lazy_classes: see `IterativeAttack`.
     """
 
@@ -78,7 +78,7 @@ class CarliniWagnerL2(Attack):
 
 
 class SearchSizes(NamedTuple):
-    """The numbers of one search. Tensors: other values need no new trace."""
+    """The numbers of one search. Tensors: new values need no new trace."""
 
     nb_iter: Tensor
     learning_rate: Tensor
@@ -89,7 +89,7 @@ class SearchSizes(NamedTuple):
 def _minimise(  # type: ignore[no-untyped-def]
     targeted: bool, sizes: SearchSizes, step_logits: StepLogits, x, y, c
 ):
-    """The closest successful image and its squared distance, for one c per image."""
+    """The closest successful image and its squared distance, with one c per image."""
     centre = tf.atanh((2.0 * x - 1.0) * INTERIOR)
     origin = (tf.tanh(centre) + 1.0) / 2.0
     axes = list(range(1, x.shape.rank))

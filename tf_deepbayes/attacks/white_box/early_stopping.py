@@ -1,10 +1,10 @@
-"""Images that are broken for good leave the batch of an iterated attack.
+"""Reliably misclassified images leave the batch of an iterative attack.
 
-A success rate asks whether an image is misclassified, not how surely, and the steps after that cost
-as much as those before. A classifier that samples misclassifies by luck, though, the more often the
-more often it is asked: an image that left for one wrong draw would fail again in only some of the
-draws that score it. One leaves when every one of several draws of fresh noise misclassifies it, by
-a margin, and by more than these draws differ.
+A success rate asks whether an image is misclassified, not how confidently, and further steps cost
+as much as the first ones. But a classifier that samples sometimes misclassifies by chance, and more
+checks find more such draws: an image removed after one wrong draw would be misclassified in only
+some of the draws that score it. An image leaves when several draws of fresh noise all misclassify
+it, by a margin, and by more than these draws differ.
 """
 
 from collections.abc import Callable
@@ -15,19 +15,19 @@ import tensorflow as tf
 from tf_deepbayes.attacks.losses import margin
 from tf_deepbayes.core.axes import LogitsFn, Tensor
 
-# Along PGD at eps 0.1 on a GFZ whose margins move by 0.8 nats from draw to draw, with looks every
-# five steps, leaving after one wrong draw lost twelve points of success, after three five, and by
-# this rule one. Where the noise is larger than a nat, the spread of the draws holds images back.
+# With PGD at eps 0.1 on a GFZ whose margins vary by 0.8 nats between draws, checked every five
+# steps, leaving after one wrong draw lost twelve points of success, after three draws five, and
+# with this rule one. Where the noise exceeds a nat, the spread of the draws keeps images in.
 DRAWS, MARGIN = 3, 1.0
 
-# What a step changes: tensors of an image per row, the first of which are the images.
+# What a step changes: tensors with one row per image; the first holds the images.
 State: TypeAlias = tuple[Tensor, ...]
 
 
 def fooled(target_fn: LogitsFn, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
-    """The rows that are misclassified (targeted: reach their target) for good, `[M]`, in order.
+    """The rows reliably misclassified (targeted: at their target), `[M]`, in order.
 
-    Their smallest margin is above a nat and above the difference of the largest and the smallest.
+    Their smallest margin exceeds one nat and the difference of the largest and the smallest.
     Only rows that a draw misclassified are drawn again.
 
     Args:
@@ -65,17 +65,17 @@ def until_fooled(
     nb_iter: Tensor,
     every: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """The steps of one batch, which shrinks as images leave it; nothing is traced again.
+    """The steps of one batch, which shrinks as images leave; nothing is traced again.
 
     Args:
         advance: (first step, last step, x, y, state) → state after the steps in between.
-        is_fooled: (images, y) → the rows that leave, `[M]`; asked after every so many steps.
+        is_fooled: (images, y) → the rows that leave, `[M]`; called after every `every` steps.
         x: clean images `[B, …]`.
         y: labels or targets `[B]`.
-        state: before the first step.
+        state: the state before the first step.
 
     Returns:
-        The images as each left `[B, …]`, and the steps that each took `[B]`.
+        The images as they left `[B, …]`, and the steps that each took `[B]`.
     """
 
     def part(i: Tensor, rows: Tensor, state: State, images: Tensor, taken: Tensor) -> tuple:

@@ -1,7 +1,7 @@
 """The fast gradient (sign) method (Goodfellow et al. 2015).
 
-The step is cleverhans' own; its `fast_gradient_method` ends in an exception where the logits have
-no gradient with respect to x, which is for `zero_gradients` to report.
+The step is from cleverhans; its `fast_gradient_method` raises an exception if the logits have no
+gradient with respect to x, which `zero_gradients` should report instead.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from tf_deepbayes.core.axes import PIXEL_MAX, PIXEL_MIN, LogitsFn, Tensor
 
 @dataclasses.dataclass(frozen=True)
 class FGSM(Attack):
-    """clip(x + eps · sign ∇ₓ loss); with `norm` 2 the gradient of unit length instead.
+    """clip(x + eps · sign ∇ₓ loss); with `norm` 2, the gradient scaled to unit length.
 
     Attributes:
         norm: np.inf (published) or 2.

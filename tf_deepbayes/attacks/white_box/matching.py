@@ -1,7 +1,7 @@
 """Attacks that imitate a clean image of another class (Tramèr et al. 2020, section on this model).
 
-An image whose logits, or features, are those of a clean image is classified as that one is and
-passes every detector that it passes.
+An image with the logits, or features, of a clean image gets the same class and passes every
+detector that the clean image passes.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ class GuideImages:
     def of_right(
         cls, logits_fn: LogitsFn, x: Array, labels: Array, batch_size: int = 100
     ) -> "GuideImages":
-        """Those of the images that the classifier gets right."""
+        """The images that the classifier gets right."""
         right = predict(logits_fn, x, batch_size).argmax(1) == labels
         return cls(x[right], labels[right])
 
@@ -55,16 +55,16 @@ class GuideImages:
 
 @dataclasses.dataclass(frozen=True)
 class LogitMatching(PGD):
-    """PGD down ‖f(x′) − f(g)‖², g the pool's image of another class whose f is nearest to f(x).
+    """PGD down ‖f(x′) − f(g)‖², g the guide image of another class with f nearest to f(x).
 
-    With `targeted`, y names the class of g. The default of a hundred steps is that of the source.
+    With `targeted`, y is the class of g. The default of a hundred steps is the source's.
 
     Attributes:
-        pool: where g is taken from.
+        guides: the images g is taken from.
     """
 
     name: ClassVar[str] = "matching"
-    only_misclassifies: ClassVar[bool] = False  # it imitates, so that detectors are misled too
+    only_misclassifies: ClassVar[bool] = False  # it imitates, to mislead detectors too
     nb_iter: int = 100
     guides: GuideImages | None = None
 
@@ -103,7 +103,7 @@ class LogitMatching(PGD):
 
 @dataclasses.dataclass(frozen=True)
 class FeatureMatching(LogitMatching):
-    """`LogitMatching` of features, whatever the network that gives them."""
+    """`LogitMatching` of features, from any network."""
 
     name: ClassVar[str] = "feature_matching"
     uses: ClassVar[str] = "features"

@@ -1,7 +1,7 @@
-"""Iterated gradient attacks, each one compiled graph: PGD and momentum (MIM).
+"""Iterative gradient attacks, each one compiled graph: PGD and momentum (MIM).
 
-Steps and projections are cleverhans' own (`optimize_linear`, `clip_eta`); its loops run step by
-step from Python and trace every new configuration again.
+Steps and projections are from cleverhans (`optimize_linear`, `clip_eta`); its own loops run step
+by step from Python and trace every new configuration again.
 """
 
 import dataclasses
@@ -27,23 +27,24 @@ from tf_deepbayes.core.validation import check_count, check_positive
 
 @dataclasses.dataclass(frozen=True)
 class IterativeAttack(Attack):
-    """Steps of size `eps_iter` along the gradient of a loss, projected onto the ball each time.
+    """Steps of size `eps_iter` along the gradient of a loss, each projected onto the ball.
 
     Attributes:
         norm: np.inf (published) or 2.
-        loss: "cross_entropy" (published), or one that does not vanish: "log_odds", "margin", "dlr".
+        loss: "cross_entropy" (published), or one whose gradient does not vanish: "log_odds",
+            "margin", "dlr".
         nb_iter: number of steps.
-        eps_iter: size of a step, in pixels and the norm.
-        rand_init: start from a point drawn uniformly from the ball; it depends on the image and
-            the seed alone, not on the image's place in the batch.
+        eps_iter: size of a step in the norm, pixels in [0, 1].
+        rand_init: start from a point drawn uniformly from the ball; it depends only on the image
+            and the seed, not on the image's position in the batch.
         eot: gradients averaged per step, each with a new draw of the classifier's noise
             (expectation over transformation, Athalye et al. 2018).
-        seed: of the random start.
-        lazy_classes: evaluate classes far below the top only every so many steps, where the
-            classifier can (see `lazy_logits`); 0: all of them in every step.
-        early_stop: images that are misclassified for good (see `early_stopping`) are left as
-            they are. For success rates: they are less far beyond the boundary than they could be.
-        check_every: steps between looks at who is, with `early_stop`.
+        seed: seed of the random start.
+        lazy_classes: steps between evaluations of classes far below the top, if the classifier
+            can skip classes (see `lazy_logits`); 0: every class in every step.
+        early_stop: stop on reliably misclassified images (see `early_stopping`). For success
+            rates: these images end closer to the boundary than further steps would take them.
+        check_every: steps between success checks with `early_stop`.
     """
 
     only_misclassifies: ClassVar[bool] = (
@@ -100,7 +101,7 @@ class IterativeAttack(Attack):
         eps: float,
         descend: bool,
     ) -> AttackedBatch:
-        """The steps of one batch, up or down the loss against `y` (labels, or what it takes)."""
+        """The steps of one batch, up or down the loss for `y` (labels, or what the loss takes)."""
         start = x
         if self.rand_init:
             start += uniform_in_ball(image_seeds(x, self.seed), x.shape[1:], eps, self.norm)
@@ -130,7 +131,7 @@ class PGD(IterativeAttack):
 class MIM(IterativeAttack):
     """The momentum iterative method (Dong et al. 2018): 100 steps of 0.01, decay 1.
 
-    The published configuration asks for a random start, and its code ignores that.
+    The published configuration asks for a random start, but its code ignores that.
     """
 
     name: ClassVar[str] = "mim"
@@ -144,14 +145,14 @@ class MIM(IterativeAttack):
 
 
 class StepRule(NamedTuple):
-    """What a step is. Python values: other values are another trace.
+    """What a step does. Python values: new values mean a new trace.
 
     Attributes:
         loss: (labels, what the attack sees) → `[B]`, equal for equal attacks.
-        norm: of the steps and the ball.
+        norm: norm of the steps and the ball.
         descend: go down the loss instead of up.
-        momentum: add up normalised gradients.
-        early_stop: images that are fooled for good leave.
+        momentum: accumulate normalised gradients.
+        early_stop: reliably misclassified images leave the batch.
     """
 
     loss: Loss
@@ -162,7 +163,7 @@ class StepRule(NamedTuple):
 
 
 class StepSizes(NamedTuple):
-    """The numbers of the steps. Tensors: other values need no new trace.
+    """The numbers of the steps. Tensors: new values need no new trace.
 
     Attributes:
         check_every: steps between success checks.
@@ -189,16 +190,16 @@ def run_steps(  # type: ignore[no-untyped-def]
     """The attack on one batch.
 
     Args:
-        target_fn: the classifier to be fooled, by which images leave.
+        target_fn: the classifier to be fooled, which decides when images leave.
         x: clean images `[B, …]`.
-        start: images of the first step.
+        start: images before the first step.
         y: labels or targets `[B]`, or what the loss takes.
 
     Returns:
-        The images, and the steps that each took `[B]` where images may leave, else None.
+        The images, and the steps that each took `[B]` if images may leave, else None.
     """
     advance = functools.partial(take_steps, rule, sizes, step_logits)
-    # What a step changes: the images, the velocity, the logits known so far.
+    # What a step changes: the images, the velocity, the known logits.
     state = start, tf.zeros_like(start), step_logits.known_at_start(start)
     if not rule.early_stop:
         return advance(0, sizes.nb_iter, x, y, state)[0], None

@@ -1,4 +1,4 @@
-"""White-box attacks on sampling and on a detector, WB+S, WB+S+M, WB+S+L, WB+S+K (Li et al. 2019).
+"""White-box attacks on sampling and detection, WB+S, WB+S+M, WB+S+L, WB+S+K (Li et al. 2019).
 
 The published code calls them "superwhite".
 """
@@ -23,23 +23,23 @@ class Superwhite(PGD):
     """PGD on loss(x′) − λ · relu(score(x′) − threshold), seeing every sample's log weights.
 
     The first argument of the call is a `log_weights_fn`, `[B, H, W, channels]` → `[K, C, B]`, whose
-    log-mean-exp over K are the logits; a classifier that averages probabilities gives
+    log-mean-exp over K gives the logits; for a classifier that averages probabilities they are the
     log softmax of each pass.
 
     Attributes:
-        detector: a fitted detector to slip past as well: Marginal (WB+S+M), Logit (WB+S+L),
-            Divergence (WB+S+K); None attacks the sampling alone (WB+S).
-        detection_lambda: λ.
-        snapshot: the mean of the K samples' own losses, so that every sample is fooled, instead
-            of the loss of their combination.
-        gather: "own": an image is held to the threshold of the class that it is given;
-            "published": to those of the classes that all images of its batch are given, on
-            average, as the published code does (an N×N gather where each row's own was meant).
+        detector: a fitted detector to evade as well: Marginal (WB+S+M), Logit (WB+S+L),
+            Divergence (WB+S+K); None attacks only the sampling (WB+S).
+        detection_lambda: λ, the weight of the detection loss.
+        snapshot: the mean of the K samples' own losses, to fool every sample, instead of the loss
+            of their combination.
+        gather: "own": each image is held to its predicted class's threshold; "published": to
+            those of all predicted classes in its batch, on average, as in the published code (an
+            N×N gather where each row's own was meant).
     """
 
     name: ClassVar[str] = "superwhite"
     uses: ClassVar[str] = "log_weights"
-    only_misclassifies: ClassVar[bool] = False  # past a detector, or in every sample
+    only_misclassifies: ClassVar[bool] = False  # it also evades a detector or fools every sample
     detector: Detector | None = None
     detection_lambda: float = 0.1
     snapshot: bool = False
@@ -65,7 +65,7 @@ class Superwhite(PGD):
 
 
 class SuperwhiteLoss(NamedTuple):
-    """(labels `[B]`, log weights `[K, C, B]`) → the loss that the attack climbs, or descends.
+    """(labels `[B]`, log weights `[K, C, B]`) → the loss that the attack maximises or minimises.
 
     A tuple of plain values: `tf.function` compares it by value, so that all batches share a trace.
     """
@@ -88,7 +88,7 @@ class SuperwhiteLoss(NamedTuple):
 
 
 def _of_samples(loss_fn: losses.Loss, labels: Tensor, log_w: Tensor) -> Tensor:
-    """The mean of the losses of single samples, `[B]`."""
+    """The mean of the single samples' losses, `[B]`."""
     num_samples, _, batch = tf.unstack(tf.shape(log_w))
     single = tf.reshape(tf.transpose(log_w, [0, 2, 1]), [-1, log_w.shape[1]])
     values = loss_fn(tf.tile(labels, [num_samples]), single)
@@ -96,7 +96,7 @@ def _of_samples(loss_fn: losses.Loss, labels: Tensor, log_w: Tensor) -> Tensor:
 
 
 def violation(detector: Detector, logits: Tensor, gather: str = "own") -> Tensor:
-    """relu(score − threshold) of each image of logits `[B, C]`, `[B]`, nats."""
+    """relu(score − threshold) of each image, from logits `[B, C]` → `[B]`, nats."""
     class_scores = CLASS_SCORES[detector.name](detector, tf.cast(logits, tf.float64))
     above = tf.cast(tf.nn.relu(class_scores - detector.thresholds), tf.float32)
     predicted = tf.argmax(logits, axis=1)

@@ -1,7 +1,7 @@
 """Conditional distributions: Keras layers whose call returns a TFP distribution.
 
-An image comes as `Observed`, which carries its features computed once, however many classes and
-samples follow; they are the first rows of a first dense layer, as in the published weights.
+An image is given as `Observed`, with its features computed once for all classes and samples; they
+feed the first rows of the first dense layer, as in the published weights.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ tfd = tfp.distributions
 
 
 class Conditional(keras.layers.Layer):
-    """p(a | b, …) with one network; `features` is its own network on x, if it looks at x."""
+    """p(a | b, …) with one network; `features` is its own network on x, if it depends on x."""
 
     def __init__(self, name: str, network: keras.layers.Layer, features: keras.Model | None):
         super().__init__(name=name, dtype="float32")
@@ -30,10 +30,10 @@ class Conditional(keras.layers.Layer):
         self.built = True
 
     def parameters(self, *given: Tensor | Observed) -> Tensor:
-        """Raw network output `[..., size]`, leading axes broadcast; features of x come first."""
+        """Raw network output `[..., size]`, leading axes broadcast; the features of x go first."""
         images = [g.features[self.name] for g in given if isinstance(g, Observed)]
         raw = self.network(*images, *(g for g in given if not isinstance(g, Observed)))
-        return tf.cast(raw, tf.float32)  # a network may compute in bfloat16, densities do not
+        return tf.cast(raw, tf.float32)  # networks may compute in bfloat16; densities are float32
 
 
 class GaussianConditional(Conditional):
@@ -77,7 +77,7 @@ def seeds_from(seed: int) -> Iterator[int]:
 class ConditionalFactory:
     """Makes the conditionals of one classifier with the sizes of its architecture.
 
-    Features of an image are a network of each conditional's own; feature vectors pass as they are.
+    Each conditional has its own network for image features; feature vectors are used as they are.
     """
 
     def __init__(self, architecture: Architecture, likelihood: Likelihood, seed: int) -> None:

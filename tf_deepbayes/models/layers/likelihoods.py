@@ -2,8 +2,8 @@
 
 Every entry is a normalised distribution except `logistic_cdf` and `logit_l1`, whose published
 expressions are not densities; they keep their names, and `discretised_logistic` and
-`logit_laplace` are the correct ones. `offset` says by how many nats per pixel log_prob lies above
-the published expression: a constant, so it changes neither p(y|x) nor a fitted detector.
+`logit_laplace` are the correct versions. `offset` is log_prob minus the published expression, in
+nats per pixel: a constant, so it changes neither p(y|x) nor a fitted detector.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ def logit(a: Tensor) -> Tensor:
 
 
 class PixelDistribution(Distribution):
-    """A scalar distribution with parameters of one shape, given by its log_prob alone."""
+    """A scalar distribution with parameters of one shape, defined by its log_prob alone."""
 
     def __init__(self, name: str, loc: Tensor, log_prob_fn: Callable[[Tensor], Tensor]):
         self.loc, self._log_prob_fn = loc, log_prob_fn
@@ -88,8 +88,8 @@ def _log_bin_mass(low: Tensor, high: Tensor) -> Tensor:
 def _logistic_cdf(mean: Tensor, log_scale: Tensor) -> Distribution:
     """log of the logistic mass of [b⌊x/b⌋, b⌊x/b⌋ + b), b = 1/255, as published.
 
-    The floor is taken in float32, where it falls one level short for 120 of the 256 grey levels,
-    and the masses of the levels 0 … 255 do not sum to one.
+    The float32 floor is one level too low for 120 of the 256 grey levels, and the masses of the
+    levels 0 … 255 do not sum to one.
     """
 
     def log_prob(x: Tensor) -> Tensor:
@@ -146,13 +146,13 @@ class Likelihood:
 
     Attributes:
         make: the parameters (one tensor, or mean and log scale) → distribution of each pixel.
-        activation: "sigmoid" or "linear", of the mean; feature vectors are always linear.
+        activation: "sigmoid" or "linear" for the mean; always linear for feature vectors.
             "logits" leaves the sigmoid to the distribution.
         num_parameters: decoder outputs per pixel channel; 2 are a mean and a log scale.
         offset: log_prob minus the published expression, nats per pixel.
         logit_inputs: x is replaced by logit(0.01 + 0.98 x) for encoder and likelihood alike (the
             published `*_logistic`); log densities are then those of the replaced x.
-        needs_pixels: it makes sense for values in [0, 1] only.
+        needs_pixels: it only makes sense for values in [0, 1].
     """
 
     name: str

@@ -48,7 +48,7 @@ class JointDense(keras.layers.Layer):
             over_leading_axes(functools.partial(tf.matmul, b=block), value)
             for value, block in zip(inputs, blocks, strict=True)
         ]
-        # The gradient of bias_add does not ask for the shape of the sum, which may be left out.
+        # The gradient of bias_add does not need the shape of the sum, which may be pruned.
         return self.activation(tf.nn.bias_add(sum(products[1:], products[0]), self.bias))
 
 
@@ -122,7 +122,7 @@ def deconvolutions(
                 KERNEL_SIZE,
                 strides=2,
                 padding="same",
-                # An odd size (7 from 4) is the even one (8) without its first row.
+                # An odd size (7 from 4) is the even size (8) without its first row.
                 output_padding=tuple(1 - s % 2 for s in size),
                 use_bias=False,
                 activation=SavedReLU(3),
@@ -177,6 +177,6 @@ class Decoder(keras.layers.Layer):
 
     @property
     def saved_dtypes(self) -> list[tf.DType]:
-        """Of what `saved_activations.saving` writes down of a call."""
+        """Dtypes of what `saved_activations.saving` records in a call."""
         image_layers = self.to_image.layers if self.to_image is not None else []
         return saved_dtypes([*self.stack.dense, *image_layers], self.compute_dtype)

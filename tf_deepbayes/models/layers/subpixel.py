@@ -1,9 +1,9 @@
 """The transposed convolution that ends a decoder, as a sub-pixel convolution (Shi et al. 2016).
 
 A transposed convolution to one or three channels leaves a vector unit of 16 mostly idle. As a
-plain convolution whose output channels are the pixels of a tile (then put side by side), it does
-more multiplications in a third of the time. The gradient with respect to its input is a
-convolution with many output channels, and stays one.
+plain convolution whose output channels are the pixels of a tile (then placed side by side), it does
+more multiplications in a third of the time. Its input gradient is already a convolution with many
+output channels and is left as it is.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ MOST_CHANNELS_OF_LARGE_TILES = 2
 
 
 class SubpixelTranspose(keras.layers.Conv2DTranspose):
-    """A stride-2 `same` transposed convolution without bias and activation, and its weights.
+    """A stride-2 `same` transposed convolution without bias or activation, with the same weights.
 
     Args:
         size: height and width of the output; the input has half of each, rounded up.
@@ -61,7 +61,7 @@ def _in_tiles(x: Tensor, kernel: Tensor, size: tuple[int, int]) -> Tensor:
     taps, _, filters, channels = kernel.shape
     step = 2 if filters <= MOST_CHANNELS_OF_LARGE_TILES else 1
     tile = STRIDE * step
-    # Rows of x: input, its tiles, and what the window of a tile reaches beyond the image.
+    # Per axis: number of tiles, first tap's offset, padding before and after.
     (rows, top, above, below), (columns, left, before, after) = (
         _extent(length, taps, step) for length in size
     )
@@ -87,7 +87,7 @@ def _extent(length: int, taps: int, step: int) -> tuple[int, int, int, int]:
 
 
 def _reach(taps: int, step: int, offset: int) -> tuple[int, int]:
-    """First and last input that the pixels of the first tile see."""
+    """First and last input that affect the pixels of the first tile."""
     return -((taps - 1 - offset) // STRIDE), (STRIDE * step - 1 + offset) // STRIDE
 
 
