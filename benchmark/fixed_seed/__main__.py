@@ -43,8 +43,9 @@ ENVIRONMENT = {
 # from one writing to the next (their answers are compared instead); what a substitute asked its
 # victim, whose files may have other names (it decides the substitute's weights).
 NO_RESULTS = {"logs", "tensorboard", "saved_model.pb", "fingerprint.pb", "variables", "answers"}
-# Left out of JSON and CSV: what may be written differently, and what no two runs share.
-NOT_COMPARED = {"settings", "fitted", "provenance", "versions", "seconds"}
+# Left out of JSON and CSV: what may be written differently (settings, also those of the attacks in
+# an evaluation's rows), and what no two runs share.
+NOT_COMPARED = {"settings", "attack", "fitted", "provenance", "versions", "seconds"}
 
 
 def define_flags() -> None:
