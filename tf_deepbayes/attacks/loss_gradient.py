@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes.attacks.losses import Loss, cross_entropy
+from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.core.axes import Array, LogitsFn, Tensor
 from tf_deepbayes.core.metrics import padded
 
@@ -62,8 +63,7 @@ def mean_gradient(
     return total / tf.cast(eot, tf.float32), known
 
 
-# Traced once for each loss and each function.
-compiled_loss_gradient = tf.function(loss_gradient)
+compiled_loss_gradient = compiled_per_function(1)(loss_gradient)
 
 
 def zero_gradients(

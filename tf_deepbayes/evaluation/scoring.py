@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.loss_gradient import ZERO_GRADIENT_WARNING, zero_gradients
+from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Array, LogitsFn, LogWeightsFn, logits_of, significant
 from tf_deepbayes.core.errors import InputError
@@ -136,7 +137,7 @@ def significant_share(
     return float(np.concatenate(counts, axis=-1).mean())
 
 
-@tf.function
+@compiled_per_function(0)
 def _counts(log_weights_fn, loss_fn, x, labels):  # type: ignore[no-untyped-def]
     """Whether each term counts, `[K, C, B]`."""
     log_w = log_weights_fn(x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
 
@@ -14,8 +14,6 @@ from tf_deepbayes.inference.latent_model import LatentModel
 from tf_deepbayes.inference.noise import NoiseSource
 
 State = TypeVar("State")
-# (observed, one-hot y, loc, scale, z) → {factor: log density}
-TermsFn: TypeAlias = Callable[..., Terms]
 
 
 class Density(NamedTuple):
@@ -24,13 +22,11 @@ class Density(NamedTuple):
     Attributes:
         factor: this factor's alone; None: log p(x, z, y) − log q(z|x, y).
         beta: the published beta; 1 is Bayes' rule.
-        terms_fn: in place of `model.terms`, such as one that is compiled.
     """
 
     model: LatentModel
     factor: str | None = None
     beta: Tensor | float = 1.0
-    terms_fn: TermsFn | None = None
 
     def log_weight(self, terms: Terms) -> Tensor:
         """The sum of the terms, or the one factor; InputError when the model has no such factor."""
@@ -58,7 +54,7 @@ def block_log_weights(
         `[K, C, B]`, nats.
     """
     z = noise if is_z else rows.loc + rows.scale * noise
-    terms_fn = density.terms_fn or density.model.terms
+    terms_fn = density.model.terms_fn or density.model.terms
     return density.log_weight(terms_fn(rows.observed, y, rows.loc, rows.scale, z))
 
 

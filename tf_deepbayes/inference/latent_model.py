@@ -1,9 +1,13 @@
 """What inference asks of a latent-variable classifier; `LatentClassifier` has it all."""
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.axes import Tensor, Terms
+
+# (observed, one-hot y, loc, scale, z) → {factor: log density}
+TermsFn: TypeAlias = Callable[..., Terms]
 
 
 class LatentModel(Protocol):
@@ -11,10 +15,12 @@ class LatentModel(Protocol):
 
     Attributes:
         q_z_xy: (observed x, one-hot y) → q(z|x,y), a normal distribution.
+        terms_fn: computed in place of `terms` where it is not None, such as a compiled one.
     """
 
     architecture: Architecture
     q_z_xy: Any
+    terms_fn: "TermsFn | None"
 
     def observe(self, x: Tensor) -> "Observed":
         """x with all that depends on it alone."""

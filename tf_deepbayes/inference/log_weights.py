@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from tf_deepbayes.core.axes import EXACT_TOLERANCE, Tensor, compiled, map_blocks
-from tf_deepbayes.inference.blocks import Block, Density, TermBlocks, TermsFn, block_log_weights
+from tf_deepbayes.inference.blocks import Block, Density, TermBlocks, block_log_weights
 from tf_deepbayes.inference.encoding import Encoding
 from tf_deepbayes.inference.input_gradient import input_gradient
 from tf_deepbayes.inference.latent_model import LatentModel
@@ -35,7 +38,6 @@ class InferenceGraphs:
         scheme: how seeds become noise, one of `noise.SCHEMES`.
         saved_dtypes: what decodes save for the gradient (`saved_activations`), which decodes again
             what they did not.
-        terms_fn: in place of `model.terms`.
 
     Attributes:
         given_noise: is_z → (x, noise `[K, C, B, dim_z]`, or z itself, block size, beta) →
@@ -52,10 +54,9 @@ class InferenceGraphs:
         factor: str | None = None,
         scheme: str = INDEPENDENT,
         saved_dtypes: Sequence[tf.DType] = (),
-        terms_fn: TermsFn | None = None,
     ) -> None:
         self.architecture, self.scheme = model.architecture, scheme
-        self.density = Density(model, factor, terms_fn=terms_fn)
+        self.density = Density(model, factor)
         of_pixels = factor is None or factor.startswith("p(x|")
         self.saved_dtypes = saved_dtypes if of_pixels else ()
         x = tf.TensorSpec([None, *self.architecture.input_shape], tf.float32)
@@ -135,18 +136,40 @@ def log_weights(forward: Forward, x: Tensor, terms: TermBlocks, tolerance: float
         tolerance: see `input_gradient`.
     """
 
+    model = terms.density.model
+    # TensorFlow never lets go of what `gradient` holds, which must therefore not be the model.
+    weak = terms._replace(density=terms.density._replace(model=weakref.proxy(model)))
+    model_ref = weakref.ref(model)
+
     @tf.custom_gradient
     def function(x: Tensor) -> tuple[Tensor, Callable[..., Any]]:
         log_w, saved = forward(x, terms)
 
         def gradient(upstream: Tensor, variables: Sequence[tf.Variable] = ()) -> Any:
-            # Without the stop, TensorFlow prepares derivatives of any order.
-            slope = tf.stop_gradient(input_gradient(terms, saved, x, upstream, tolerance))
+            with gradients_freed_with(model_ref()):  # type: ignore[arg-type]
+                slope = input_gradient(weak, saved, x, upstream, tolerance)
+            slope = tf.stop_gradient(slope)  # else TensorFlow prepares derivatives of any order
             return (slope, [None] * len(variables)) if variables else slope
 
         return log_w, gradient
 
     return function(x)
+
+
+@contextlib.contextmanager
+def gradients_freed_with(model: LatentModel) -> Iterator[None]:
+    """Free the gradients that TensorFlow registers inside when the model goes.
+
+    TensorFlow keeps those of functions traced in a graph by name, for as long as the process lives,
+    and with each its graph and the weights that it captures.
+    """
+    registered = ops.gradient_registry._registry
+    before = set(registered)
+    try:
+        yield
+    finally:
+        for name in set(registered) - before:
+            weakref.finalize(model, registered.pop, name, None).atexit = False
 
 
 def some_terms(

@@ -12,8 +12,8 @@ from tf_deepbayes.core.axes import (
     logits_of,
 )
 from tf_deepbayes.core.validation import check_inputs, check_noise
-from tf_deepbayes.inference.blocks import TermsFn
-from tf_deepbayes.inference.log_weights import InferenceGraphs
+from tf_deepbayes.inference.latent_model import TermsFn
+from tf_deepbayes.inference.log_weights import InferenceGraphs, gradients_freed_with
 from tf_deepbayes.inference.noise import INDEPENDENT, fixed_noise
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.latent_variable_model import LatentVariableModel
@@ -74,13 +74,15 @@ class LatentClassifier(LatentVariableModel):
         sizes = tf.constant(self.block_size), tf.constant(beta, tf.float32)
         if noise is None and sampling.mode == "sample":
             seeds, num_samples = self._seeds(sampling.seed), tf.constant(sampling.num_samples)
-            return graphs.seeded(x, seeds, num_samples, *sizes)
+            with gradients_freed_with(self):
+                return graphs.seeded(x, seeds, num_samples, *sizes)
         if noise is None:
             noise = self._fixed_noise(sampling)
         else:
             num_classes, dim_z = self.architecture.num_classes, self.architecture.dim_z
             noise = check_noise(noise, num_classes, x.shape[0], dim_z)
-        return graphs.given_noise[sampling.mode == "zero"](x, noise, *sizes)
+        with gradients_freed_with(self):
+            return graphs.given_noise[sampling.mode == "zero"](x, noise, *sizes)
 
     def fixed_log_weights(
         self,
@@ -131,7 +133,8 @@ class LatentClassifier(LatentVariableModel):
         )
         sizes = tf.constant(sampling.num_samples), tf.constant(self.block_size)
         pairs = tf.transpose(tf.cast(wanted, tf.float32)) > 0.0  # no kernel transposes bools
-        return logits_of(graph(x, seeds, *sizes, tf.constant(1.0), pairs))
+        with gradients_freed_with(self):
+            return logits_of(graph(x, seeds, *sizes, tf.constant(1.0), pairs))
 
     def effective_sample_size(
         self,
@@ -152,7 +155,7 @@ class LatentClassifier(LatentVariableModel):
         if key not in self._inference:
             p_x = (self.p_x_z if hasattr(self, "p_x_z") else self.p_x_zy) if saves else None
             dtypes = p_x.network.saved_dtypes if p_x is not None else ()
-            self._inference[key] = InferenceGraphs(self, factor, scheme, dtypes, self.terms_fn)
+            self._inference[key] = InferenceGraphs(self, factor, scheme, dtypes)
         return self._inference[key]
 
     def _fixed_noise(self, sampling: Sampling) -> Tensor:

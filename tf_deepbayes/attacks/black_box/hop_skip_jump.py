@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_deepbayes.attacks.ball import check_norm, image_seeds
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.boundary_search import BoundarySearch
+from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.core.axes import ArrayLike, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count, check_pixels
@@ -105,7 +106,9 @@ class WalkSizes(NamedTuple):
     votes: Tensor
 
 
-@tf.function(autograph=False)  # nothing of ours needs it, and tracing takes half the time
+@compiled_per_function(
+    2, autograph=False
+)  # nothing of ours needs it, and tracing takes half the time
 def _attack(  # type: ignore[no-untyped-def]
     rule: WalkRule, sizes: WalkSizes, logits_fn: LogitsFn, x, y, seeds, starting_points
 ):

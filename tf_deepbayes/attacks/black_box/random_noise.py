@@ -17,6 +17,7 @@ from tf_deepbayes.attacks.ball import (
 )
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.random_search import random_search, scores
+from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
@@ -77,7 +78,7 @@ class NoiseSizes(NamedTuple):
     rescore: Tensor
 
 
-@tf.function
+@compiled_per_function(2)
 def _search(  # type: ignore[no-untyped-def]
     rule: NoiseRule, sizes: NoiseSizes, logits_fn: LogitsFn, x, y, seeds
 ):

@@ -15,6 +15,7 @@ from tf_deepbayes.attacks.ball import image_seeds, project, signs
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.monte_carlo import repeated, sum_over_samples
 from tf_deepbayes.attacks.black_box.random_search import scores
+from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count, check_positive
@@ -87,7 +88,7 @@ class ClimbSizes(NamedTuple):
     nb_iter: Tensor
 
 
-@tf.function
+@compiled_per_function(2)
 def _climb(  # type: ignore[no-untyped-def]
     rule: ClimbRule, sizes: ClimbSizes, logits_fn: LogitsFn, x, y, seeds
 ):

@@ -11,6 +11,7 @@ from tf_deepbayes.attacks.ball import check_norm, image_seeds, later_seeds, proj
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.patches import moved_mass, recoloured_patch, stripes, tiles
 from tf_deepbayes.attacks.black_box.random_search import random_search, scores
+from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
@@ -83,7 +84,7 @@ class SearchSizes(NamedTuple):
     rescore: Tensor
 
 
-@tf.function
+@compiled_per_function(2)
 def _search(  # type: ignore[no-untyped-def]
     rule: SearchRule, sizes: SearchSizes, logits_fn: LogitsFn, x, y, seeds
 ):

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_deepbayes.attacks.adam import adam
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.losses import margin
+from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.attacks.white_box.lazy_logits import StepLogits, step_logits_of
 from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.validation import check_count, check_positive
@@ -84,7 +85,7 @@ class SearchSizes(NamedTuple):
     confidence: Tensor
 
 
-@tf.function
+@compiled_per_function(2)
 def _minimise(  # type: ignore[no-untyped-def]
     targeted: bool, sizes: SearchSizes, step_logits: StepLogits, x, y, c
 ):

@@ -17,6 +17,7 @@ from tf_deepbayes.attacks.ball import check_norm, image_seeds, project, uniform_
 from tf_deepbayes.attacks.base import Attack, AttackedBatch
 from tf_deepbayes.attacks.loss_gradient import mean_gradient
 from tf_deepbayes.attacks.losses import Loss
+from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.attacks.white_box.early_stopping import State, fooled, until_fooled
 from tf_deepbayes.attacks.white_box.lazy_logits import StepLogits, step_logits_of
 from tf_deepbayes.core.axes import LogitsFn, Tensor
@@ -175,7 +176,7 @@ class StepSizes(NamedTuple):
     check_every: Tensor
 
 
-@tf.function
+@compiled_per_function(2)
 def run_steps(  # type: ignore[no-untyped-def]
     rule: StepRule,
     sizes: StepSizes,
