@@ -1,6 +1,7 @@
 """The help of a command: its flags, and no others, group by group."""
 
 import contextlib
+import os
 import shutil
 import sys
 import textwrap
@@ -10,7 +11,7 @@ from typing import Any
 from absl import flags
 
 FLAGS = flags.FLAGS
-OTHER = "Other"
+OTHER = "Flags"
 LAST = ("Results", "Files", "Computing")  # whatever a command is about, these end its help
 INDENT = " " * 6
 MAX_WIDTH = 100
@@ -40,7 +41,12 @@ class HelpFlag(flags.BooleanFlag):
     def parse(self, argument: Any) -> None:
         """Exit where it is asked for."""
         if self._parse(argument):
-            print(f"{self.about.strip()}\n\n{help_text(self.names)}")
+            try:
+                print(f"{self.about.strip()}\n\n{help_text(self.names)}", flush=True)
+            except (
+                BrokenPipeError
+            ):  # as in `--help | head`: Python would complain once more at exit
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
 
 
