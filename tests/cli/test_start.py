@@ -78,7 +78,7 @@ def test_help_shows_the_flags_of_a_command_in_groups(name: str, flag: str, app: 
     for flag_name, group in groups.items():
         assert f"--{flag_name}:" in done.stdout or f"--[no]{flag_name}:" in done.stdout
         assert f"\n{group}:\n" in done.stdout
-    assert "Other" not in groups.values() and "Other:" not in done.stdout
+    assert "Flags" not in groups.values() and "Flags:" not in done.stdout
     assert not [flag for flag in OF_ABSL if flag in done.stdout]
 
 

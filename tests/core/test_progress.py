@@ -49,3 +49,17 @@ def test_the_line_is_erased_when_the_pass_breaks_off(monkeypatch: pytest.MonkeyP
         metrics.predict(fails, np.zeros((2, 3), np.float32), 1, label="images")
     assert "images, batches: 0 of 2" in seen.getvalue()
     assert seen.getvalue().endswith(module.ERASE_LINE)
+
+
+def test_an_item_may_count_for_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, clock = Terminal(), iter([0.0, *(100.0 * i for i in range(40))])
+    monkeypatch.setattr(sys, "stderr", seen)
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    assert list(progress(range(0, 50, 20), 50, "steps", each=20)) == [0, 20, 40]
+    lines = seen.getvalue().split(module.ERASE_LINE)
+    assert lines[1:] == [
+        "steps: 0 of 50",
+        "steps: 20 of 50, 2:30 left",
+        "steps: 40 of 50, 0:50 left",
+        "",
+    ]

@@ -1,6 +1,7 @@
 """Training: resumable to the bit, logged, stopped by NaN with the last checkpoint kept."""
 
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -69,6 +70,16 @@ def test_a_run_stopped_inside_an_epoch_repeats_that_epoch(
     assert [row["epoch"] for row in read_history(tmp_path / "cut")] == ["1", "2", "3"]
     for name, value in checkpoint(tmp_path / "whole").items():
         np.testing.assert_array_equal(value, checkpoint(tmp_path / "cut")[name])
+
+
+def test_an_epoch_is_a_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(GBY(IMAGES), DATA, DATA, settings(2), tmp_path)
+    out, err = capsys.readouterr()
+    number, share = r"-?\d+\.\d+", r"[01]\.\d{3}"
+    first, last = out.splitlines()
+    assert re.fullmatch(rf"epoch 1 of 2: bound {number}, \d+ s", first)
+    assert re.fullmatch(rf"epoch 2 of 2: bound {number}, val_accuracy {share}, \d+ s", last)
+    assert not err
 
 
 def test_the_bound_rises_and_its_terms_add_up(tmp_path: pathlib.Path) -> None:

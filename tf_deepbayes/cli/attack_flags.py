@@ -35,7 +35,7 @@ PUBLISHED_DETECTOR = "logit"  # the one that the published superwhite attack sli
 def define() -> None:
     """The flags that `make` reads; left out, an attack has its published settings."""
     with group("Attack"):
-        flags.DEFINE_string("attack", "fgsm", "attack: " + ", ".join(attacks.ATTACKS))
+        flags.DEFINE_string("attack", "fgsm", "name of the attack: " + ", ".join(attacks.ATTACKS))
         flags.DEFINE_list("eps", ["0.1"], "sizes of the perturbation, separated by commas")
         flags.DEFINE_bool("targeted", False, "attack towards each wrong class instead of away")
         flags.DEFINE_enum("norm", None, ["inf", "2"], "norm of the ball")
@@ -56,7 +56,7 @@ def define() -> None:
 
 
 def _define_of_one_attack() -> None:
-    flags.DEFINE_float("learning_rate", None, "cw, whose c is --eps, and spsa: learning rate")
+    flags.DEFINE_float("learning_rate", None, "cw (its c is --eps), spsa: learning rate of Adam")
     flags.DEFINE_float("confidence", None, "cw: margin of the logits, in nats")
     flags.DEFINE_integer("binary_search_steps", None, "cw: steps of the search for c")
     flags.DEFINE_bool("snapshot", None, "superwhite: fool every sample")

@@ -1,6 +1,7 @@
 """The help of a command: its flags, and no others, group by group."""
 
 import contextlib
+import os
 import shutil
 import sys
 import textwrap
@@ -10,7 +11,8 @@ from typing import Any
 from absl import flags
 
 FLAGS = flags.FLAGS
-OTHER = "Other"
+OTHER = "Flags"
+LAST = ("Results", "Files", "Computing")  # whatever a command is about, these end its help
 INDENT = " " * 6
 MAX_WIDTH = 100
 _group_of: dict[str, str] = {}
@@ -39,7 +41,12 @@ class HelpFlag(flags.BooleanFlag):
     def parse(self, argument: Any) -> None:
         """Exit where it is asked for."""
         if self._parse(argument):
-            print(f"{self.about.strip()}\n\n{help_text(self.names)}")
+            try:
+                print(f"{self.about.strip()}\n\n{help_text(self.names)}", flush=True)
+            except (
+                BrokenPipeError
+            ):  # as in `--help | head`: Python would complain once more at exit
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
 
 
@@ -50,7 +57,8 @@ def group_of(name: str) -> str:
 
 def help_text(names: list[str]) -> str:
     """The flags of these names, each below its group's title."""
-    titles = dict.fromkeys(map(group_of, names))
+    found = dict.fromkeys(map(group_of, names))
+    titles = [t for t in found if t not in LAST] + [t for t in LAST if t in found]
     blocks = []
     for title in titles:
         own = [name for name in names if group_of(name) == title]
@@ -60,12 +68,18 @@ def help_text(names: list[str]) -> str:
 
 def _flag_text(name: str) -> str:
     flag = FLAGS[name]
-    shown = f"--[no]{name}" if flag.boolean else f"--{name}"
-    text = f"{shown}: {flag.help}"
+    text = str(flag.help)
     if isinstance(flag, flags.EnumFlag):
+        text = text.removeprefix(f"<{'|'.join(flag.parser.enum_values)}>: ")
         text += f"; one of {', '.join(flag.parser.enum_values)}"
-    if flag.default not in (None, False) and "default" not in (flag.help or ""):
-        default = ",".join(flag.default) if isinstance(flag.default, list) else flag.default
-        text += f" (default: {default})"
+    if flag.default is not None and flag.default is not False and "(default" not in text:
+        text += f" (default: {_shown(flag.default)})"
+    text = f"--{'[no]' if flag.boolean else ''}{name}: {text}"
     width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
     return textwrap.fill(text, width, initial_indent="  ", subsequent_indent=INDENT)
+
+
+def _shown(default: Any) -> str:
+    if default is True:
+        return "yes"
+    return ",".join(default) if isinstance(default, list) else str(default)
