@@ -22,8 +22,7 @@ from tf_deepbayes.models import factorisations
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.training.minibatches import Batches
-from tf_deepbayes.training.optimizer import EPSILON, PublishedAdam
-from tf_deepbayes.training.trainers import BoundTrainer, Steps
+from tf_deepbayes.training.trainers import EPSILON, BoundTrainer, PublishedAdam, Steps
 
 ARCHITECTURES = {"mnist": MNIST, "cifar": CIFAR}
 # Largest difference allowed, relative to the largest value: float32 sums of 784 terms; a gradient

@@ -6,8 +6,7 @@ import tensorflow as tf
 
 from tests.conftest import golden
 from tf_deepbayes.legacy.variables import model_from_params, published_variables
-from tf_deepbayes.training.optimizer import PublishedAdam
-from tf_deepbayes.training.trainers import BoundTrainer
+from tf_deepbayes.training.trainers import BoundTrainer, PublishedAdam
 
 FILES = [
     *(f"train_mnist_small_{letter}" for letter in "ABDFG"),

@@ -17,14 +17,19 @@ from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.training.journal import Journal
 from tf_deepbayes.training.minibatches import Batches
-from tf_deepbayes.training.optimizer import PublishedAdam
 from tf_deepbayes.training.settings import TrainingSettings
 from tf_deepbayes.training.strategies import (
     check_same_epoch,
     strategy_of,
     workers_watched,
 )
-from tf_deepbayes.training.trainers import BoundTrainer, CrossEntropyTrainer, Steps, Trainer
+from tf_deepbayes.training.trainers import (
+    BoundTrainer,
+    CrossEntropyTrainer,
+    PublishedAdam,
+    Steps,
+    Trainer,
+)
 
 VALIDATION_IMAGES = 1000
 # Few enough that an interrupt is noticed within seconds; more are not measurably faster.
