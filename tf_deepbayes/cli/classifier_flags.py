@@ -1,4 +1,4 @@
-"""The command line of a trained classifier: which it is, and how it samples."""
+"""The command line of a trained classifier: which one, and how it samples."""
 
 import pathlib
 
@@ -12,7 +12,7 @@ from tf_deepbayes.inference.sampling import MODES, Sampling
 from tf_deepbayes.runs.run import Run, find_run
 
 FLAGS = flags.FLAGS
-# Of the apps, some have these as well.
+# Flags that only some apps have.
 OPTIONAL = ("block_size", "jit_compile")
 
 
@@ -31,12 +31,12 @@ def define(
 
 
 def define_data(default: str = "mnist", help_text: str = "data set of the run") -> None:
-    """The data set by its name."""
+    """The data set, by name."""
     flags.DEFINE_string("data", default, f"{help_text} ({', '.join(datasets.TASKS)})")
 
 
 def define_sampling(whose: str) -> None:
-    """How many draws of z there are, and how they are made."""
+    """The number of draws of z, and how they are made."""
     flags.DEFINE_integer(
         "num_samples", None, f"K of {whose} (default: of its published name, or 10)"
     )
@@ -44,29 +44,29 @@ def define_sampling(whose: str) -> None:
 
 
 def define_victim() -> None:
-    """Whom to attack, with how z is sampled and how many decodes are held at a time."""
+    """The victim, how z is sampled and how many terms are decoded at a time."""
     with group("Classifier"):
         flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
     with group("Sampling"):
         flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
     with group("Computing"):
-        flags.DEFINE_integer("block_size", None, "decodes held in memory at a time")
+        flags.DEFINE_integer("block_size", None, "terms decoded at a time")
 
 
 def sampling(own_count: int) -> Sampling:
-    """As the flags say; K is `own_count` unless they say otherwise."""
+    """The sampling given by the flags; K is `own_count` unless given."""
     count = own_count if FLAGS.num_samples is None else FLAGS.num_samples
     return Sampling(count, FLAGS.mode if "mode" in FLAGS else "sample", FLAGS.noise, FLAGS.seed)
 
 
 def find(name: str) -> tuple[pathlib.Path, Sampling]:
-    """A run's folder and its sampling, as the flags say."""
+    """A run's folder and its sampling, as given by the flags."""
     folder, own_count = find_run(name, FLAGS.data, app.runs_folder())
     return folder, sampling(own_count)
 
 
 def load(name: str) -> Run:
-    """The classifier of that name, as the flags say."""
+    """The classifier of that name, set up by the flags."""
     folder, sampled = find(name)
     options = {flag: FLAGS[flag].value for flag in OPTIONAL if flag in FLAGS}
     return Run.load(folder, sampled, **options)

@@ -1,4 +1,4 @@
-"""The help of a command: its flags, and no others, group by group."""
+"""The help of a command: only its own flags, by group."""
 
 import contextlib
 import shutil
@@ -18,7 +18,7 @@ _group_of: dict[str, str] = {}
 
 @contextlib.contextmanager
 def group(title: str) -> Iterator[None]:
-    """The flags defined in this block stand below this title in the help."""
+    """Show the flags defined in this block under this title in the help."""
     before = set(FLAGS)
     yield
     _group_of.update({name: title for name in FLAGS if name not in before})
@@ -28,7 +28,7 @@ class HelpFlag(flags.BooleanFlag):
     """Print the help and exit with status 0 as soon as it is read.
 
     Args:
-        about: what is printed above the flags.
+        about: the text printed above the flags.
         names: the flags to list.
     """
 
@@ -37,19 +37,19 @@ class HelpFlag(flags.BooleanFlag):
         self.about, self.names = about, names
 
     def parse(self, argument: Any) -> None:
-        """Exit where it is asked for."""
+        """Print the help and exit if requested."""
         if self._parse(argument):
             print(f"{self.about.strip()}\n\n{help_text(self.names)}")
             sys.exit(0)
 
 
 def group_of(name: str) -> str:
-    """The title that a flag stands below."""
+    """The title under which a flag is shown."""
     return _group_of.get(name, OTHER)
 
 
 def help_text(names: list[str]) -> str:
-    """The flags of these names, each below its group's title."""
+    """The help of these flags, under the titles of their groups."""
     titles = dict.fromkeys(map(group_of, names))
     blocks = []
     for title in titles:
