@@ -1,4 +1,4 @@
-"""What every command does with its command line: bad input is one line and exit status 2."""
+"""How commands handle their command line: invalid input prints one line and exits with status 2."""
 
 import inspect
 import pathlib
@@ -27,8 +27,8 @@ def run(
     """Define the flags, parse the command line and run `main(positional arguments)`.
 
     Args:
-        argv: the program and its arguments; those of Python when None.
-        about: what the help says above the flags; the docstring of main's module when None.
+        argv: the program and its arguments; None: `sys.argv`.
+        about: the help text above the flags; None: the docstring of main's module.
     """
     others = set(FLAGS)
     define_flags()
@@ -72,7 +72,7 @@ def define_precision_flags() -> None:
 
 
 def define_devices_flag() -> None:
-    """Several devices, where an app has something to share out."""
+    """The flag for several devices, for apps that can use them."""
     with group("Computing"):
         flags.DEFINE_integer(
             "devices", None, "GPUs to use (default: all); without GPUs, parts of the CPU"
@@ -80,12 +80,12 @@ def define_devices_flag() -> None:
 
 
 def define_runs_flag() -> None:
-    """Where runs are found by name."""
+    """The folder in which runs are found by name."""
     flags.DEFINE_string("runs", None, f"folder of all runs (default: {default_runs})")
 
 
 def precision_settings() -> dict[str, bool]:
-    """The precision flags that are on, for a result's settings."""
+    """The precision flags in use, for a result's settings."""
     return {name: True for name in PRECISION_FLAGS if FLAGS[name].value}
 
 
@@ -109,7 +109,7 @@ def expect_flags_only(arguments: Sequence[str]) -> None:
 
 
 def expect_victim(arguments: Sequence[str]) -> str:
-    """The name of --victim, which has to be there; positional arguments are refused."""
+    """The name given by --victim, which is required; positional arguments are refused."""
     if arguments or not FLAGS.victim:
         raise InputError(f"expected --victim and flags only, got {list(arguments)}")
     return FLAGS.victim
@@ -126,5 +126,5 @@ def runs_folder() -> pathlib.Path:
 
 
 def project_runs(app_file: str, given: str | None = None) -> pathlib.Path:
-    """The folder given, or `runs` beside an app's folder, whatever the current folder is."""
+    """The given folder, or `runs` next to an app's folder, whatever the current folder is."""
     return given_or(given, pathlib.Path(app_file).resolve().parents[1] / "runs")

@@ -1,4 +1,4 @@
-"""The command line of an attack: what it is, and with which settings."""
+"""The command line of an attack: which attack, with which settings."""
 
 from absl import flags
 
@@ -14,7 +14,7 @@ from tf_deepbayes.evaluation.scoring import EVAL_DRAWS
 from tf_deepbayes.runs.attack import AttackOptions
 
 FLAGS = flags.FLAGS
-# Flag → field of the attacks that it sets, where the attack has it.
+# Flag → the attack's field that it sets, if the attack has it.
 OPTIONS = {
     name: name
     for name in (
@@ -29,11 +29,11 @@ RUN_OPTIONS = (
     *("num_images", "indices", "attack_samples", "eval_draws", "common_random_numbers"),
     *("label_only", "substitute", "thresholds", "num_train", "pool_size", "save", "resume"),
 )
-PUBLISHED_DETECTOR = "logit"  # the one that the published superwhite attack slips past
+PUBLISHED_DETECTOR = "logit"  # the one that the published superwhite attack evades
 
 
 def define() -> None:
-    """The flags that `make` reads; left out, an attack has its published settings."""
+    """The flags that `make` reads; without them, an attack has its published settings."""
     with group("Attack"):
         flags.DEFINE_string("attack", "fgsm", "name of the attack: " + ", ".join(attacks.ATTACKS))
         flags.DEFINE_list("eps", ["0.1"], "sizes of the perturbation, separated by commas")
@@ -76,7 +76,7 @@ def _define_of_one_attack() -> None:
 
 
 def define_options() -> None:
-    """The flags that `options` reads: what is attacked, what of it is seen, what is written."""
+    """The flags that `options` reads: the images, the access to the classifier, the results."""
     with group("Images"):
         flags.DEFINE_integer("num_images", None, "attack the first N test images only")
         flags.DEFINE_list(
@@ -97,11 +97,11 @@ def define_options() -> None:
         flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise to score the result on")
         flags.DEFINE_string("name", None, "name of the results (default: attack and detector)")
         flags.DEFINE_bool("save", True, "save the adversarial images")
-        flags.DEFINE_bool("resume", False, "go on from the finished batches and results on disk")
+        flags.DEFINE_bool("resume", False, "continue from finished batches and results on disk")
 
 
 def make() -> attacks.Attack:
-    """The attack with what the flags change; the seed is that of what it draws."""
+    """The attack with the settings that the flags change."""
     options = {field: FLAGS[flag].value for flag, field in OPTIONS.items()}
     if FLAGS.norm is not None:
         options["norm"] = float(FLAGS.norm)
@@ -111,17 +111,17 @@ def make() -> attacks.Attack:
         raise InputError(f"detector does not apply to {FLAGS.attack}; leave it out")
     if FLAGS.early_stop and FLAGS.common_random_numbers:
         raise InputError(
-            "an image's noise changes with the batch, which --early_stop makes smaller; leave it "
-            "or --common_random_numbers out"
+            "an image's noise changes with the batch, which --early_stop shrinks; leave out one "
+            "of --early_stop and --common_random_numbers"
         )
     if FLAGS.check_every is not None and not FLAGS.early_stop:
-        raise InputError("--check_every is of --early_stop; give both or neither")
+        raise InputError("--check_every needs --early_stop; give both or neither")
     check_count("batch_size", FLAGS.batch_size)
     return attacks.build(FLAGS.attack, **options)
 
 
 def options() -> AttackOptions:
-    """All that the flags say beside the attack itself."""
+    """All other settings of the flags, apart from the attack itself."""
     early = "early_stop" if FLAGS.early_stop else None
     name = FLAGS.name or "_".join(filter(None, [FLAGS.attack, FLAGS.detector, early]))
     detector = (

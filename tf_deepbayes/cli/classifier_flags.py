@@ -1,4 +1,4 @@
-"""The command line of a trained classifier: which it is, and how it samples."""
+"""The command line of a trained classifier: which one, and how it samples."""
 
 import pathlib
 
@@ -15,7 +15,7 @@ from tf_deepbayes.models.keras_classifier import is_keras_file
 from tf_deepbayes.runs.run import Run, find_run, keras_run
 
 FLAGS = flags.FLAGS
-# Of the apps, some have these as well.
+# Flags that only some apps have.
 OPTIONAL = ("block_size", "jit_compile")
 
 
@@ -50,7 +50,7 @@ def data_place() -> str | None:
 
 
 def define_sampling(whose: str) -> None:
-    """How many draws of z there are, and how they are made."""
+    """The number of draws of z, and how they are made."""
     flags.DEFINE_integer(
         "num_samples", None, f"K of {whose} (default: of its published name, or 10)"
     )
@@ -58,7 +58,7 @@ def define_sampling(whose: str) -> None:
 
 
 def define_victim() -> None:
-    """Whom to attack, with how z is sampled and how many decodes are held at a time."""
+    """The victim, how z is sampled and how many terms are decoded at a time."""
     with group("Classifier"):
         flags.DEFINE_string(
             "victim", None, "run folder, model name or letter, bayes_K10_A, or a .keras file"
@@ -67,11 +67,11 @@ def define_victim() -> None:
     with group("Sampling"):
         flags.DEFINE_enum("mode", "sample", MODES, "how z is sampled")
     with group("Computing"):
-        flags.DEFINE_integer("block_size", None, "decodes held in memory at a time")
+        flags.DEFINE_integer("block_size", None, "terms decoded at a time")
 
 
 def sampling(own_count: int) -> Sampling:
-    """As the flags say; K is `own_count` unless they say otherwise."""
+    """The sampling given by the flags; K is `own_count` unless given."""
     count = own_count if FLAGS.num_samples is None else FLAGS.num_samples
     return Sampling(count, FLAGS.mode if "mode" in FLAGS else "sample", FLAGS.noise, FLAGS.seed)
 

@@ -1,4 +1,4 @@
-"""The command line of a detection: of which attack, by which detectors."""
+"""The command line of a detection: which attack, which detectors."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tf_deepbayes.detection import selection, thresholds
 from tf_deepbayes.legacy.published_names import saved_attack_name
 
 FLAGS = flags.FLAGS
-FIT_FLAGS = ("false_positive_rate", "threshold", "num_train")  # what a file of thresholds has fixed
+FIT_FLAGS = ("false_positive_rate", "threshold", "num_train")  # fixed by a file of thresholds
 OPTIONS = (
     *("detectors", "thresholds", "num_train", "threshold", "indices", "num_clean", "batch_size"),
     *("save", "plot"),
@@ -28,7 +28,7 @@ def define() -> None:
     with group("Attack"):
         flags.DEFINE_string("attack", "fgsm_eps0.10", "name of the saved attack, ours or published")
         flags.DEFINE_bool("targeted", False, "the attack was targeted: its name ends in _targeted")
-        flags.DEFINE_list("indices", None, "keep to images in all of these files of extract-index")
+        flags.DEFINE_list("indices", None, "only images in all of these files of extract-index")
         flags.DEFINE_integer("num_clean", 1000, "clean test images for the false-positive rate")
     with group("Detectors"):
         names = ", ".join(selection.DETECTORS)
@@ -40,20 +40,20 @@ def define() -> None:
         flags.DEFINE_string("thresholds", None, "fitted detectors to read instead of fitting")
     with group("Results"):
         flags.DEFINE_bool("save", True, "write the result and the fitted detectors")
-        flags.DEFINE_bool("plot", False, "draw the ROC curves as PNG beside the result")
+        flags.DEFINE_bool("plot", False, "plot the ROC curves as PNG next to the result")
     with group("Computing"):
         flags.DEFINE_integer("batch_size", 100, "images at a time")
 
 
 def check() -> None:
-    """What can be refused before anything is loaded."""
+    """Refuse invalid flags before anything is loaded."""
     check_count("batch_size", FLAGS.batch_size)
     check_count("num_clean", FLAGS.num_clean)
     if FLAGS.plot and not FLAGS.save:
-        raise InputError("--plot is drawn beside the result, which --nosave leaves out; drop one")
+        raise InputError("--plot is written next to the result, which --nosave skips; drop one")
     given = [f"--{name}" for name in FIT_FLAGS if FLAGS[name].present]
     if FLAGS.thresholds and given:
-        raise InputError(f"{', '.join(given)} and --thresholds, whose file says so; leave one out")
+        raise InputError(f"the file of --thresholds fixes {', '.join(given)}; leave one out")
     rate = FLAGS.false_positive_rate
     if not 0.0 < rate < 100.0:
         raise InputError(f"--false_positive_rate must be in (0, 100) percent, got {rate}")

@@ -1,4 +1,4 @@
-"""The help of a command: its flags, and no others, group by group."""
+"""The help of a command: only its own flags, by group."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ _group_of: dict[str, str] = {}
 
 @contextlib.contextmanager
 def group(title: str) -> Iterator[None]:
-    """The flags defined in this block stand below this title in the help."""
+    """Show the flags defined in this block under this title in the help."""
     before = set(FLAGS)
     yield
     _group_of.update({name: title for name in FLAGS if name not in before})
@@ -30,7 +30,7 @@ class HelpFlag(flags.BooleanFlag):
     """Print the help and exit with status 0 as soon as it is read.
 
     Args:
-        about: what is printed above the flags.
+        about: the text printed above the flags.
         names: the flags to list.
     """
 
@@ -39,7 +39,7 @@ class HelpFlag(flags.BooleanFlag):
         self.about, self.names = about, names
 
     def parse(self, argument: Any) -> None:
-        """Exit where it is asked for."""
+        """Print the help and exit if requested."""
         if self._parse(argument):
             try:
                 print(f"{self.about.strip()}\n\n{help_text(self.names)}", flush=True)
@@ -51,7 +51,7 @@ class HelpFlag(flags.BooleanFlag):
 
 
 def group_of(name: str) -> str:
-    """The title that a flag stands below."""
+    """The title under which a flag is shown."""
     return _group_of.get(name, OTHER)
 
 

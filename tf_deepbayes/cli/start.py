@@ -1,4 +1,4 @@
-"""Where every command begins: `deepbayes COMMAND` and the scripts such as train/vae.py."""
+"""The entry point of all commands: `deepbayes COMMAND`, and scripts such as train/vae.py."""
 
 import importlib
 import pathlib
@@ -12,7 +12,7 @@ HELP = ("-h", "--help", "help")
 
 
 class Command(NamedTuple):
-    """A command: one line about it, its module in `commands`, its functions there."""
+    """A command: a one-line summary, its module in `commands`, its functions there."""
 
     summary: str
     module: str
@@ -36,19 +36,19 @@ COMMANDS = {
         "export a run as a published checkpoint",
         *("checkpoints", "RUN", "export_checkpoint", "define_export_flags"),
     ),
-    "extract-index": Command("list the test images that a run classifies right", "extract_index"),
+    "extract-index": Command("list the test images a run classifies correctly", "extract_index"),
     "report": Command("print the results of runs as tables", "report"),
 }
 
 
 def main(command: str) -> None:
-    """Run a command for a script of the project, beside whose folder `runs` is."""
+    """Run a command for a script of the project; `runs` is next to the script's folder."""
     script = pathlib.Path(sys.argv[0])
     run(command, f"python {script}", sys.argv, script.resolve().parents[1] / "runs")
 
 
 def deepbayes() -> None:
-    """Run the command that the command line names; its runs are in `runs` of this folder."""
+    """Run the command named on the command line; runs are in `runs` in the current folder."""
     name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
     if name in HELP:
         print(overview())
@@ -82,7 +82,7 @@ def run(name: str, program: str, argv: list[str], runs: pathlib.Path) -> None:
 
 
 def overview() -> str:
-    """Every command with a line about it."""
+    """Every command with its summary."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
     head = f"usage: {PROGRAM} COMMAND [arguments] [flags]\n\nDeep Bayes classifiers. Commands:\n"

@@ -1,4 +1,4 @@
-"""The results of a study on disk, as the rows of its tables and as its figure."""
+"""The results of a study on disk, as rows of tables and as a figure."""
 
 import contextlib
 import pathlib
@@ -33,7 +33,7 @@ class Runs:
                 yield model, path.stem, results.read_result(path, "evaluation").get("figures", {})
 
     def detection(self, model: str, name: str) -> dict[str, Row]:
-        """{detector: figures} of a saved attack; empty when it was not looked at."""
+        """{detector: figures} of a saved attack; empty if no detection was run."""
         path = self.folders[model] / "detection" / f"{name}.json"
         if not path.is_file():
             return {}
@@ -44,12 +44,12 @@ class Runs:
 
 @contextlib.contextmanager
 def whole(*parts: object) -> Iterator[None]:
-    """Reading a result; InputError when something in it is not what the apps write."""
+    """Read a result; InputError when something in it is not what the apps write."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         name = "/".join(map(str, parts))
-        raise InputError(f"the result {name} is damaged ({error!r}); make it again") from None
+        raise InputError(f"the result {name} is damaged ({error!r}); run it again") from None
 
 
 def training_rows(runs: Runs) -> list[list[str]]:
@@ -64,7 +64,7 @@ def training_rows(runs: Runs) -> list[list[str]]:
 
 
 def attack_rows(runs: Runs, pattern: str) -> list[list[str]]:
-    """What each attack of that name did, and what the detectors made of it."""
+    """The figures of each attack of that name and of the detectors on it."""
     rows = []
     for model, name, result in runs.attacks(pattern):
         with whole(model, name):
@@ -74,7 +74,7 @@ def attack_rows(runs: Runs, pattern: str) -> list[list[str]]:
 
 
 def evaluation_rows(runs: Runs) -> list[list[str]]:
-    """What each evaluation found."""
+    """The figures of each evaluation."""
     rows = []
     for model, name, figures in runs.evaluations():
         with whole(model, name):
@@ -99,7 +99,7 @@ def curve(runs: Runs, model: str, attack: str) -> study_figure.Curve:
         if model_ == model:
             undetected = study_tables.undetected_share(runs.detection(model, name))
             shares = result["figures"]["success_rate"], undetected
-            # Without detectors, or without images that were right before: a gap in the curve.
+            # No detectors, or no images that were right before: a gap in the curve.
             success, missed = (float("nan") if share is None else float(share) for share in shares)
             points.append((float(result["settings"]["eps"]), success, missed))
     points.sort(key=lambda point: point[0])
@@ -107,7 +107,7 @@ def curve(runs: Runs, model: str, attack: str) -> study_figure.Curve:
 
 
 def draw(runs: Runs, path: pathlib.Path) -> None:
-    """Success against ε, FGSM and PGD, and what no detector catches."""
+    """Plot success against ε for FGSM and PGD, and the share that no detector catches."""
     curves: dict[str, dict[str, study_figure.Curve]] = {model: {} for model in runs.folders}
     for model, found in curves.items():
         for attack in study_figure.STYLES:

@@ -114,7 +114,7 @@ def spoil(checkpoint: pathlib.Path) -> None:
     [
         (["--attack", "pgd", "--detector", "logit"], "detector does not apply to pgd"),
         (["--attack", "fgsm", "--lbd", 0.1], "detection_lambda does not apply to fgsm"),
-        (["--attack", "pgd", "--check_every", 3], "--check_every is of --early_stop"),
+        (["--attack", "pgd", "--check_every", 3], "--check_every needs --early_stop"),
         (["--attack", "mim", "--early_stop", "--common_random_numbers"], "noise changes with the"),
     ],
 )

@@ -1,1 +1,1 @@
-"""The commands: flags, objects made from them, one call of the library, what is printed."""
+"""The commands: flags, objects made from them, one call of the library, printed output."""

@@ -1,7 +1,7 @@
 """Attack a trained classifier: deepbayes attack --victim GFZ --data mnist --eps 0.1,0.2.
 
-Writes <run>/attacks/<attack>_eps<eps>.json and, with --save, the images beside it as .npz. Finished
-batches are kept while the attack runs; --resume goes on from them.
+Writes <run>/attacks/<attack>_eps<eps>.json and, with --save, the images next to it as .npz.
+Finished batches are kept while the attack runs; --resume continues from them.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def load_runs() -> tuple[Run, Run]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Attack at each ε and print a line for it."""
+    """Attack at each ε and print one line for each."""
     app.expect_victim(arguments)
     grid, attack, devices = eps_grid(FLAGS.eps), attack_flags.make(), local_devices(FLAGS.devices)
     prepared = RunAttack(

@@ -2,7 +2,7 @@
 
 deepbayes import-checkpoint checkpoint_0.pkl --letter A writes a run folder that every command
 accepts as a victim or guard. The run cannot be resumed, because a published checkpoint holds
-weights and no optimizer state.
+weights but no optimizer state.
 
 deepbayes export-checkpoint RUN --out checkpoint_0.pkl writes the pickle that the published scripts
 load, with their variable names; Python 3.6 and NumPy 1 read it.
@@ -23,7 +23,7 @@ FLAGS = flags.FLAGS
 
 
 def define_import_flags() -> None:
-    """What the arrays do not say has to be said here."""
+    """Flags for what the arrays do not record."""
     with group("Checkpoint"):
         flags.DEFINE_string("letter", None, "published letter A … G, or GFZ … GBY")
         classifier_flags.define_data(help_text="data set it was trained on")
@@ -36,13 +36,13 @@ def define_import_flags() -> None:
 
 
 def define_export_flags() -> None:
-    """The file."""
+    """The output file."""
     with group("Files"):
         flags.DEFINE_string("out", None, "file to write, as published: checkpoint_0.pkl")
 
 
 def import_checkpoint(arguments: Sequence[str]) -> None:
-    """Read the checkpoint, check it, and write the run folder, whole or not at all."""
+    """Read and check the checkpoint, and write the run folder completely or not at all."""
     path = app.one_argument(arguments, "the published checkpoint, such as checkpoint_0.pkl")
     if FLAGS.letter is None:
         raise InputError("expected --letter A … G: the checkpoint does not say which model it is")

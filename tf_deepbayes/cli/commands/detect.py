@@ -2,9 +2,9 @@
 
 The guard (the victim unless given) scores the images; its detectors are fitted on its logits of
 training images, or read from a file of --thresholds. Writes
-<victim's run>/detection/<attack>[_guard_<model>].json, with --plot the ROC curves beside it, and
-after fitting <guard's run>/detection/thresholds_….json. Other thresholds than the published ones at
-5% are in the result's name too: <attack>_quantile_fpr1.json.
+<victim's run>/detection/<attack>[_guard_<model>].json, with --plot the ROC curves next to it, and
+after fitting <guard's run>/detection/thresholds_….json. Thresholds other than the published ones at
+5% are also part of the result's name: <attack>_quantile_fpr1.json.
 """
 
 import functools

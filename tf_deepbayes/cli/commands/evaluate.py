@@ -1,9 +1,9 @@
 """Evaluate robustness: deepbayes evaluate --victim GFZ --data mnist --eps 0.1.
 
-Runs a set of attacks, takes the worst of them for each image, and checks whether the attacks are
-to be believed. Writes <run>/evaluation/<name>.json, and the worst images as
-<run>/attacks/worst_case_<name>.npz, which detect scores. Finished batches are kept while it runs;
---resume goes on from them.
+Runs a set of attacks, takes the worst one for each image, and checks whether the attacks can be
+trusted. Writes <run>/evaluation/<name>.json, and the worst images as
+<run>/attacks/worst_case_<name>.npz, which detect can score. Finished batches are kept while it
+runs; --resume continues from them.
 """
 
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ OPTIONS = ("num_images", "thresholds", "resume")
 
 
 def define_flags() -> None:
-    """The flags; those of attack mean the same."""
+    """The flags; those shared with attack mean the same."""
     classifier_flags.define_victim()
     classifier_flags.define(seed_of="the classifier's noise and the attacks' draws")
     with group("Attacks"):
         flags.DEFINE_float("eps", 0.1, "radius of the l∞ ball, pixels in [0, 1]")
-        flags.DEFINE_enum("budget", "standard", list(BUDGETS), "how much work")
+        flags.DEFINE_enum("budget", "standard", list(BUDGETS), "amount of work")
         flags.DEFINE_integer("num_images", 100, "attack the first N test images")
         flags.DEFINE_integer("check_images", 50, "images of the attacks that only the checks need")
-        flags.DEFINE_integer("eot", 2, "gradients averaged per step, where the classifier samples")
+        flags.DEFINE_integer("eot", 2, "gradients averaged per step, if the classifier samples")
         flags.DEFINE_string("substitute", None, "classifier for a transfer attack")
         flags.DEFINE_string("thresholds", None, "fitted detectors for attacks that evade them")
         flags.DEFINE_integer(
@@ -43,14 +43,14 @@ def define_flags() -> None:
     with group("Results"):
         flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise to score the worst case on")
         flags.DEFINE_string("name", None, "name of the result (default: eps<eps>_<budget>)")
-        flags.DEFINE_bool("resume", False, "go on from the finished batches on disk")
+        flags.DEFINE_bool("resume", False, "continue from finished batches on disk")
     with group("Computing"):
         flags.DEFINE_integer("batch_size", 50, "images at a time")
     app.define_precision_flags()
 
 
 def show(finished: FinishedAttack) -> None:
-    """Print an attack's line."""
+    """Print the line of an attack."""
     print(attack_line(finished.component.name, finished.outcome.figures), flush=True)
 
 

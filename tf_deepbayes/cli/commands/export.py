@@ -3,7 +3,7 @@
 The signatures take batches of images: classify (also serving_default), logits, probabilities,
 log_marginal and reconstruct (models with p(x|.)), detect (with --thresholds, a file written by
 detect); each also as …_uint8, which takes bytes, and as …_seeded, which draws fresh noise.
-sample makes images of labels. DIR/metadata.json says what the model is.
+sample generates images of given labels. DIR/metadata.json describes the model.
 """
 
 import pathlib
@@ -23,8 +23,8 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """The flags."""
     with group("Export"):
-        flags.DEFINE_string("out", None, "folder of the SavedModel, to be made")
-        flags.DEFINE_bool("overwrite", False, "replace an export that is there")
+        flags.DEFINE_string("out", None, "folder to create for the SavedModel")
+        flags.DEFINE_bool("overwrite", False, "replace an existing export")
         flags.DEFINE_bool("onnx", False, "also write the logits as DIR/model.onnx")
         flags.DEFINE_string("thresholds", None, "file of fitted detectors of this run")
         flags.DEFINE_integer("block_size", None, "terms decoded at a time (default: the library's)")
@@ -32,7 +32,7 @@ def define_flags() -> None:
         classifier_flags.define_sampling("the classifier")
         flags.DEFINE_integer("seed", 0, "seed of the noise that is part of the model")
     with group("Files"):
-        classifier_flags.define_data(help_text="data set, where the run is named by its model")
+        classifier_flags.define_data(help_text="data set, if the run is named by its model")
         app.define_runs_flag()
 
 

@@ -1,7 +1,7 @@
-"""List the test images that a run classifies right: deepbayes extract-index --victim bayes_K10_A.
+"""List the test images a run classifies correctly: deepbayes extract-index --victim bayes_K10_A.
 
-Writes their numbers to <run>/indices.json. With --indices and such files, attack and detect keep
-to the images that are in all of them, as published for plane_frog.
+Writes their indices to <run>/indices.json. With --indices and such files, attack and detect use
+only the images that are in all of them, as published for plane_frog.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    """The flags, as those of attack."""
+    """The flags, as for attack."""
     with group("Classifier"):
         flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
     classifier_flags.define(default_data="plane_frog")
@@ -29,7 +29,7 @@ def define_flags() -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Classify the test images once and write the numbers of those that are right."""
+    """Classify the test images once and write the indices of the correct ones."""
     name = app.expect_victim(arguments)
     check_count("batch_size", FLAGS.batch_size)
     victim = classifier_flags.load(name)

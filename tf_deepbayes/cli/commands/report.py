@@ -1,7 +1,7 @@
 """Print the results of runs as markdown tables: deepbayes report --data fashion_mnist.
 
-Reads what train, attack, detect and evaluate (or reproduce/study.py) left in the runs, and with
---figure draws the curves as a PNG.
+Reads the results of train, attack, detect and evaluate (or reproduce/study.py) from the runs; with
+--figure, plots the curves as a PNG.
 """
 
 import pathlib
@@ -30,7 +30,7 @@ def define_flags() -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print the tables for which there are results."""
+    """Print every table that has results."""
     app.expect_flags_only(arguments)
     root = app.runs_folder()
     runs = study_results.Runs(

@@ -1,7 +1,7 @@
 """Train a substitute of a victim: deepbayes substitute --victim GFZ --data mnist_5k.
 
-Writes a run folder, <victim's run>/substitute_<kind>, that every command takes as a model, the
-victim's answers below it, and substitute.json with its agreement with the victim on test images.
+Writes a run folder, <victim's run>/substitute_<kind>, that every command accepts as a model. It
+also holds the victim's answers, and substitute.json with the agreement on test images.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from tf_deepbayes.training.substitute_runs import SubstituteRun
 from tf_deepbayes.training.substitutes import JacobianSettings
 
 FLAGS = flags.FLAGS
-# Kind → its default epochs (of each round: Papernot et al. 2017) and the flags only it has.
+# Kind → its default epochs (per round: Papernot et al. 2017) and the flags only it has.
 EPOCHS = {"distilled": 20, "jacobian": 10}
 OWN_FLAGS = {
     "distilled": ("num_train",),
@@ -46,7 +46,7 @@ def define_flags() -> None:
 
 
 def jacobian_settings() -> JacobianSettings | None:
-    """Those of the flags; None for a distilled substitute. Flags of the other kind are refused."""
+    """Settings from the flags; None if distilled. Flags of the other kind are refused."""
     for kind, names in OWN_FLAGS.items():
         for name in names:
             if kind != FLAGS.kind and FLAGS[name].value is not None:
@@ -58,7 +58,7 @@ def jacobian_settings() -> JacobianSettings | None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train the substitute and print how far it agrees with the victim."""
+    """Train the substitute and print how well it agrees with the victim."""
     name, jacobian = app.expect_victim(arguments), jacobian_settings()
     epochs = EPOCHS[FLAGS.kind] if FLAGS.epochs is None else FLAGS.epochs
     settings = TrainingSettings(

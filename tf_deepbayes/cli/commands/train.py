@@ -34,7 +34,7 @@ SETTINGS_HELP = {
 
 
 def define_flags() -> None:
-    """The flags; training settings left out are the published ones of the data set."""
+    """The flags; training settings default to the published ones for the data set."""
     with group("Model and data"):
         classifier_flags.define_data(help_text="data set")
         flags.DEFINE_integer("num_train", None, "use the first N training images only")
@@ -54,7 +54,7 @@ def define_flags() -> None:
 
 
 def given(names: Sequence[str]) -> dict[str, Any]:
-    """Those of the flags that are given."""
+    """The flags among these that are given."""
     return {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
 
 
