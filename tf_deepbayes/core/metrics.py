@@ -10,6 +10,8 @@ from tf_deepbayes.core.axes import Array, LogitsFn
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.progress import progress
 
+NORMAL_95 = 1.959964  # a normal variable lies within so many standard deviations with 95%
+
 
 def predict(
     logits_fn: LogitsFn, x: Array, batch_size: int = 100, label: str | None = None
@@ -54,7 +56,7 @@ def confidence_interval(share: float | None, count: int) -> tuple[float, float] 
     """95% Wilson interval of a share observed on `count` images; None without any."""
     if not count or share is None:
         return None
-    z = 1.959964
+    z = NORMAL_95
     centre = share + z * z / (2 * count)
     spread = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     scale = 1 + z * z / count

@@ -98,9 +98,9 @@ class Signatures:
         """The class, p(class|x) and, for deep Bayes models, its effective sample size (1 to K)."""
         logits = logits_of(log_w)
         predicted = tf.argmax(logits, axis=1)
-        own = {"class": predicted, "probability": _at(tf.nn.softmax(logits), predicted)}
+        own = {"class": predicted, "probability": _of_class(tf.nn.softmax(logits), predicted)}
         if isinstance(self.model, LatentClassifier):
-            own["effective_sample_size"] = _at(effective_sample_size(log_w), predicted)
+            own["effective_sample_size"] = _of_class(effective_sample_size(log_w), predicted)
         return own
 
     def _reconstruct(self, x: Tensor, log_w: Tensor) -> Outputs:
@@ -173,6 +173,6 @@ def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
     return tf.one_hot(labels, num_classes)
 
 
-def _at(values: Tensor, classes: Tensor) -> Tensor:
+def _of_class(values: Tensor, classes: Tensor) -> Tensor:
     """values `[B, C]` at classes `[B]` → `[B]`."""
     return tf.gather(values, classes, axis=1, batch_dims=1)

@@ -15,7 +15,7 @@ def _check_generative(model: LatentClassifier) -> None:
         )
 
 
-def _pictures(model: LatentClassifier, z: Tensor, y: Tensor) -> Tensor:
+def mean_images(model: LatentClassifier, z: Tensor, y: Tensor) -> Tensor:
     """Mean image of p(x|z) or p(x|z,y): z `[..., dim_z]`, one-hot y `[..., C]`."""
     decoder = model.p_x_zy(z, y) if hasattr(model, "p_x_zy") else model.p_x_z(z)
     return model.likelihood.picture(decoder)
@@ -32,7 +32,7 @@ def reconstruct(model: LatentClassifier, x: ArrayLike, y: ArrayLike) -> Array:
 def reconstructions(model: LatentClassifier, x: Tensor, y: Tensor) -> Tensor:
     """`reconstruct` as a graph: x `[B, H, W, channels]`, one-hot y `[B, C]`."""
     q = model.q_z_xy(model.observe(x), y)
-    return _pictures(model, q.mean(), y)
+    return mean_images(model, q.mean(), y)
 
 
 def sample(model: LatentClassifier, y: ArrayLike, seed: int = 0, candidates: int = 200) -> Array:
@@ -72,11 +72,11 @@ def _sample(model: LatentClassifier, y: Tensor, seeds: Tensor, candidates: int) 
     z = prior.loc + prior.scale * noise
     log_w = _log_p_y(model, z, tf.repeat(y, candidates, 0))
     chosen = tf.random.stateless_categorical(log_w[None], 1, for_choice)[0]
-    return _pictures(model, tf.gather(z, chosen), y)
+    return mean_images(model, tf.gather(z, chosen), y)
 
 
 def _log_p_y(model: LatentClassifier, z: Tensor, y: Tensor) -> Tensor:
     """Sum of the factors of y `[S, C]` at z `[S, dim_z]` and its mean image, `[S]`, nats."""
-    observed = model.observe(_pictures(model, z, y))
+    observed = model.observe(mean_images(model, z, y))
     terms = model.log_joint(observed, y, z)
     return tf.add_n([term for name, term in terms.items() if name.startswith("p(y")])

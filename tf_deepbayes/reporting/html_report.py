@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.metrics import NORMAL_95
 
 matplotlib.rcParams["svg.hashsalt"] = "tf_deepbayes"  # the same results give the same file
 COLOURS = ("#1b6ca8", "#c8553d", "#2a9d5c", "#8a5fbf", "#b58900", "#5c6b73", "#d33682")
@@ -40,7 +41,7 @@ def accuracy_curves(attacks: Mapping[str, Sequence[dict[str, Any]]]) -> str:
         first = runs[0]["figures"]
         eps = np.array([0.0] + [run["settings"]["eps"] for run in runs])
         share = np.array([first["clean_accuracy"]] + [run["figures"]["accuracy"] for run in runs])
-        error = 1.96 * np.sqrt(share * (1 - share) / first["num_images"])
+        error = NORMAL_95 * np.sqrt(share * (1 - share) / first["num_images"])
         axes.errorbar(eps, share, error, label=model, color=colour, marker="o", capsize=3)
     axes.set(xlabel="ε (l∞, pixels in [0, 1])", ylabel="accuracy", ylim=(-0.02, 1.02))
     axes.grid(alpha=0.3)

@@ -12,6 +12,7 @@ from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.random_noise import RandomNoise
 from tf_deepbayes.attacks.loss_gradient import ZERO_GRADIENT_WARNING
 from tf_deepbayes.attacks.white_box.fgsm import FGSM
+from tf_deepbayes.core.metrics import NORMAL_95
 from tf_deepbayes.robustness.attack_cache import AttackCache
 from tf_deepbayes.robustness.suite import (
     SQUARE,
@@ -23,7 +24,6 @@ from tf_deepbayes.robustness.suite import (
 
 PASS, FAIL, NOT_APPLICABLE = "pass", "FAIL", "not applicable"
 LARGE_EPS = 1.0  # no bound at all: every image of another class is in the ball
-Z = 1.959964
 MASKED = "the gradients are masked"
 DRIFTS = f"Fewer steps do better: the attack drifts, as {MASKED} or too noisy (raise --eot)."
 SMALLER = f"A smaller ball is easier: the steps do not fit the ball, or {MASKED}."
@@ -56,7 +56,7 @@ def tolerance(first: float, second: float, count: int) -> float:
     1 have sampling error too.
     """
     shares = [(share * count + 1.0) / (count + 2.0) for share in (first, second)]
-    return Z * math.sqrt(sum(share * (1.0 - share) for share in shares) / (count + 2.0))
+    return NORMAL_95 * math.sqrt(sum(share * (1.0 - share) for share in shares) / (count + 2.0))
 
 
 def not_applicable(name: str, compared: tuple[str, str], why: str) -> Check:
