@@ -18,8 +18,9 @@ def robustness_figure(figures: Mapping[str, Any], title: str) -> Figure:
     figure = Figure(figsize=(7.5, 1.4 + 0.32 * len(rows)), layout="constrained")
     axes = figure.subplots()
     names, values, colours = zip(*rows, strict=True)
-    bars = axes.barh(range(len(rows)), values, color=colours)
-    axes.bar_label(bars, fmt="%.3f", padding=3, label_type="center", color="white")
+    axes.barh(range(len(rows)), values, color=colours)
+    for row, share in enumerate(values):
+        axes.text(1.02, row, f"{share:.3f}", va="center")
     low, high = worst["robust_accuracy_interval"]
     value, last = worst["robust_accuracy"], len(rows) - 1
     axes.errorbar(value, last, xerr=[[value - low], [high - value]], color="0.15", capsize=4)
