@@ -104,7 +104,7 @@ class Attack(abc.ABC):
         """The attack cut into calls, each of which attacks one batch.
 
         Args:
-            target_fn: the classifier to be fooled, with fresh noise at each call; None:
+            target_fn: the classifier to be fooled, with fresh noise in each call; None:
                 `logits_fn`.
         """
         target_fn = logits_fn if target_fn is None else target_fn

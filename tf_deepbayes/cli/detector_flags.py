@@ -53,7 +53,7 @@ def check() -> None:
         raise InputError("--plot is written next to the result, which --nosave skips; drop one")
     given = [f"--{name}" for name in FIT_FLAGS if FLAGS[name].present]
     if FLAGS.thresholds and given:
-        raise InputError(f"the file of --thresholds fixes {', '.join(given)}; leave one out")
+        raise InputError(f"{', '.join(given)} and --thresholds exclude each other; leave one out")
     rate = FLAGS.false_positive_rate
     if not 0.0 < rate < 100.0:
         raise InputError(f"--false_positive_rate must be in (0, 100) percent, got {rate}")

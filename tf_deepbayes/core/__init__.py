@@ -1,1 +1,1 @@
-"""What everything stands on: the shape law, sizes, checks, files. Nothing here knows a model."""
+"""The foundation: the shape law, sizes, checks, files. Nothing here depends on a model."""

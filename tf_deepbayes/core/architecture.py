@@ -89,7 +89,7 @@ class Architecture:
 
     @classmethod
     def from_dict(cls, sizes: dict[str, Any]) -> "Architecture":
-        """From what JSON makes of `dataclasses.asdict`: lists for tuples."""
+        """From `dataclasses.asdict` after JSON, which turns tuples into lists."""
         lists: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v for name, v in sizes.items()
         }

@@ -2,7 +2,7 @@
 
 A pickle is a program. The reader here is a small machine for the opcodes that dictionaries of
 arrays, strings, numbers and lists consist of: it looks up no class and calls no function by name,
-so that a pickle made to harm can be refused and nothing more.
+so a malicious pickle is refused and cannot do harm.
 """
 
 import pathlib
@@ -98,7 +98,7 @@ class _Array:
 
 
 def _as_bytes(raw: str | bytes) -> bytes:
-    """Python 2 has strings where Python 3 has bytes."""
+    """Python 2 wrote strings where Python 3 has bytes."""
     return raw.encode("latin1") if isinstance(raw, str) else raw
 
 

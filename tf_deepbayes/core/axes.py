@@ -29,7 +29,7 @@ EXACT_TOLERANCE = 2.0**-24
 
 
 def significant(coefficients: Tensor, negligible: Tensor | float = EXACT_TOLERANCE) -> Tensor:
-    """Which of the coefficients `[K, C, B]` count for the gradient of their image, bool."""
+    """Which coefficients `[K, C, B]` are significant for their image's gradient, bool."""
     size = tf.abs(coefficients)
     return size > negligible * tf.reduce_max(size, axis=[0, 1], keepdims=True)
 
@@ -49,7 +49,7 @@ def logits_of(log_weights: Tensor) -> Tensor:
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:
-    """(Σ_k w)² / Σ_k w² of `[K, C, B]` → `[B, C]`, from 1 (one sample has all weight) to K."""
+    """(Σ_k w)² / Σ_k w² of `[K, C, B]` → `[B, C]`, from 1 (one sample has all the weight) to K."""
     log_ess = 2.0 * tf.reduce_logsumexp(log_weights, 0) - tf.reduce_logsumexp(2.0 * log_weights, 0)
     return tf.transpose(tf.exp(log_ess))
 
@@ -70,7 +70,7 @@ def compiled(function: Callable[..., Any], *signature: tf.TensorSpec) -> Any:
 def map_blocks(block_fn: Callable[[Tensor, Tensor], Tensor], total: Tensor, size: Tensor) -> Tensor:
     """Concatenate block_fn(start, stop) along axis 0 over consecutive ranges of [0, total).
 
-    The blocks run one after another, so that the memory of a forward pass is that of one block.
+    The blocks run one after another, so a forward pass needs the memory of one block.
     """
 
     def body(start: Tensor, index: Tensor, results: tf.TensorArray) -> tuple:

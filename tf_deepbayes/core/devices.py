@@ -1,7 +1,7 @@
-"""What TensorFlow computes on; python -m tf_deepbayes.core.devices says what it sees and why.
+"""The devices TensorFlow uses; python -m tf_deepbayes.core.devices says what it sees and why.
 
-TensorFlow with CUDA falls back to the CPU without a word where it finds no GPU, which in a
-container is the usual mistake. Apps say so in one line.
+TensorFlow with CUDA silently falls back to the CPU if it finds no GPU, a common mistake in
+containers. Apps say so in one line.
 """
 
 import importlib.util
@@ -61,13 +61,13 @@ def _cut_cpu(count: int) -> None:
 
 
 def prepare_gpus() -> None:
-    """Let GPU memory grow with use, and print one line when a GPU is expected and none is seen."""
+    """Let GPU memory grow with use, and print one line if an expected GPU is missing."""
     if not gpus_with_growth() and gpu_expected():
         print(f"note: computing on the CPU: {why_no_gpu()}", file=sys.stderr)
 
 
 def gpus_with_growth() -> list[tf.config.PhysicalDevice]:
-    """The GPUs that TensorFlow sees, told to take memory as it is needed.
+    """The GPUs that TensorFlow sees, set to allocate memory as needed.
 
     Comes before anything is computed: TensorFlow fixes its use of memory then, and would take all
     of every GPU. The environment variable TF_FORCE_GPU_ALLOW_GROWTH=false still has the last word.
@@ -111,7 +111,7 @@ def try_convolution(device: tf.config.PhysicalDevice) -> str | None:
     """None when a convolution and its gradient run on the device, else what went wrong, one line.
 
     A GPU that is seen can still fail here: cuDNN is loaded by the first convolution, and TensorFlow
-    computes on another device, without a word, what it cannot place on this one.
+    silently computes on another device what it cannot place on this one.
     """
     name = _short_name(device)
     try:

@@ -1,8 +1,8 @@
-"""Errors that apps print as one line: of a caller's input (status 2), of a training (status 1)."""
+"""Errors that apps print as one line: invalid input (status 2), failed training (status 1)."""
 
 
 class InputError(ValueError):
-    """Input that cannot be used; the message says what was expected, what came, what to do."""
+    """Invalid input; the message says what was expected, what was given, what to do."""
 
 
 class TrainingDivergedError(RuntimeError):

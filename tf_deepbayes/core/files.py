@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Files and folders that are written completely or not at all."""
 
 import contextlib
 import ctypes
@@ -45,8 +45,8 @@ def write_folder_atomically(
 ) -> None:
     """Call write(temporary folder beside `folder`), then rename it to `folder`.
 
-    A folder that is overwritten is exchanged for the new one in a single step where the system can
-    (Linux), so that at every moment one of the two is there.
+    An overwritten folder is exchanged for the new one in a single step if the system supports it
+    (Linux), so that one of the two always exists.
 
     Raises:
         InputError: something is there and is not to be overwritten; an empty folder is nothing.
@@ -71,7 +71,7 @@ def write_folder_atomically(
 
 
 def _remove_left_over(path: pathlib.Path) -> None:
-    """What was to become `path` in a process that was killed, a day ago or more."""
+    """Remove temporary files for `path` left by processes killed a day ago or more."""
     for old in path.parent.glob(f".{glob.escape(path.name)}.????????"):
         with contextlib.suppress(OSError):  # another process was quicker, or it is not ours
             if time.time() - old.stat().st_mtime > LEFT_OVER:
@@ -87,7 +87,7 @@ def _flush(path: pathlib.Path) -> None:
 
 
 def _exchange(one: pathlib.Path, other: pathlib.Path) -> None:
-    """Swap two folders of one file system."""
+    """Swap two folders on the same file system."""
     if _exchange_at_once(one, other):
         return
     aside = one.with_name(one.name + ".old")
@@ -101,14 +101,14 @@ def _exchange(one: pathlib.Path, other: pathlib.Path) -> None:
 
 
 def _exchange_at_once(one: pathlib.Path, other: pathlib.Path) -> bool:
-    """Swap two paths by renameat2; False where the system or the file system lacks it."""
+    """Swap two paths with renameat2; False if the system or the file system lacks it."""
     rename = getattr(ctypes.CDLL(None), "renameat2", None)
     here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of <linux/fs.h>
     return rename is not None and rename(here, bytes(one), here, bytes(other), exchange) == 0
 
 
 def digest(*arrays: Array) -> str:
-    """The SHA-256 of the arrays' values in this order, for telling whether they are the same."""
+    """The SHA-256 of the arrays' values in this order, to tell whether they are the same."""
     found = hashlib.sha256()
     for array in arrays:
         found.update(np.ascontiguousarray(array).tobytes())

@@ -1,4 +1,4 @@
-"""Figures of a classifier and of an attack on it."""
+"""Metrics of a classifier and of an attack on it."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""How far a long pass is, where someone is looking."""
+"""Progress of long passes, shown on terminals."""
 
 import sys
 import time
@@ -11,10 +11,10 @@ ERASE_LINE = "\r\x1b[K"
 
 
 def progress(items: Iterable[Item], total: int, label: str, each: int = 1) -> Iterator[Item]:
-    """The items; on a terminal a line on stderr says how many are done and the time left.
+    """The items; on a terminal, a line on stderr shows how many are done and the time left.
 
-    Nothing is written where stderr is no terminal. (Keras' own bar goes to stdout, where the apps
-    print what they found, and runs over the end of its line.)
+    Nothing is written if stderr is not a terminal. (Keras' own bar goes to stdout, where the apps
+    print their results, and is longer than a line.)
 
     Args:
         total: of what is counted.

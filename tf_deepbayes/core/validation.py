@@ -1,4 +1,4 @@
-"""Checks of what callers pass in: each error says what was expected, what came, what to do."""
+"""Checks of arguments: each error says what was expected, what was given, what to do."""
 
 from collections.abc import Sequence
 
@@ -36,8 +36,8 @@ def check_eps(eps: float) -> float:
 def check_inputs(x: ArrayLike, input_shape: Sequence[int]) -> Tensor:
     """A floating batch `[B, *input_shape]` as float32; NaN and byte-valued pixels are refused.
 
-    Values are looked at only in eager calls. Pixels may leave [0, 1] by at most 1, which is what
-    an l∞ perturbation can do before it is clipped.
+    Values are checked only in eager calls. Pixels may leave [0, 1] by at most 1, as an l∞
+    perturbation can before it is clipped.
     """
     x = tf.convert_to_tensor(x)
     shape = "[B, " + ", ".join(map(str, input_shape)) + "]"

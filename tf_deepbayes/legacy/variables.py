@@ -83,7 +83,7 @@ def _dense_name(stem: str, kind: str, layer: int, scope: int, is_image: bool) ->
 
 
 def _suffix(count: int) -> str:
-    """What TensorFlow adds to a name or scope that is used for the count-th time again."""
+    """TensorFlow's suffix for a name or scope that was used `count` times before."""
     return f"_{count}" if count else ""
 
 
@@ -157,7 +157,7 @@ def model_from_params(
     Args:
         params: the checkpoint; transposed convolutions as `(5, 5, out, in)`.
         letter: A … G, or the name of the factorisation.
-        likelihood: which likelihood it was trained with; the arrays do not say.
+        likelihood: the likelihood it was trained with, which the arrays do not record.
 
     Raises:
         InputError: a variable is missing, left over, of another shape, or not finite float32.
@@ -169,7 +169,7 @@ def model_from_params(
 
 
 def params_from_model(model: LatentClassifier) -> dict[str, Array]:
-    """The weights as a published checkpoint holds them, see `model_from_params`.
+    """The weights in the format of a published checkpoint, see `model_from_params`.
 
     Raises:
         InputError: sizes that no published model has.
@@ -188,7 +188,7 @@ def params_from_model(model: LatentClassifier) -> dict[str, Array]:
 
 
 def load_params(model: LatentClassifier, params: Mapping[str, Array]) -> None:
-    """Put a published checkpoint's arrays into a model; all of them must fit."""
+    """Load a published checkpoint's arrays into a model; all of them must match."""
     name, variables = type(model).__name__, published_variables(model)
     missing, left_over = variables.keys() - params.keys(), params.keys() - variables.keys()
     if missing or left_over:

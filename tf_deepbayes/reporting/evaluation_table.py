@@ -7,7 +7,7 @@ from tf_deepbayes.reporting.text import format_share
 
 
 def table(figures: Mapping[str, Any]) -> str:
-    """Worst case, a line per attack, what was left out, a line per check."""
+    """The worst case, a line per attack, attacks left out, a line per check."""
     return "\n".join([*_attacks(figures), "", *_left_out(figures), *_checks(figures)])
 
 

@@ -1,4 +1,4 @@
-"""ROC curves as a picture."""
+"""ROC curves as a figure."""
 
 import pathlib
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The curves of a study as a picture."""
+"""The curves of a study as a figure."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

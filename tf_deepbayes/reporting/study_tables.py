@@ -46,7 +46,7 @@ def training_row(history: Sequence[Row]) -> list[str]:
 
 
 def attack_row(figures: Row, detected: Mapping[str, Row]) -> list[str]:
-    """What one attack did, and what the detectors made of it.
+    """The figures of one attack and of the detectors on it.
 
     Args:
         figures: those of the attack's result.

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def format_share(value: float | None) -> str:
-    """A share with three decimals; a dash where there is none."""
+    """A share with three decimals; a dash if there is none."""
     return "–" if value is None else f"{value:.3f}"
 
 

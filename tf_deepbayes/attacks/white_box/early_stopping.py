@@ -31,7 +31,7 @@ def fooled(target_fn: LogitsFn, x: Tensor, y: Tensor, targeted: bool) -> Tensor:
     Only rows that a draw misclassified are drawn again.
 
     Args:
-        target_fn: the classifier to be fooled, `[N, …]` → `[N, C]`, with fresh noise at each call.
+        target_fn: the classifier to be fooled, `[N, …]` → `[N, C]`, with fresh noise in each call.
         x: images `[N, …]`.
         y: labels or targets `[N]`.
     """
