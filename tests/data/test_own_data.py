@@ -13,6 +13,7 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.origins import load_again, origin_of
 from tf_deepbayes.data.own_data import load_data
+from tf_deepbayes.data.splits import Split
 
 X = np.random.default_rng(0).integers(0, 256, (30, 8, 8)).astype(np.uint8)
 Y = np.arange(30) % 3
@@ -45,6 +46,8 @@ def test_floats_one_hot_rows_and_given_splits() -> None:
     np.testing.assert_array_equal(data.train.labels, Y)
     np.testing.assert_array_equal(data.test.labels, Y[:5])
     np.testing.assert_allclose(data.train.pixels, pixels, atol=1e-7)
+    for dtype in (np.float16, np.float32, np.float64):
+        np.testing.assert_allclose(Split(pixels.astype(dtype), Y).pixels, pixels, atol=1e-3)
 
 
 def test_an_npz_has_its_name(tmp_path: pathlib.Path) -> None:

@@ -48,6 +48,10 @@ def test_importing_it_imports_nothing_else() -> None:
     assert python(NO_SIDE_EFFECTS) == ""
 
 
+def test_it_has_a_version() -> None:
+    assert db.__version__.count(".") == 2
+
+
 def test_eager_import_finds_every_name() -> None:
     program = "import tf_deepbayes as db; print(*set(db.NAMES) - set(vars(db)))"
     assert python(program, EAGER_IMPORT="1") == ""

@@ -42,7 +42,7 @@ class Split:
 
 
 def to_pixels(images: Array) -> Array:
-    """Bytes 0 … 255 → float32 in [0, 1]; floats are already pixels."""
-    if images.dtype == np.float32:
-        return images
+    """Bytes 0 … 255 → float32 in [0, 1]; floats of any precision are already pixels."""
+    if images.dtype.kind == "f":
+        return images.astype(np.float32, copy=False)
     return images.astype(np.float32) / np.float32(255.0)

@@ -46,7 +46,7 @@ class GuideImages:
         return cls(x[right], labels[right])
 
     def __repr__(self) -> str:
-        return f"Pool({len(self.images)} images)"
+        return f"GuideImages({len(self.images)} images)"
 
     def settings(self) -> dict[str, Any]:
         """What identifies the images."""
@@ -71,7 +71,7 @@ class LogitMatching(PGD):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.guides, GuideImages | None):
-            raise InputError(f"pool must be a Pool of clean images, got {type(self.pool).__name__}")
+            raise InputError(f"guides must be GuideImages, got {type(self.guides).__name__}")
 
     def loss_fn(self) -> Loss:
         """See `IterativeAttack.loss_fn`."""
@@ -87,7 +87,7 @@ class LogitMatching(PGD):
     def guide_logits(self, features_fn: FeaturesFn, x: Tensor, y: Tensor) -> Tensor:
         """f(g) of each image, `[B, …]`."""
         if self.guides is None:
-            raise InputError(f"{type(self).__name__} needs images to imitate; give it a pool")
+            raise InputError(f"{type(self).__name__} needs images to imitate; give it guides")
         guides = predict(features_fn, np.asarray(self.guides.images, np.float32), len(x))
         own = features_fn(x).numpy()
         flat = own.reshape(len(own), -1), guides.reshape(len(guides), -1)
@@ -95,7 +95,7 @@ class LogitMatching(PGD):
         allowed = (self.guides.labels[None] == y.numpy()[:, None]) == self.targeted
         if not allowed.any(1).all():
             raise InputError(
-                "the pool has no image to imitate for some of the labels; add images of "
+                "no guide to imitate for some of the labels; add images of "
                 + ("every target class" if self.targeted else "at least two classes")
             )
         return tf.constant(guides[np.where(allowed, distances, np.inf).argmin(1)])
