@@ -184,7 +184,7 @@ def test_features_are_matched_whatever_their_shape() -> None:
 
 
 def test_a_pool_without_another_class_is_refused() -> None:
-    with pytest.raises(InputError, match="no image to imitate"):
+    with pytest.raises(InputError, match="no guide to imitate"):
         LogitMatching(guides=GuideImages(X[:2], Y[[0, 0]]))(NET, X[:1], Y[:1], 0.1)
 
 
