@@ -201,6 +201,11 @@ def test_bad_settings_are_refused(options: dict, message: str) -> None:
         Superwhite(**options)
 
 
+def test_what_is_no_guide_is_refused() -> None:
+    with pytest.raises(InputError, match="guides must be GuideImages, got ndarray"):
+        LogitMatching(guides=X)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("name", ["GFZ", "DFZ", "GBZ"])
 def test_one_factor_alone(name: str) -> None:
     """log mean_k p(y_c | z_k^c, …) of the same samples, and its gradient."""
