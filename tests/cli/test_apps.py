@@ -117,7 +117,7 @@ TRAIN, ATTACK, DETECT = "train/vae.py", "attack/attack.py", "detect/detect.py"
 BAD = [
     (TRAIN, ["H"], "unknown model 'H'; choose one of GFZ"),
     (TRAIN, [], "expected one argument, the model"),
-    (TRAIN, ["GFZ", "--data", "imagenet"], "unknown data set 'imagenet'"),
+    (TRAIN, ["GFZ", "--data", "imagenet"], "no data 'imagenet': expected an .npz file"),
     (TRAIN, ["GFZ", "--epochs", "many"], "--epochs"),
     (TRAIN, ["GFZ", *SHORT, "--num_samples", 0], "num_samples must be a whole number"),
     (TRAIN, ["GFZ", *SHORT, "--likelihood", "l3"], "unknown likelihood 'l3'"),

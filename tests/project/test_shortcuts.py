@@ -45,4 +45,4 @@ def test_one_run_of_each_has_nothing_to_compare_outcomes_with() -> None:
 def test_a_run_that_is_not_there_is_one_line_and_status_2(app: App, tmp_path: pathlib.Path) -> None:
     done = app("benchmark/shortcuts.py", "--runs", tmp_path, "--models", "XYZ")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
-    assert "no run" in done.stderr
+    assert "is not a run folder" in done.stderr
