@@ -14,6 +14,7 @@ from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.runs import checkpoints, detector_files
 from tf_deepbayes.runs.detector_files import FitSettings
 from tf_deepbayes.runs.run import Run
+from tf_deepbayes.runs.state.identity import weights_digest
 
 K, SEED = 5, 3
 BYTES = np.random.default_rng(1).integers(0, 256, (7, 28, 28, 1)).astype(np.uint8)
@@ -32,7 +33,7 @@ def write_thresholds(path: pathlib.Path, victim: Run) -> None:
     fitted = selection.fit_all(logits, np.arange(60) % 3, victim.model.has_p_x, 0.3)
     settings = FitSettings(
         victim.folder.name,
-        detector_files.weights_digest(victim.model),
+        weights_digest(victim.model),
         num_samples=victim.sampling.num_samples,
         seed=0,
         num_train=60,

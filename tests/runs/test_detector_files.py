@@ -19,6 +19,7 @@ from tf_deepbayes.detection.thresholds import THRESHOLDS, published_threshold, q
 from tf_deepbayes.runs import detector_files
 from tf_deepbayes.runs.checkpoints import RunConfig
 from tf_deepbayes.runs.detector_files import FitSettings
+from tf_deepbayes.runs.state.identity import weights_digest
 
 SETTINGS = FitSettings("GFZ", "abc", 10, 0, 500, 0.05, "published")
 CONFIG = RunConfig("GFZ", "mnist_5k", Architecture((28, 28, 1), 10, 64, 500), "l2", 0, {})
@@ -172,11 +173,11 @@ def test_settings_that_differ_have_files_of_their_own() -> None:
 
 def test_the_digest_is_of_the_weights() -> None:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    before = detector_files.weights_digest(model)
-    assert before == detector_files.weights_digest(model)
+    before = weights_digest(model)
+    assert before == weights_digest(model)
     kernel, bias = model.get_weights()
     model.set_weights([kernel, bias + 1e-6])
-    assert detector_files.weights_digest(model) != before
+    assert weights_digest(model) != before
 
 
 def content_of(tmp_path: pathlib.Path) -> dict[str, Any]:

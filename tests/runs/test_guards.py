@@ -11,10 +11,10 @@ from tests.small import classifier, convnet, images
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
+from tf_deepbayes.detection.scored_attack import ScoredAttack
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.runs import detector_files, guards
 from tf_deepbayes.runs.checkpoints import RunConfig
-from tf_deepbayes.runs.guards import ScoredAttack
 from tf_deepbayes.runs.run import Run
 
 CONFIG = RunConfig("CNN", "mnist_5k", Architecture((8, 8, 1), 5, 2, 2), "l2", 0, {})
@@ -46,18 +46,24 @@ def saved_attack(num_classes: int = 5) -> dict[str, np.ndarray]:
     }
 
 
+def scored_by(
+    guard: Run, clean: Split, saved: dict[str, np.ndarray], is_transfer: bool, size: int
+) -> ScoredAttack:
+    return ScoredAttack.of(guard.logits_fn, clean.pixels, clean.labels, saved, is_transfer, size)
+
+
 def test_a_plain_network_guards_with_the_divergences(
     plain_guard: Run, tmp_path: pathlib.Path
 ) -> None:
     train = bytes_of(60, 0)
     fitted, settings = guards.fit(plain_guard, train, 0, 0.1, "quantile", 16)
     assert list(fitted) == ["kl", "tv"] and settings.num_train == 60
-    scored = ScoredAttack.of(plain_guard, bytes_of(20, 2), saved_attack(), True, 16)
+    scored = scored_by(plain_guard, bytes_of(20, 2), saved_attack(), True, 16)
     assert scored.guard_predicted is not None
     rows = scored.figures(selection.choose(["tv"], fitted))
     assert [row["detector"] for row in rows] == ["tv"]
     assert rows[0]["transferred"]["successful_attacks"] == np.sum(scored.guard_predicted != 0)
-    own = ScoredAttack.of(plain_guard, bytes_of(20, 2), saved_attack(), False, 16)
+    own = scored_by(plain_guard, bytes_of(20, 2), saved_attack(), False, 16)
     assert own.guard_predicted is None and own.figures([fitted["kl"]])[0]["transferred"] is None
 
     detector_files.write_detectors(tmp_path / "t.json", CONFIG, settings, fitted)
@@ -73,7 +79,7 @@ def test_a_plain_network_guards_with_the_divergences(
 
 def test_victim_and_guard_know_the_same_classes(plain_guard: Run) -> None:
     with pytest.raises(ValueError, match=r"shape \[7, 3\] and the guard's \[7, 5\]"):
-        ScoredAttack.of(plain_guard, bytes_of(5, 0), saved_attack(3), True, 16)
+        scored_by(plain_guard, bytes_of(5, 0), saved_attack(3), True, 16)
 
 
 @pytest.mark.parametrize(("name", "density"), [("GBY", True), ("DFX", False), ("DBX", False)])
@@ -91,5 +97,5 @@ def test_a_rate_that_was_not_reached_is_known(plain_guard: Run) -> None:
         selection.fit_all(logits, labels, True, rate)["logit"],
         detector_files.FitSettings("GFZ", "", 10, 0, 3000, rate, "published"),
     )
-    assert guards.missed_rate(*fit(0.05)) is None
-    assert guards.missed_rate(*fit(0.9)) == pytest.approx(0.5, abs=0.05)
+    assert detector_files.missed_rate(*fit(0.05)) is None
+    assert detector_files.missed_rate(*fit(0.9)) == pytest.approx(0.5, abs=0.05)

@@ -43,6 +43,7 @@ class Attack(abc.ABC):
         name: its name on the command line and in results; None: the class name.
         uses: which function of the classifier the attack is called with: "logits" `[B, C]`;
             "log_weights" `[K, C, B]`, a term per sample; "features" `[B, …]`.
+        in_eps_name: settings that `eps_name` says, as the published names do.
         targeted: move towards the given labels instead of away from them.
         batch_size: images at a time; a short last batch is padded, so there is one trace. Reuse
             one `logits_fn` for many calls: each new function is traced again.
@@ -50,6 +51,7 @@ class Attack(abc.ABC):
 
     name: ClassVar[str | None] = None
     uses: ClassVar[str] = "logits"
+    in_eps_name: ClassVar[tuple[str, ...]] = ()
     targeted: bool = False
     batch_size: int = 100
 
@@ -91,7 +93,7 @@ class Attack(abc.ABC):
 
     def eps_name(self, eps: float) -> str:
         """The perturbation size as it appears in names of result files, as published."""
-        return f"eps{eps:.2f}"
+        return f"eps{number_text(eps, 2)}"
 
     def parts(
         self,
@@ -132,6 +134,12 @@ class Attack(abc.ABC):
     @abc.abstractmethod
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
         """The attack on one batch: x `[B, …]`, integer y `[B]`, eps above 0."""
+
+
+def number_text(value: float, digits: int = 0) -> str:
+    """A number in a name: with so many digits where that is exact, else with all it needs."""
+    text = f"{value:.{digits}f}"
+    return text if float(text) == value else repr(float(value))
 
 
 def plain(value: Any) -> Any:

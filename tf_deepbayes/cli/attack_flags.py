@@ -11,7 +11,7 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.detection import selection
 from tf_deepbayes.evaluation.scoring import EVAL_DRAWS
-from tf_deepbayes.runs.attack import AttackOptions
+from tf_deepbayes.runs.attack import PUBLISHED_DETECTOR, AttackOptions
 
 FLAGS = flags.FLAGS
 # Flag → the attack's field that it sets, if the attack has it.
@@ -28,8 +28,8 @@ OPTIONS = {
 RUN_OPTIONS = (
     *("num_images", "indices", "attack_samples", "eval_draws", "common_random_numbers"),
     *("label_only", "substitute", "thresholds", "num_train", "pool_size", "save", "resume"),
+    *("name", "overwrite"),
 )
-PUBLISHED_DETECTOR = "logit"  # the one that the published superwhite attack evades
 
 
 def define() -> None:
@@ -95,9 +95,12 @@ def define_options() -> None:
         flags.DEFINE_integer("num_train", 2000, "training images to fit a detector on")
     with group("Results"):
         flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise to score the result on")
-        flags.DEFINE_string("name", None, "name of the results (default: attack and detector)")
+        flags.DEFINE_string(
+            "name", None, "name of the results (default: the attack's, with its settings)"
+        )
         flags.DEFINE_bool("save", True, "save the adversarial images")
         flags.DEFINE_bool("resume", False, "continue from finished batches and results on disk")
+        flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
 
 
 def make() -> attacks.Attack:
@@ -122,14 +125,9 @@ def make() -> attacks.Attack:
 
 def options() -> AttackOptions:
     """All other settings of the flags, apart from the attack itself."""
-    early = "early_stop" if FLAGS.early_stop else None
-    name = FLAGS.name or "_".join(filter(None, [FLAGS.attack, FLAGS.detector, early]))
-    detector = (
-        PUBLISHED_DETECTOR if FLAGS.lbd is not None and not FLAGS.detector else FLAGS.detector
-    )
+    default = PUBLISHED_DETECTOR if FLAGS.lbd is not None else None
     return AttackOptions(
-        name,
-        detector=detector,
+        detector=FLAGS.detector or default,
         computing=app.precision_settings(),
         **{option: FLAGS[option].value for option in RUN_OPTIONS},
     )

@@ -1,6 +1,7 @@
 """The command line of a trained classifier: which one, and how it samples."""
 
 import pathlib
+import sys
 
 from absl import flags
 
@@ -13,10 +14,12 @@ from tf_deepbayes.inference.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.inference.sampling import MODES, Sampling
 from tf_deepbayes.models.keras_classifier import is_keras_file
 from tf_deepbayes.runs.run import Run, find_run, keras_run
+from tf_deepbayes.runs.state.trained import unfinished
 
 FLAGS = flags.FLAGS
 # Flags that only some apps have.
 OPTIONAL = ("block_size", "jit_compile")
+_noted: set[pathlib.Path] = set()  # unfinished runs that the user has been told of
 
 
 def define(
@@ -89,4 +92,8 @@ def load(name: str) -> Run:
         return keras_run(name, data_name(), app.runs_folder(), outputs, FLAGS.seed)
     folder, sampled = find(name)
     options = {flag: FLAGS[flag].value for flag in OPTIONAL if flag in FLAGS}
-    return Run.load(folder, sampled, **options)
+    run = Run.load(folder, sampled, **options)
+    if (missing := unfinished(folder, run.config.training)) and folder not in _noted:
+        print(f"note: the training of {folder} has not ended, {missing}", file=sys.stderr)
+        _noted.add(folder)
+    return run

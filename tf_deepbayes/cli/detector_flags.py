@@ -15,7 +15,7 @@ FLAGS = flags.FLAGS
 FIT_FLAGS = ("false_positive_rate", "threshold", "num_train")  # fixed by a file of thresholds
 OPTIONS = (
     *("detectors", "thresholds", "num_train", "threshold", "indices", "num_clean", "batch_size"),
-    *("save", "plot"),
+    *("save", "plot", "overwrite"),
 )
 
 
@@ -40,6 +40,7 @@ def define() -> None:
         flags.DEFINE_string("thresholds", None, "fitted detectors to read instead of fitting")
     with group("Results"):
         flags.DEFINE_bool("save", True, "write the result and the fitted detectors")
+        flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
         flags.DEFINE_bool("plot", False, "plot the ROC curves as PNG next to the result")
     with group("Computing"):
         flags.DEFINE_integer("batch_size", 100, "images at a time")

@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -95,8 +96,8 @@ def component_table(runs: Runs) -> str:
 def curve(runs: Runs, model: str, attack: str) -> study_figure.Curve:
     """One attack on one model at each ε."""
     points = []
-    for model_, name, result in runs.attacks(f"{attack}_eps?.??"):
-        if model_ == model:
+    for model_, name, result in runs.attacks(f"{attack}_eps*"):
+        if model_ == model and re.fullmatch(rf"{attack}_eps[0-9.e-]+", name):
             undetected = study_tables.undetected_share(runs.detection(model, name))
             shares = result["figures"]["success_rate"], undetected
             # No detectors, or no images that were right before: a gap in the curve.

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import numpy as np
@@ -122,6 +122,11 @@ def read_arrays(path: pathlib.Path, advice: str) -> dict[str, Array]:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is damaged ({error}); {advice}") from None
+
+
+def write_arrays(path: pathlib.Path, arrays: Mapping[str, Array]) -> None:
+    """Write a compressed .npz atomically."""
+    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -12,11 +12,10 @@ from tf_deepbayes.data.own_data import load_data
 
 
 def origin_of(dataset: Dataset) -> dict[str, str]:
-    """What a run's configuration keeps of own data, to find it again; nothing of a known set."""
-    if dataset.name in datasets.TASKS:
-        return {}
+    """What a run's configuration keeps of its data: a digest, and where own data is."""
     arrays = [a for s in (dataset.train, dataset.test) for a in (s.images, s.labels)]
-    return {"data_path": dataset.source, "data_digest": digest(*arrays)}
+    where = {} if dataset.name in datasets.TASKS else {"data_path": dataset.source}
+    return {**where, "data_digest": digest(*arrays)}
 
 
 def load_again(

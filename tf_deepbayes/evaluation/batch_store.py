@@ -1,5 +1,6 @@
 """Finished batches of an attack on disk, so that an interrupted attack can continue."""
 
+import json
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -27,13 +28,22 @@ class BatchStore:
         folder: created when the first batch is finished.
         settings: what the batches depend on; batches on disk must have the same settings.
         resume: reuse the batches on disk.
+        overwrite: delete them instead, where `resume` is not given.
 
     Raises:
         InputError: there are batches but not `resume`, or they have different settings.
     """
 
-    def __init__(self, folder: pathlib.Path, settings: Mapping[str, Any], resume: bool) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        settings: Mapping[str, Any],
+        resume: bool,
+        overwrite: bool = False,
+    ) -> None:
         self.folder, self.settings = folder, dict(settings)
+        if overwrite and not resume:
+            self.remove()
         if not (folder / SETTINGS).is_file():
             return
         if not resume:
@@ -42,23 +52,27 @@ class BatchStore:
                 "--resume to continue it, or delete the folder to start again"
             )
         found = read_json(folder / SETTINGS)
-        if names := differing(found, self.settings):
-            name = names[0]
+        if others := differing(found, self.settings):
             raise InputError(
-                f"{folder} cannot be resumed: {name} is {found.get(name)} there and "
-                f"{self.settings[name]} now; repeat the flags, or delete the folder"
+                f"{folder} cannot be resumed: {'; '.join(others)}; repeat the settings, or delete "
+                "the folder"
             )
 
     def __len__(self) -> int:
         return len(list(self.folder.glob("batch_*.npz")))
 
+    def _key(self, x: Array) -> str:
+        """A digest of the images and the settings: a batch of others is never used."""
+        settings = json.dumps(self.settings, sort_keys=True, default=str)
+        return digest(x, np.frombuffer(settings.encode(), np.uint8))
+
     def get(self, index: int, x: Array) -> AttackedBatch | None:
-        """The batch finished on these images; None when there is none."""
+        """The batch finished on these images with these settings; None when there is none."""
         path = self._path(index)
         if not path.is_file():
             return None
         arrays = read_arrays(path, "delete it and resume")
-        if not {"adversarial", "digest"} <= set(arrays) or str(arrays["digest"]) != digest(x):
+        if not {"adversarial", "digest"} <= set(arrays) or str(arrays["digest"]) != self._key(x):
             return None
         return AttackedBatch(arrays["adversarial"], arrays.get("steps"))
 
@@ -71,7 +85,7 @@ class BatchStore:
         try:
             if not (self.folder / SETTINGS).is_file():
                 write_json(self.folder / SETTINGS, self.settings)
-            arrays: dict[str, Any] = {"adversarial": adversarial, "digest": digest(x)}
+            arrays: dict[str, Any] = {"adversarial": adversarial, "digest": self._key(x)}
             arrays |= {} if steps is None else {"steps": steps}
             write_atomically(self._path(index), lambda file: np.savez(file, **arrays))
         except OSError as error:

@@ -23,12 +23,37 @@ EARLIER_NAMES = {
 EARLIER_SETTINGS = {"pool": "guides"}
 # Not in earlier texts: a setting of the result records it.
 UNSAID = ("early_stop", "check_every")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+# Differences in one message, and characters of each value.
+MOST_SAID, MOST_SHOWN = 3, 60
 POOL = re.compile(r"Pool\((\d+) images\)")
 
 
 def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """The names of the wanted settings that are missing or different in the settings found."""
-    return [name for name, value in wanted.items() if not _same(found.get(name), value)]
+    """What is different in the settings found, in words: `nb_iter is 40 there and 100 now`."""
+    said = []
+    for name, value in wanted.items():
+        if not _same(found.get(name), value):
+            said += _difference(name, found.get(name), value)
+    return [*said[:MOST_SAID], *(["and more"] if len(said) > MOST_SAID else [])]
+
+
+def _difference(name: str, found: Any, wanted: Any) -> list[str]:
+    if isinstance(found, str) and isinstance(wanted, Mapping):
+        found = read_call(found) or found
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        if found.get("name") == wanted.get("name"):
+            return differing(default_settings(str(found.get("name"))) | dict(found), dict(wanted))
+        found, wanted = (side.get("name", side) for side in (found, wanted))
+    there = "not recorded" if found is None else _shown(found)
+    return [f"{name} is {there} there and {_shown(wanted)} now"]
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    if DIGEST.fullmatch(text):
+        return text[:12]
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 def _same(found: Any, wanted: Any) -> bool:

@@ -42,6 +42,7 @@ class EvaluationSet:
         attack_labels: the labels given to the attack: the true classes, or the targets.
         targeted: whether `attack_labels` are targets.
         clean_logits: `[N, C]`, in one draw of the classifier's noise.
+        clean_predicted: the classes in that draw and in `draws` others, `[1 + R, N]`.
         clean_prediction_changes: share of predictions that change in another draw.
         draws: draws of noise that an attack is scored on.
         logits_fn: the classifier to be fooled.
@@ -53,6 +54,7 @@ class EvaluationSet:
     attack_labels: Array
     targeted: bool
     clean_logits: Array
+    clean_predicted: Array
     clean_prediction_changes: float
     draws: int
     logits_fn: LogitsFn
@@ -82,14 +84,15 @@ class EvaluationSet:
         changes = float(np.mean(predicted[1:] != predicted[:1]))
         numbers = rows if indices is None else indices[rows]
         return cls(
-            *(x[rows], labels[rows], goals, targeted, clean[0, rows], changes, draws, logits_fn),
-            indices=numbers,
+            *(x[rows], labels[rows], goals, targeted, clean[0, rows], predicted[:, rows], changes),
+            *(draws, logits_fn, numbers),
         )
 
     def first(self, count: int) -> "EvaluationSet":
         """The first `count` rows."""
-        names = ("images", "labels", "attack_labels", "clean_logits")
-        return dataclasses.replace(self, **{name: getattr(self, name)[:count] for name in names})
+        names = ("images", "labels", "attack_labels", "clean_logits", "indices")
+        few = {name: getattr(self, name)[:count] for name in names}
+        return dataclasses.replace(self, **few, clean_predicted=self.clean_predicted[:, :count])
 
     @property
     def counted(self) -> Array:

@@ -20,6 +20,7 @@ from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.runs import detector_files, guards, results
 from tf_deepbayes.runs.detector_files import FitSettings
 from tf_deepbayes.runs.run import Run
+from tf_deepbayes.runs.state.identity import weights_digest
 
 KIND, METADATA = "export", "metadata.json"
 CONVENTIONS = {
@@ -118,7 +119,7 @@ def _metadata(
         "architecture": dataclasses.asdict(config.architecture),
         "likelihood": config.likelihood,
         "run": victim.folder.name,
-        "weights": detector_files.weights_digest(model),
+        "weights": weights_digest(model),
         "num_samples": server.num_samples if server.model.is_random else None,
         "seed": server.seed if server.model.is_random else None,
         "noise": victim.recorded_scheme,

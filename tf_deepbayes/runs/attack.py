@@ -1,7 +1,8 @@
 """Attack a run: the images, the workers, the detector or guides, and the files written.
 
-Writes <run>/attacks/<name>_eps<eps>.json and the images next to it as .npz. Finished batches are
-kept while an attack runs, so that a stopped attack continues from them.
+Writes <run>/attacks/<name>_eps<eps>.json, and next to it as .npz the images and the outcome of each
+in every draw. Finished batches are kept while an attack runs, so that a stopped attack continues
+from them.
 """
 
 import dataclasses
@@ -16,17 +17,20 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import digest
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
-from tf_deepbayes.evaluation import saved_attacks
+from tf_deepbayes.evaluation import result_names, saved_attacks
 from tf_deepbayes.evaluation.batch_store import BatchStore
 from tf_deepbayes.evaluation.runner import AttackResult, run
 from tf_deepbayes.evaluation.scoring import EVAL_DRAWS, EvaluationSet, zero_gradient_share
 from tf_deepbayes.evaluation.workers import Worker, on_device
-from tf_deepbayes.runs import detector_files, guards, results
+from tf_deepbayes.runs import guards, results
 from tf_deepbayes.runs.indices import test_indices
 from tf_deepbayes.runs.run import Run
+from tf_deepbayes.runs.state.identity import identity_of, sampling_parts, weights_digest
+from tf_deepbayes.runs.state.lock import locked
 
 # Settings that change the figures but not the attacked images.
-SCORING_ONLY = ("num_images", "indices", "eval_draws", "images")
+SCORING_ONLY = ("num_images", "indices", "eval_draws", "images", "data")
+PUBLISHED_DETECTOR = "logit"  # the one that the published superwhite attack evades
 # → (the run attacked, the run whose gradients are followed), freshly loaded.
 LoadRuns = Callable[[], tuple[Run, Run]]
 
@@ -36,7 +40,8 @@ class AttackOptions:
     """How a run is attacked, apart from the attack itself.
 
     Attributes:
-        name: name of the results, to which the size is added.
+        name: name of the results, to which the size is added; None: the attack's, with every
+            setting that is not the published one, see `evaluation.result_names`.
         num_images: attack only the first images.
         indices: files; attack the test images that are in all of them.
         attack_samples: K that the attack uses; None: the victim's.
@@ -49,10 +54,11 @@ class AttackOptions:
         pool_size: training images to choose guides from.
         save: write the images.
         resume: continue from the finished batches and results on disk.
+        overwrite: replace a result on disk that has other settings.
         computing: precision settings in use, for the record.
     """
 
-    name: str
+    name: str | None = None
     num_images: int | None = None
     indices: Sequence[str] | None = None
     attack_samples: int | None = None
@@ -66,7 +72,18 @@ class AttackOptions:
     pool_size: int = 1000
     save: bool = True
     resume: bool = False
+    overwrite: bool = False
     computing: Mapping[str, bool] = dataclasses.field(default_factory=dict)
+
+    def parts(self) -> list[str]:
+        """What the name of a result says of the access to the classifier."""
+        names = ("attack_samples", "common_random_numbers", "label_only")
+        given = {name: getattr(self, name) for name in names}
+        whose = self.substitute and f"substitute_{pathlib.Path(self.substitute).resolve().name}"
+        return [
+            *result_names.parts_of(given, {f.name: f.default for f in dataclasses.fields(self)}),
+            *([whose] if whose else []),
+        ]
 
 
 class RunAttack:
@@ -101,6 +118,9 @@ class RunAttack:
         self.test = dataset.test.take(indices).first(options.num_images)
         self.indices = indices[: len(self.test)]
         self.attack = with_detector_or_guides(attack, self.victim, dataset.train, options)
+        self.identity = identity_of(self.victim.model, self.test)
+        if source is not self.victim:
+            self.identity["substitute_weights"] = weights_digest(source.model)
 
     def __str__(self) -> str:
         config = self.victim.config
@@ -120,15 +140,34 @@ class RunAttack:
         """The share of images with a zero gradient."""
         return zero_gradient_share(self.workers[0].access.logits, self.target, self.attack)
 
+    def name(self, eps: float) -> str:
+        """The name of the results at one ε."""
+        options, victim = self.options, self.victim
+        if options.name:
+            return result_names.attack_name(options.name, self.attack, eps)
+        detector = None if options.detector == PUBLISHED_DETECTOR else options.detector
+        parts = [*result_names.attack_parts(self.attack), *sampling_parts(victim), *options.parts()]
+        begin = result_names.joined(self.attack.name, detector)
+        return result_names.attack_name(begin, self.attack, eps, parts)
+
     def at(self, eps: float) -> dict[str, Any]:
-        """The figures at one ε; with `resume`, those of a finished attack come from disk."""
-        name = saved_attacks.attack_name(self.options.name, self.attack, eps)
-        folder, settings = self.victim.folder / "attacks", self.settings(eps)
-        finished = results.finished(folder / f"{name}.json", "attack", settings)
-        if self.options.resume and finished:
+        """The figures at one ε; with `resume`, those of a finished attack come from disk.
+
+        Raises:
+            InputError: another process computes it, or the result on disk has other settings.
+        """
+        name, folder = self.name(eps), self.victim.folder / "attacks"
+        with locked(folder / f".{name}.lock", f"the result {name}"):
+            return self._at(name, folder, eps)
+
+    def _at(self, name: str, folder: pathlib.Path, eps: float) -> dict[str, Any]:
+        settings, options = self.settings(eps), self.options
+        path = folder / f"{name}.json"
+        finished = results.on_disk(path, "attack", settings, options.overwrite)
+        if options.resume and finished:
             return finished
         lasting = {n: value for n, value in settings.items() if n not in SCORING_ONLY}
-        store = BatchStore(folder / f"{name}.partial", lasting, self.options.resume)
+        store = BatchStore(folder / f"{name}.partial", lasting, options.resume, options.overwrite)
         first, *others = self.workers
         target, zero = self.target, self.zero_gradients
         found = run(self.attack, first.access, target, eps, store, first.reseed, zero, others)
@@ -147,6 +186,7 @@ class RunAttack:
             "num_samples": victim.sampling.num_samples,
             "noise": victim.recorded_scheme,
             **{name: getattr(options, name) for name in names},
+            **self.identity,
             "mode": victim.sampling.mode,
             "seed": victim.seed,
             "num_images": options.num_images,
@@ -157,11 +197,12 @@ class RunAttack:
         }
 
     def _write(self, folder: pathlib.Path, name: str, settings: dict, found: AttackResult) -> None:
-        """Write the images first, then the JSON that refers to them."""
-        images = f"{name}.npz" if self.options.save else None
-        if images:
-            saved_attacks.write_attack_arrays(folder / images, self.target, found)
-        settings, config = settings | {"images": images}, self.victim.config
+        """Write the arrays first, then the JSON that refers to them."""
+        saved_attacks.write_attack_arrays(
+            folder / f"{name}.npz", self.target, found, self.options.save
+        )
+        settings = settings | {"images": f"{name}.npz" if self.options.save else None}
+        config = self.victim.config
         results.write_result(folder / f"{name}.json", "attack", config, settings, found.figures)
 
 
@@ -192,7 +233,7 @@ def with_detector_or_guides(
     if options.detector:
         names = selection.detector_names([options.detector], guards.has_p_x(victim))
         if options.thresholds:
-            fitted = detector_files.read_detectors(pathlib.Path(options.thresholds))
+            fitted, _ = guards.read(victim, pathlib.Path(options.thresholds))
         else:
             few, size = train.first(min(options.num_train, len(train))), attack.batch_size
             fitted, _ = guards.fit(victim, few, victim.seed, 0.05, "published", size)

@@ -120,6 +120,17 @@ def prepare_folder(
         return save_config(folder, config)
     if not resume:
         raise InputError(f"{folder} holds a run; pass --resume to continue it or another --out")
+    check_resumable(folder, config, changeable)
+    return save_config(folder, config)
+
+
+def check_resumable(
+    folder: pathlib.Path, config: RunConfig, changeable: Sequence[str] = ()
+) -> None:
+    """InputError unless the run in the folder has these settings; `prepare_folder` says more.
+
+    A setting that an earlier version did not record is not compared.
+    """
     found, wanted = load_config(folder).settings(), config.settings()
     if IMPORTED in found:
         raise InputError(
@@ -129,14 +140,13 @@ def prepare_folder(
     differences = [
         f"{name} is {found.get(name)} in the run and {value} in the flags"
         for name, value in wanted.items()
-        if found.get(name) != value and name not in changeable
+        if name in found and found[name] != value and name not in changeable
     ]
     if differences:
         raise InputError(
             f"{folder} cannot be resumed: {'; '.join(differences)}; repeat the flags of the run, "
             "or pass another --out"
         )
-    return save_config(folder, config)
 
 
 def create(folder: pathlib.Path, config: RunConfig, model: registry.Classifier) -> None:

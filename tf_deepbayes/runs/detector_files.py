@@ -9,12 +9,10 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.files import digest
 from tf_deepbayes.detection import selection
 from tf_deepbayes.detection.detectors import NOT_FITTED, Detector
 from tf_deepbayes.detection.thresholds import check_rate
@@ -64,9 +62,16 @@ class FitSettings:
         return f"thresholds_{self.kind}_{sizes}.json"
 
 
-def weights_digest(model: keras.Model) -> str:
-    """A digest of the weights, equal for the same weights in the same order."""
-    return digest(*model.get_weights())
+def missed_rate(detector: Detector, settings: FitSettings) -> float | None:
+    """The rate on the training images (mean over classes) if it misses the requested one.
+
+    The published search for α is limited to [0, 3], and tied scores make the rate jump. One image
+    per class, or 0.01, is not a miss.
+    """
+    rates = np.asarray(detector.training_rates)
+    slack = max(0.01, len(rates) / settings.num_train)
+    found = float(rates.mean())
+    return found if abs(found - settings.false_positive_rate) > slack else None
 
 
 def as_dict(detector: Detector) -> dict[str, Any]:

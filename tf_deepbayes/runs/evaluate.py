@@ -4,6 +4,7 @@ Writes <run>/evaluation/<name>.json, and the worst images as <run>/attacks/worst
 """
 
 import dataclasses
+import functools
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping
@@ -11,10 +12,14 @@ from typing import Any
 
 from tf_deepbayes.attacks import GuideImages
 from tf_deepbayes.attacks.access import ModelAccess
+from tf_deepbayes.attacks.base import number_text
+from tf_deepbayes.data.datasets import Dataset
+from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
 from tf_deepbayes.detection.detectors import Detector
 from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.evaluation.batch_store import BatchStore
+from tf_deepbayes.evaluation.result_names import joined, parts_of
 from tf_deepbayes.evaluation.runner import AttackResult
 from tf_deepbayes.robustness.attack_cache import FinishedAttack
 from tf_deepbayes.robustness.evaluate import evaluate
@@ -27,11 +32,12 @@ from tf_deepbayes.robustness.suite import (
     SuiteAttack,
 )
 from tf_deepbayes.runs import guards, results
-from tf_deepbayes.runs.detector_files import weights_digest
 from tf_deepbayes.runs.run import Run
+from tf_deepbayes.runs.state.identity import identity_of, sampling_parts, weights_digest
+from tf_deepbayes.runs.state.lock import locked
 
 # What the attacked images depend on, apart from the attack.
-LASTING = ("num_samples", "noise", "weights", "mode", "substitute")
+LASTING = ("num_samples", "noise", "weights", "mode", "substitute_weights", "version")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,23 +46,28 @@ class RunEvaluation:
 
     Attributes:
         plan: the attacks and their sizes.
+        budget: the name of its amount of work.
         victim: a freshly loaded run.
         substitute: a run for a transfer attack, and its name for the record.
         thresholds: file of fitted detectors, for attacks that evade them.
-        name: name of the result.
+        name: name of the result; None: the size, the budget and every setting that is not the
+            default.
         resume: continue from the finished batches and the result on disk.
+        overwrite: replace a result on disk that has other settings.
         computing: precision settings in use, for the record.
     """
 
     plan: EvaluationSettings
+    budget: str
     victim: Run
-    name: str
+    name: str | None = None
     num_images: int = 100
     substitute: Run | None = None
     substitute_name: str | None = None
     thresholds: str | None = None
     data_dir: str | None = None
     resume: bool = False
+    overwrite: bool = False
     computing: Mapping[str, bool] = dataclasses.field(default_factory=dict)
 
     def figures(self, on_done: Callable[[FinishedAttack], None]) -> dict[str, Any]:
@@ -70,20 +81,48 @@ class RunEvaluation:
         Raises:
             AttackStoppedError: an attack cannot continue; finished batches are kept.
         """
-        path = self.victim.folder / "evaluation" / f"{self.name}.json"
-        settings, images = self.settings(), f"worst_case_{self.name}.npz"
-        finished = results.finished(path, "evaluation", settings)
+        path = self.victim.folder / "evaluation" / f"{self.result_name}.json"
+        with locked(path.with_name(f".{path.stem}.lock"), f"the result {path.stem}"):
+            return self._figures(path, on_done)
+
+    def _figures(
+        self, path: pathlib.Path, on_done: Callable[[FinishedAttack], None]
+    ) -> dict[str, Any]:
+        settings, images = self.settings(), f"worst_case_{path.stem}.npz"
+        finished = results.on_disk(path, "evaluation", settings, self.overwrite)
         if self.resume and finished:
             return finished
-        defence, partial = self._defence(), path.with_name(f"{self.name}.partial")
-        figures, worst = self._attack(defence, partial, settings, on_done)
+        partial, done = path.with_suffix(".partial"), []
+
+        def remember(attack: FinishedAttack) -> None:
+            done.append(attack)
+            on_done(attack)
+
+        defence = self._defence()
+        figures, worst = self._attack(defence, partial, settings, remember)
         saved_attacks.write_attack_arrays(
             self.victim.folder / "attacks" / images, defence.target, worst
         )
+        outcomes = {attack.component.name: attack.outcome.draws.argmax(-1) for attack in done}
+        saved_attacks.write_outcomes(path.with_suffix(".npz"), defence.target, outcomes)
         settings = settings | {"images": images}
         results.write_result(path, "evaluation", self.victim.config, settings, figures)
         shutil.rmtree(partial, ignore_errors=True)
         return figures
+
+    @property
+    def result_name(self) -> str:
+        """The name of the result's files."""
+        if self.name:
+            return self.name
+        plan, defaults = self.plan, EvaluationSettings(self.plan.budget, self.plan.eps)
+        names = ("eot", "lazy_classes")
+        parts = parts_of(*({n: getattr(of, n) for n in names} for of in (plan, defaults)))
+        extra = ["thresholds"] if self.thresholds else []
+        if self.substitute_name:
+            extra.append(f"substitute_{pathlib.Path(self.substitute_name).resolve().name}")
+        size = f"eps{number_text(plan.eps, 2)}"
+        return joined(size, self.budget, *parts, *sampling_parts(self.victim), *extra)
 
     def settings(self) -> dict[str, Any]:
         """Everything the result depends on."""
@@ -96,7 +135,9 @@ class RunEvaluation:
             "mode": sampling.mode,
             "num_samples": sampling.num_samples,
             "noise": self.victim.recorded_scheme,
-            "weights": weights_digest(self.victim.model),
+            **identity_of(self.victim.model, self.test),
+            "substitute_weights": self.substitute and weights_digest(self.substitute.model),
+            "detectors": {name: d.settings() for name, d in self.detectors.items()},
             **self.computing,
         }
 
@@ -117,23 +158,22 @@ class RunEvaluation:
                 "source": component.source,
                 "seed": self.plan.seed,
             }
-            return BatchStore(partial / component.name, own | fixed, self.resume)
+            folder = partial / component.name
+            return BatchStore(folder, own | fixed, self.resume, self.overwrite)
 
         return evaluate(self.plan, defence, open_store, on_done)
 
     def _defence(self) -> Defence:
         """Everything the attacks see, including the images to imitate."""
         plan, victim = self.plan, self.victim
-        sources, detectors = self._sources(), self._detectors()
-        dataset = victim.load_data(self.data_dir)
-        test, size = dataset.test.first(self.num_images), plan.budget.pool_size
-        guides = None
+        sources, test, size = self._sources(), self.test, plan.budget.pool_size
+        guides, train = None, self.dataset.train
         if size:
-            few = dataset.train.first(min(size, len(dataset.train)))
+            few = train.first(min(size, len(train)))
             guides = GuideImages.of_right(victim.logits_fn, few.pixels, few.labels, plan.batch_size)
         defence = Defence.of(plan, victim.logits_fn, sources, test.pixels, test.labels)
         return dataclasses.replace(
-            defence, guides=guides, detectors=detectors, reseed=victim.reseed
+            defence, guides=guides, detectors=self.detectors, reseed=victim.reseed
         )
 
     def _sources(self) -> dict[str, ModelAccess]:
@@ -146,7 +186,18 @@ class RunEvaluation:
             sources[SUBSTITUTE] = self.substitute.access()
         return sources
 
-    def _detectors(self) -> dict[str, Detector]:
+    @functools.cached_property
+    def dataset(self) -> Dataset:
+        """The data set of the victim."""
+        return self.victim.load_data(self.data_dir)
+
+    @functools.cached_property
+    def test(self) -> Split:
+        """The images attacked."""
+        return self.dataset.test.first(self.num_images)
+
+    @functools.cached_property
+    def detectors(self) -> dict[str, Detector]:
         """The fitted detectors that apply to the victim."""
         if not self.thresholds:
             return {}

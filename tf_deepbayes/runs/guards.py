@@ -6,29 +6,47 @@ as <guard's run>/detection/thresholds_….json.
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import numpy as np
 
 from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Array
-from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import digest, read_arrays, write_arrays
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
 from tf_deepbayes.detection.detectors import Detector
-from tf_deepbayes.detection.figures import detection_figures
+from tf_deepbayes.detection.scored_attack import ScoredAttack, with_earlier
 from tf_deepbayes.evaluation import saved_attacks
+from tf_deepbayes.evaluation.result_names import joined
 from tf_deepbayes.reporting.roc_figure import write_roc_figure
 from tf_deepbayes.runs import detector_files, results
+from tf_deepbayes.runs.checkpoints import versions
 from tf_deepbayes.runs.detector_files import FitSettings
 from tf_deepbayes.runs.indices import test_indices
 from tf_deepbayes.runs.run import Run
+from tf_deepbayes.runs.state.identity import sampling_parts, weights_digest
+from tf_deepbayes.runs.state.lock import locked
 
 
 def has_p_x(guard: Run) -> bool:
     """Whether the guard's logits are log p̂(x, y_c); plain classifiers have no p(x)."""
     return bool(getattr(guard.model, "has_p_x", False))
+
+
+def fit_settings(
+    guard: Run, num_train: int, seed: int, false_positive_rate: float, threshold: str
+) -> FitSettings:
+    """How `fit` fits the guard's detectors, with the same arguments."""
+    return FitSettings(
+        run=guard.folder.name,
+        weights=weights_digest(guard.model),
+        num_samples=guard.sampling.num_samples,
+        seed=seed,
+        num_train=num_train,
+        false_positive_rate=false_positive_rate,
+        threshold=threshold,
+        noise=guard.sampling.scheme,
+    )
 
 
 def fit(
@@ -45,16 +63,7 @@ def fit(
         guard: a freshly loaded guard: earlier draws would change the noise drawn here.
         seed: the seed that the guard was loaded with, for the record.
     """
-    settings = FitSettings(
-        run=guard.folder.name,
-        weights=detector_files.weights_digest(guard.model),
-        num_samples=guard.sampling.num_samples,
-        seed=seed,
-        num_train=len(train),
-        false_positive_rate=false_positive_rate,
-        threshold=threshold,
-        noise=guard.sampling.scheme,
-    )
+    settings = fit_settings(guard, len(train), seed, false_positive_rate, threshold)
     logits = metrics.predict(guard.logits_fn, train.pixels, batch_size, "training images")
     detectors = selection.fit_all(
         logits, train.labels, has_p_x(guard), false_positive_rate, threshold
@@ -69,68 +78,9 @@ def read(guard: Run, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettin
         guard.config.data,
         num_samples=guard.sampling.num_samples,
         noise=guard.sampling.scheme,
-        weights=detector_files.weights_digest(guard.model),
+        weights=weights_digest(guard.model),
     )
     return detector_files.read_detectors(path), settings
-
-
-@dataclasses.dataclass(frozen=True)
-class ScoredAttack:
-    """The guard's logits on clean test images and on a saved attack on the victim.
-
-    Attributes:
-        clean_logits: `[N, C]`, with `clean_labels`.
-        adversarial_logits: `[M, C]` on the attacked images with true `labels`.
-        predicted: the victim's classes `[M]`, from the logits saved with the attack.
-        guard_predicted: the guard's own classes, if it is not the victim.
-    """
-
-    clean_logits: Array
-    clean_labels: Array
-    adversarial_logits: Array
-    labels: Array
-    predicted: Array
-    guard_predicted: Array | None
-
-    @classmethod
-    def of(
-        cls,
-        guard: Run,
-        clean: Split,
-        saved: Mapping[str, Array],
-        is_transfer: bool,
-        batch_size: int,
-    ) -> "ScoredAttack":
-        """Score both on fresh noise; InputError when victim and guard differ in classes."""
-        predict, victim_logits = metrics.predict, saved["adversarial_logits"]
-        clean_logits = predict(guard.logits_fn, clean.pixels, batch_size, "clean images")
-        logits = predict(guard.logits_fn, saved["adversarial"], batch_size, "attacked images")
-        if victim_logits.shape != logits.shape:
-            raise InputError(
-                f"the victim's logits have shape {list(victim_logits.shape)} and the guard's "
-                f"{list(logits.shape)}; choose a guard for the same classes"
-            )
-        # As published: the victim's class for the attack itself, the guard's own for a transfer.
-        own = logits.argmax(1) if is_transfer else None
-        labels, predicted = saved["labels"], victim_logits.argmax(1)
-        return cls(clean_logits, clean.labels, logits, labels, predicted, own)
-
-    def figures(self, detectors: Sequence[Detector]) -> list[dict[str, Any]]:
-        """`detection_figures` of each detector."""
-        fields = [getattr(self, field.name) for field in dataclasses.fields(self)]
-        return [detection_figures(detector, *fields) for detector in detectors]
-
-
-def missed_rate(detector: Detector, settings: FitSettings) -> float | None:
-    """The rate on the training images (mean over classes) if it misses the requested one.
-
-    The published search for α is limited to [0, 3], and tied scores make the rate jump. One image
-    per class, or 0.01, is not a miss.
-    """
-    rates = np.asarray(detector.training_rates)
-    slack = max(0.01, len(rates) / settings.num_train)
-    found = float(rates.mean())
-    return found if abs(found - settings.false_positive_rate) > slack else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +102,7 @@ class Detection:
         num_clean: clean test images for the false-positive rate.
         save: write the result and the fitted detectors.
         plot: plot the ROC curves next to the result.
+        overwrite: replace a result on disk that has other settings.
         say: called with progress messages, one line each.
     """
 
@@ -170,6 +121,7 @@ class Detection:
     data_dir: str | None = None
     save: bool = True
     plot: bool = False
+    overwrite: bool = False
     say: Callable[[str], None] = print
 
     @property
@@ -184,13 +136,13 @@ class Detection:
         if self.detectors is None and not has_density:
             model = self.by.config.model
             self.say(f"{model} has no p(x): the marginal and logit detectors are left out")
-        figures, fitted = self._detect(names)
+        found = self._detect(names)
         if self.save:
-            self._write(fitted, figures)
-        return figures
+            self._write(found)
+        return found.figures
 
-    def _detect(self, names: Sequence[str]) -> tuple[list[dict[str, Any]], FitSettings]:
-        """The figures of each detector, and how the detectors were fitted."""
+    def _detect(self, names: Sequence[str]) -> "Scored":
+        """Score the attack with these detectors."""
         guard, victim = self.by, self.victim
         dataset = guard.load_data(self.data_dir)
         indices = test_indices(dataset, self.indices)
@@ -201,36 +153,70 @@ class Detection:
         clean = dataset.test.take(indices[: self.num_clean])
         found = read(guard, pathlib.Path(self.thresholds)) if self.thresholds else None
         is_transfer = guard.folder.resolve() != victim.folder.resolve()
-        scored = ScoredAttack.of(guard, clean, saved, is_transfer, self.batch_size)
+        scored = ScoredAttack.of(
+            guard.logits_fn, clean.pixels, clean.labels, saved, is_transfer, self.batch_size
+        )
         detectors, settings = found or self._fit(train)
         chosen = selection.choose(names, detectors)
         for detector in chosen:
-            missed = missed_rate(detector, settings)
+            missed = detector_files.missed_rate(detector, settings)
             if missed is not None:
                 self.say(
                     f"{detector.name}: the {detector.threshold} thresholds reject {missed:.3f} of "
                     f"the training images, not the requested {settings.false_positive_rate:.3f}"
                 )
-        return scored.figures(chosen), settings
+        identity = {
+            "attacked": digest(saved["adversarial"]),
+            "data": digest(clean.images, clean.labels),
+            "version": versions()["tf_deepbayes"],
+        }
+        return Scored(scored.figures(chosen), scored.outcomes(chosen), settings, identity)
 
     def _fit(self, train: Split) -> tuple[dict[str, Detector], FitSettings]:
         """Fit the guard's detectors and write them to its run folder."""
         guard = self.load_guard()
         self.say(f"fitting the detectors of {guard.config.model} on {len(train)} images")
-        kind = (self.false_positive_rate, self.threshold)
-        detectors, settings = fit(guard, train, guard.seed, *kind, self.batch_size)
+        kind = (guard.seed, self.false_positive_rate, self.threshold)
+        settings = fit_settings(guard, len(train), *kind)
+        path = guard.folder / "detection" / settings.file_name
         if self.save:
-            path = guard.folder / "detection" / settings.file_name
+            found = dataclasses.asdict(settings)
+            results.on_disk(path, detector_files.KIND, found, self.overwrite)
+        detectors, _ = fit(guard, train, *kind, self.batch_size)
+        if self.save:
             detector_files.write_detectors(path, guard.config, settings, detectors)
             self.say(f"fitted detectors in {path}")
         return detectors, settings
 
-    def _write(self, fitted: FitSettings, figures: Sequence[Mapping[str, Any]]) -> None:
-        """Write the result and, if requested, a plot of the ROC curves next to it."""
-        guard, config = self.by, self.victim.config
-        name = self.attack + (f"_guard_{guard.folder.name}" if self.guard else "")
-        name += "" if fitted.kind == detector_files.PUBLISHED else f"_{fitted.kind}"
-        settings = {
+    def _write(self, found: "Scored") -> None:
+        """Write the result and, if requested, a plot of the ROC curves next to it.
+
+        Figures of other detectors with the same settings stay in the result.
+        """
+        guard, config, fitted = self.by, self.victim.config, found.fitted
+        settings = self._settings(fitted) | found.identity
+        name = joined(
+            self.attack,
+            f"guard_{guard.folder.name}" if self.guard else None,
+            None if fitted.kind == detector_files.PUBLISHED else fitted.kind,
+            *sampling_parts(guard),
+        )
+        path = self.victim.folder / "detection" / f"{name}.json"
+        with locked(path.with_name(f".{name}.lock"), f"the result {name}"):
+            earlier = results.on_disk(path, "detection", settings, self.overwrite) or []
+            rows, arrays = with_earlier(found.figures, earlier), path.with_suffix(".npz")
+            if rows != earlier:
+                others = read_arrays(arrays, "delete it") if earlier and arrays.is_file() else {}
+                write_arrays(arrays, others | found.outcomes)
+                results.write_result(path, "detection", config, settings, rows)
+        if self.plot:
+            title = f"{self.attack} on {config.model}, detected by {guard.config.model}"
+            write_roc_figure(path.with_suffix(".png"), rows, title)
+
+    def _settings(self, fitted: FitSettings) -> dict[str, Any]:
+        """Everything the figures depend on, apart from weights and images."""
+        guard = self.by
+        return {
             "attack": self.attack,
             "indices": self.indices,
             "guard": guard.config.model,
@@ -242,8 +228,13 @@ class Detection:
             "num_train": fitted.num_train,
             "fitted": dataclasses.asdict(fitted),
         }
-        path = self.victim.folder / "detection" / f"{name}.json"
-        results.write_result(path, "detection", config, settings, figures)
-        if self.plot:
-            title = f"{self.attack} on {config.model}, detected by {guard.config.model}"
-            write_roc_figure(path.with_suffix(".png"), figures, title)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """What a detection found: the figures of each detector, and the outcome of each image."""
+
+    figures: list[dict[str, Any]]
+    outcomes: dict[str, Array]
+    fitted: FitSettings
+    identity: dict[str, str]

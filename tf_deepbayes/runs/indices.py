@@ -11,8 +11,10 @@ import numpy as np
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.datasets import Dataset
+from tf_deepbayes.data.splits import Split
 from tf_deepbayes.runs import results
 from tf_deepbayes.runs.run import Run
+from tf_deepbayes.runs.state.identity import identity_of
 
 KIND = "indices"
 
@@ -22,15 +24,23 @@ def correct_indices(logits: Array, labels: Array) -> Array:
     return np.flatnonzero(logits.argmax(1) == labels)
 
 
-def write_indices(path: pathlib.Path, victim: Run, indices: Array, num_images: int) -> None:
-    """Write the indices of the test images (of `num_images`) that a victim gets right, as JSON."""
+def write_indices(
+    path: pathlib.Path, victim: Run, indices: Array, test: Split, overwrite: bool = False
+) -> None:
+    """Write the indices of the test images that a victim gets right, as JSON.
+
+    Args:
+        overwrite: replace a file with other settings, or of other weights or images.
+    """
     settings = {
         "num_samples": victim.sampling.num_samples,
         "noise": victim.recorded_scheme,
         "mode": victim.sampling.mode,
         "seed": victim.seed,
+        **identity_of(victim.model, test),
     }
-    figures = {"num_images": num_images, "indices": indices.tolist()}
+    results.on_disk(path, KIND, settings, overwrite)
+    figures = {"num_images": len(test), "indices": indices.tolist()}
     results.write_result(path, KIND, victim.config, settings, figures)
 
 

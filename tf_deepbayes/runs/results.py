@@ -46,9 +46,24 @@ def read_result(path: pathlib.Path, kind: str) -> dict[str, Any]:
     return content
 
 
-def finished(path: pathlib.Path, kind: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The figures of the result on disk if it has these settings, else None."""
+def on_disk(path: pathlib.Path, kind: str, settings: Mapping[str, Any], overwrite: bool) -> Any:
+    """The figures of the result on disk; None when there is none, or it is to be overwritten.
+
+    Args:
+        settings: everything that the figures depend on.
+        overwrite: a result of other settings counts as none.
+
+    Raises:
+        InputError: it has other settings; the message says which, and what is there.
+    """
     if not path.is_file():
         return None
     content = read_result(path, kind)
-    return None if differing(content["settings"], settings) else content["figures"]
+    found = content.get("settings")
+    others = differing(found if isinstance(found, dict) else {}, settings)
+    if others and not overwrite:
+        raise InputError(
+            f"{path} holds a result with other settings: {'; '.join(others)}; give another --name, "
+            "repeat the settings, or pass --overwrite to replace it"
+        )
+    return None if others else content.get("figures")

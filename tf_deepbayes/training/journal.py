@@ -46,7 +46,12 @@ class Journal(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.writes = is_chief(strategy_of(self.model.classifier))
         if self.writes:
+            for old in (self.folder / "tensorboard").glob("events.out.tfevents.*"):
+                old.unlink()  # written again, so that no epoch is there twice
             self.board = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
+            for row in self.rows:
+                values = {name: float(text) for name, text in row.items() if text}
+                self._show(int(values.pop("epoch")), values)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.started = time.monotonic()
@@ -93,6 +98,9 @@ class Journal(keras.callbacks.Callback):
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.folder / "history.csv", text.getvalue())
+        self._show(epoch, values)
+
+    def _show(self, epoch: int, values: Mapping[str, float]) -> None:
         with self.board.as_default():
             for name, value in values.items():
                 tf.summary.scalar(name, value, step=epoch)

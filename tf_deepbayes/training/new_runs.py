@@ -1,6 +1,7 @@
 """New runs: what the folder of a classifier says, and how it is trained."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +14,9 @@ from tf_deepbayes.data.splits import Split
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.baselines import BASELINES
 from tf_deepbayes.models.registry import Classifier, check_name
-from tf_deepbayes.runs.checkpoints import RunConfig, prepare_folder
+from tf_deepbayes.runs.checkpoints import RunConfig
 from tf_deepbayes.runs.run import Run
+from tf_deepbayes.runs.state.trained import training
 from tf_deepbayes.training import train as loop
 from tf_deepbayes.training.settings import BOUND_SETTINGS, TrainingSettings
 from tf_deepbayes.training.strategies import is_chief, training_strategy
@@ -45,13 +47,13 @@ def run_config(
         computing: precision settings that are on.
     """
     sizes = {} if dim_z is None else {"dim_z": dim_z}
-    training = dataclasses.asdict(settings) | {"num_train": num_train} | dict(computing or {})
-    training |= origin_of(dataset)
+    settled = dataclasses.asdict(settings) | {"num_train": num_train} | dict(computing or {})
+    settled |= origin_of(dataset)
     if model in BASELINES:
-        training = {name: value for name, value in training.items() if name not in OF_THE_BOUND}
+        settled = {name: value for name, value in settled.items() if name not in OF_THE_BOUND}
     form = None if model in BASELINES else likelihood or "l2"
     architecture = dataset.architecture.replace(**sizes)
-    return RunConfig(model, dataset.name, architecture, form, settings.seed, training)
+    return RunConfig(model, dataset.name, architecture, form, settings.seed, settled)
 
 
 def train_run(
@@ -62,15 +64,19 @@ def train_run(
     resume: bool = False,
     devices: int | None = None,
     jit_compile: bool = False,
-) -> None:
+) -> bool:
     """Train a new run, or go on with the one in the folder.
 
     Args:
         config: that of `run_config` with the same settings.
         devices: GPUs to use; see `training_strategy`.
 
+    Returns:
+        Whether anything was left to train.
+
     Raises:
-        InputError: the folder holds a run of other settings, or one that is not to be resumed.
+        InputError: the folder holds a run of other settings, or one that is not to be resumed, or
+            another process trains in it.
     """
     images = dataset.train.first(config.training["num_train"])
     settings.steps_per_epoch(len(images))
@@ -78,9 +84,14 @@ def train_run(
     settings.check_devices(strategy.num_replicas_in_sync)
     with strategy.scope():
         model = config.build()
-    if is_chief(strategy):
-        prepare_folder(folder, config, resume, CHANGEABLE)
-    loop.train(model, images, dataset.test, settings, folder, jit_compile=jit_compile)
+    train = functools.partial(loop.train, model, images, dataset.test, settings, folder)
+    if not is_chief(strategy):
+        train(jit_compile=jit_compile)
+        return True
+    with training(folder, config, settings.epochs, resume, CHANGEABLE) as anything:
+        if anything:
+            train(jit_compile=jit_compile)
+    return anything
 
 
 def train(
@@ -124,8 +135,8 @@ def train(
     }
     config = dataclasses.replace(config, **own)
     _check_fits(config.architecture, data)
-    prepare_folder(folder, config, True, CHANGEABLE)
-    loop.train(model, data.train, data.test, settings, folder, **options)
+    with training(folder, config, settings.epochs, True, CHANGEABLE):
+        loop.train(model, data.train, data.test, settings, folder, **options)
     return Run(folder, config, model, Sampling())
 
 

@@ -13,8 +13,10 @@ from tf_deepbayes.data.origins import origin_of
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.models.baselines import CNN
 from tf_deepbayes.runs import results
-from tf_deepbayes.runs.checkpoints import RunConfig, prepare_folder
+from tf_deepbayes.runs.checkpoints import RunConfig
 from tf_deepbayes.runs.run import Run
+from tf_deepbayes.runs.state.identity import weights_digest
+from tf_deepbayes.runs.state.trained import training
 from tf_deepbayes.training import substitutes
 from tf_deepbayes.training.settings import BOUND_SETTINGS, TrainingSettings
 from tf_deepbayes.training.substitutes import JacobianSettings, Oracle
@@ -59,12 +61,18 @@ class SubstituteRun:
         victim, settings = self.victim, self.settings
         images, test = self._choose_images(dataset)
         settings.steps_per_epoch(len(images))
-        config = self._config(dataset, len(images))
-        prepare_folder(folder, config, resume, self.changeable)
-        oracle = Oracle(victim.logits_fn, folder / "answers", victim.model.generator, settings.seed)
-        figures = self._train(oracle, images, test, config)
-        path = folder / "substitute.json"
-        results.write_result(path, "substitute", config, config.training, figures)
+        config, path = self._config(dataset, len(images)), folder / "substitute.json"
+        rounds = 1 + (self.jacobian.augmentation_rounds if self.jacobian else 0)
+        with training(
+            folder, config, rounds * settings.epochs, resume, self.changeable
+        ) as anything:
+            if not anything and path.is_file():
+                return results.read_result(path, "substitute")["figures"]
+            oracle = Oracle(
+                victim.logits_fn, folder / "answers", victim.model.generator, settings.seed
+            )
+            figures = self._train(oracle, images, test, config)
+            results.write_result(path, "substitute", config, config.training, figures)
         return figures
 
     def _choose_images(self, dataset: Dataset) -> tuple[Array, Split]:
@@ -84,21 +92,22 @@ class SubstituteRun:
 
     def _config(self, dataset: Dataset, num_images: int) -> RunConfig:
         """What the folder says."""
-        victim, training = self.victim, dataclasses.asdict(self.settings)
+        victim, settled = self.victim, dataclasses.asdict(self.settings)
         for name in BOUND_SETTINGS:
-            del training[name]
+            del settled[name]
         sampling = victim.sampling
-        training |= {"kind": self.kind, "mode": sampling.mode, "num_samples": sampling.num_samples}
-        training |= {"noise": victim.recorded_scheme, "victim": victim.folder.resolve().name}
+        settled |= {"kind": self.kind, "mode": sampling.mode, "num_samples": sampling.num_samples}
+        settled |= {"noise": victim.recorded_scheme, "victim": victim.folder.resolve().name}
+        settled["victim_weights"] = weights_digest(victim.model)
         if self.jacobian is None:
-            training["num_train"] = num_images
+            settled["num_train"] = num_images
         else:
             rounds, step = dataclasses.astuple(self.jacobian)
             sizes = {"augmentation_rounds": rounds, "lambda": step}
-            training |= {"num_seed_images": num_images, **sizes}
-        training |= origin_of(dataset)
+            settled |= {"num_seed_images": num_images, **sizes}
+        settled |= origin_of(dataset)
         seed = self.settings.seed
-        return RunConfig("CNN", dataset.name, dataset.architecture, None, seed, training)
+        return RunConfig("CNN", dataset.name, dataset.architecture, None, seed, settled)
 
     def _train(
         self, oracle: Oracle, images: Array, test: Split, config: RunConfig

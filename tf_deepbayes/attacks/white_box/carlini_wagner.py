@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import tensorflow as tf
 
 from tf_deepbayes.attacks.adam import adam
-from tf_deepbayes.attacks.base import Attack
+from tf_deepbayes.attacks.base import Attack, number_text
 from tf_deepbayes.attacks.losses import margin
 from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.attacks.white_box.lazy_logits import StepLogits, step_logits_of
@@ -39,6 +39,7 @@ class CarliniWagnerL2(Attack):
     """
 
     name: ClassVar[str] = "cw"
+    in_eps_name: ClassVar[tuple[str, ...]] = ("learning_rate",)
     nb_iter: int = 1000
     learning_rate: float = 0.01
     confidence: float = 0.0
@@ -53,7 +54,7 @@ class CarliniWagnerL2(Attack):
 
     def eps_name(self, eps: float) -> str:
         """See `Attack.eps_name`."""
-        return f"c{eps:.2f}_lr{self.learning_rate:.3f}"
+        return f"c{number_text(eps, 2)}_lr{number_text(self.learning_rate, 3)}"
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
         step_logits = step_logits_of(logits_fn, self.lazy_classes)

@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 import tensorflow as tf
 
 from tf_deepbayes.attacks import losses
+from tf_deepbayes.attacks.base import number_text
 from tf_deepbayes.attacks.white_box.pgd import PGD
 from tf_deepbayes.core.axes import Tensor, logits_of
 from tf_deepbayes.core.errors import InputError
@@ -39,6 +40,7 @@ class Superwhite(PGD):
 
     name: ClassVar[str] = "superwhite"
     uses: ClassVar[str] = "log_weights"
+    in_eps_name: ClassVar[tuple[str, ...]] = ("detection_lambda",)
     only_misclassifies: ClassVar[bool] = False  # it also evades a detector or fools every sample
     detector: Detector | None = None
     detection_lambda: float = 0.1
@@ -56,7 +58,9 @@ class Superwhite(PGD):
 
     def eps_name(self, eps: float) -> str:
         """See `Attack.eps_name`."""
-        return f"eps{eps:.2f}_lambda{self.detection_lambda:.1f}"
+        size = super().eps_name(eps)
+        has_lambda = self.detector is not None
+        return f"{size}_lambda{number_text(self.detection_lambda, 1)}" if has_lambda else size
 
     def loss_fn(self) -> losses.Loss:
         """See `IterativeAttack.loss_fn`."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from tf_deepbayes.cli import app, classifier_flags, detector_flags
+from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.reporting.text import detection_line
 from tf_deepbayes.runs.guards import Detection
 
@@ -28,9 +29,14 @@ def main(arguments: Sequence[str]) -> None:
     """Run the detectors and print a line for each."""
     name = app.expect_victim(arguments)
     detector_flags.check()
+    victim = classifier_flags.load(name)
+    asked = detector_flags.attack_name()
+    attack = saved_attacks.saved_name(victim.folder / "attacks", asked)
+    if attack != asked:
+        print(f"{asked} is {attack}")
     detection = Detection(
-        detector_flags.attack_name(),
-        victim=classifier_flags.load(name),
+        attack,
+        victim=victim,
         guard=classifier_flags.load(FLAGS.guard) if FLAGS.guard else None,
         load_guard=lambda: classifier_flags.load(FLAGS.guard or name),
         say=functools.partial(print, flush=True),

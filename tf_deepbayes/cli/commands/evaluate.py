@@ -22,7 +22,7 @@ from tf_deepbayes.runs.evaluate import RunEvaluation
 
 FLAGS = flags.FLAGS
 PLAN = ("eps", "eot", "batch_size", "check_images", "eval_draws", "seed", "lazy_classes")
-OPTIONS = ("num_images", "thresholds", "resume")
+OPTIONS = ("name", "num_images", "thresholds", "resume", "overwrite")
 
 
 def define_flags() -> None:
@@ -44,6 +44,7 @@ def define_flags() -> None:
         flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise to score the worst case on")
         flags.DEFINE_string("name", None, "name of the result (default: eps<eps>_<budget>)")
         flags.DEFINE_bool("resume", False, "continue from finished batches on disk")
+        flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
     with group("Computing"):
         flags.DEFINE_integer("batch_size", 50, "images at a time")
     app.define_precision_flags()
@@ -62,8 +63,8 @@ def main(arguments: Sequence[str]) -> None:
     victim = classifier_flags.load(name)
     evaluation = RunEvaluation(
         plan,
+        FLAGS.budget,
         victim,
-        FLAGS.name or f"eps{plan.eps:.2f}_{FLAGS.budget}",
         substitute=classifier_flags.load(FLAGS.substitute) if FLAGS.substitute else None,
         substitute_name=FLAGS.substitute,
         computing=app.precision_settings(),

@@ -24,6 +24,7 @@ def define_flags() -> None:
     classifier_flags.define(default_data="plane_frog")
     with group("Files"):
         flags.DEFINE_string("out", None, "file to write (default: indices.json in the run folder)")
+        flags.DEFINE_bool("overwrite", False, "replace a file that has other settings")
     with group("Computing"):
         flags.DEFINE_integer("batch_size", 100, "images at a time")
 
@@ -37,5 +38,5 @@ def main(arguments: Sequence[str]) -> None:
     logits = metrics.predict(victim.logits_fn, test.pixels, FLAGS.batch_size, "test images")
     indices = correct_indices(logits, test.labels)
     path = app.given_or(FLAGS.out, victim.folder / "indices.json")
-    write_indices(path, victim, indices, len(test))
+    write_indices(path, victim, indices, test, FLAGS.overwrite)
     print(f"{len(indices)} of {len(test)} test images are classified correctly: {path}")

@@ -18,6 +18,7 @@ from tf_deepbayes.legacy import published_names
 from tf_deepbayes.models.baselines import BASELINES
 from tf_deepbayes.models.layers import likelihoods
 from tf_deepbayes.runs.run import run_name
+from tf_deepbayes.runs.state.trained import epochs_done
 from tf_deepbayes.training.new_runs import OF_THE_BOUND, run_config, train_run
 from tf_deepbayes.training.settings import TrainingSettings
 
@@ -73,5 +74,7 @@ def main(arguments: Sequence[str]) -> None:
     config = run_config(name, dataset, settings, **sizes, computing=app.precision_settings())
     default = app.runs_folder() / dataset.name / run_name(name, FLAGS.dim_z)
     folder = app.given_or(FLAGS.out, default)
-    train_run(config, dataset, settings, folder, FLAGS.resume, FLAGS.devices, FLAGS.jit_compile)
+    how = (FLAGS.resume, FLAGS.devices, FLAGS.jit_compile)
+    if not train_run(config, dataset, settings, folder, *how):
+        print(f"all {epochs_done(folder)} epochs are done, nothing is left to train")
     print(folder)

@@ -1,0 +1,95 @@
+"""Whether a run's training has ended: `trained.json` is written last, removed before it goes on."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import read_json, write_json
+from tf_deepbayes.runs import checkpoints
+from tf_deepbayes.runs.checkpoints import RunConfig
+from tf_deepbayes.runs.state.identity import weights_digest
+from tf_deepbayes.runs.state.lock import locked
+
+TRAINED, LOCK = "trained.json", ".lock"
+
+
+@contextlib.contextmanager
+def training(
+    folder: pathlib.Path,
+    config: RunConfig,
+    epochs: int,
+    resume: bool,
+    changeable: Sequence[str] = (),
+) -> Iterator[bool]:
+    """Train in the block, which no other process can do at the same time.
+
+    `trained.json` is absent from the beginning of the block until it has ended well.
+
+    Args:
+        epochs: how many the checkpoint has to hold in the end.
+        resume, changeable: see `checkpoints.prepare_folder`.
+
+    Yields:
+        Whether there is anything to train; if not, the folder stays as it is.
+
+    Raises:
+        InputError: another process trains in the folder, or it is not to be resumed.
+    """
+    with locked(folder / LOCK, f"the run {folder}"):
+        over = resume and epochs_done(folder) >= epochs
+        if over:
+            checkpoints.check_resumable(folder, config, changeable)
+        else:
+            checkpoints.prepare_folder(folder, config, resume, changeable)
+            (folder / TRAINED).unlink(missing_ok=True)
+        yield not over
+        if not (folder / TRAINED).is_file():
+            _write(folder)
+
+
+def _write(folder: pathlib.Path) -> None:
+    model, config = checkpoints.load_model(folder)
+    done = epochs_done(folder)
+    content = {
+        "epochs": done,
+        "epochs_asked": config.training.get("epochs", done),
+        "weights": weights_digest(model),
+        "seed": config.seed,
+        "settings": config.training,
+    }
+    write_json(folder / TRAINED, content)
+
+
+def epochs_done(folder: pathlib.Path) -> int:
+    """The epochs of training that the checkpoint holds; 0 when there is none."""
+    path = folder / checkpoints.CHECKPOINT
+    if not path.is_file():
+        return 0
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return int(arrays["epoch"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        raise InputError(f"{path} is damaged ({error}); restore it or train again") from None
+
+
+def unfinished(folder: pathlib.Path, training: Mapping[str, Any]) -> str | None:
+    """What is missing of a run's training, in words; None when it has ended.
+
+    Runs without `trained.json` are judged by the epochs in their checkpoint.
+
+    Args:
+        training: the settings of its training; without `epochs` it was not trained here.
+    """
+    asked = training.get("epochs")
+    if not isinstance(asked, int) or training.get("kind") == "jacobian":
+        return None
+    if (folder / TRAINED).is_file():
+        found = read_json(folder / TRAINED)
+        done, asked = (found.get(name, asked) for name in ("epochs", "epochs_asked"))
+    else:
+        done = epochs_done(folder)
+    return None if done >= asked else f"{done} of {asked} epochs are done"
