@@ -121,9 +121,9 @@ def test_train_on_planes_and_frogs(published: Published) -> None:
     ("flags", "name"),
     [
         ("fgsm --eps 0.1", "fgsm_eps0.10"),
-        ("pgd --eps 0.1 --nb_iter 2", "pgd_eps0.10"),
-        ("mim --eps 0.1 --nb_iter 2", "mim_eps0.10"),
-        ("cw --eps 10 --nb_iter 2", "cw_c10.00_lr0.010"),
+        ("pgd --eps 0.1 --nb_iter 2", "pgd_nb_iter2_eps0.10"),
+        ("mim --eps 0.1 --nb_iter 2", "mim_nb_iter2_eps0.10"),
+        ("cw --eps 10 --nb_iter 2", "cw_nb_iter2_c10.00_lr0.010"),
         ("fgsm --eps 0.1 --targeted", "fgsm_eps0.10_targeted"),
     ],
 )
@@ -170,13 +170,15 @@ def test_superwhite(published: Published) -> None:
     folder = published.train("F")
     flags = "--victim bayes_K10_F --eps 0.2 --data mnist --lbd 0.1 --save --snapshot"
     published(f"{ATTACK} --attack superwhite {flags} --nb_iter 2")
-    result = json.loads((folder / "attacks" / "superwhite_eps0.20_lambda0.1.json").read_text())
+    name = "superwhite_nb_iter2_snapshot_eps0.20_lambda0.1"
+    result = json.loads((folder / "attacks" / f"{name}.json").read_text())
     # The published attack slips past the logit detector.
     attack = result["settings"]["attack"]
     assert attack["detector"]["name"] == "logit" and attack["snapshot"] is True
     detect = "--victim bayes_K10_F_cnn --guard bayes_K10_F --data mnist"
-    published(f"{DETECT} {detect} --attack superwhite_eps0.20_lambda0.1")
-    path = folder / "detection" / "superwhite_eps0.20_lambda0.1_guard_GBZ.json"
+    printed = published(f"{DETECT} {detect} --attack superwhite_eps0.20_lambda0.1")
+    assert printed.startswith(f"superwhite_eps0.20_lambda0.1 is {name}")
+    path = folder / "detection" / f"{name}_guard_GBZ.json"
     assert len(figures(path)) == 4
 
 

@@ -45,7 +45,9 @@ def test_the_apps_attack_and_evaluate_it(folder: pathlib.Path, tmp_path: pathlib
     common += ["--outputs", "probabilities", "--runs", tmp_path, "--num_images", 6]
     done = app("attack/attack.py", *common, "--attack", "pgd", "--nb_iter", 2)
     assert done.returncode == 0, done.stderr
-    result = json.loads((tmp_path / "digits" / "soft" / "attacks" / "pgd_eps0.10.json").read_text())
+    result = json.loads(
+        (tmp_path / "digits" / "soft" / "attacks" / "pgd_nb_iter2_eps0.10.json").read_text()
+    )
     assert result["model"] == "soft" and result["figures"]["num_images"] == 6
     done = app("attack/evaluate.py", *common, "--budget", "quick")
     assert done.returncode == 0, done.stderr

@@ -41,16 +41,19 @@ def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
 def _difference(name: str, found: Any, wanted: Any) -> list[str]:
     if isinstance(found, str) and isinstance(wanted, Mapping):
         found = read_call(found) or found
+        wanted = {name: value for name, value in wanted.items() if name not in UNSAID}
     if isinstance(found, Mapping) and isinstance(wanted, Mapping):
         if found.get("name") == wanted.get("name"):
-            return differing(default_settings(str(found.get("name"))) | dict(found), dict(wanted))
+            known = default_settings(str(found.get("name"))) | dict(found)
+            whose = "" if name == "attack" else f"{name} "
+            return [whose + said for said in differing(known, dict(wanted))]
         found, wanted = (side.get("name", side) for side in (found, wanted))
     there = "not recorded" if found is None else _shown(found)
     return [f"{name} is {there} there and {_shown(wanted)} now"]
 
 
 def _shown(value: Any) -> str:
-    text = str(value)
+    text = str(value.get("name", value) if isinstance(value, Mapping) else value)
     if DIGEST.fullmatch(text):
         return text[:12]
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"

@@ -22,8 +22,8 @@ def write_attack_arrays(
 ) -> None:
     """Write a saved attack's arrays: `ATTACK_ARRAYS`, and these.
 
-    `indices` `[N]`, the images' numbers in the test set; `clean_predicted` `[1 + R, N]` and
-    `predicted` `[R, N]`, the classes in each draw of the noise before and after the attack.
+    `indices` `[N]`, the images' numbers in the test set; `clean_predicted` `[N, 1 + R]` and
+    `predicted` `[N, R]`, the classes in each draw of the noise before and after the attack.
 
     Args:
         images: write the images too; without them a report can still pair the outcomes.
@@ -33,9 +33,9 @@ def write_attack_arrays(
         "labels": target.labels,
         "attack_labels": target.attack_labels,
         "clean_logits": target.clean_logits,
-        "clean_predicted": target.clean_predicted,
+        "clean_predicted": target.clean_predicted.T,
         "adversarial_logits": outcome.logits,
-        "predicted": outcome.draws.argmax(-1),
+        "predicted": outcome.draws.argmax(-1).T,
         "indices": target.indices,
     }
     write_arrays(path, arrays)
@@ -47,10 +47,11 @@ def write_outcomes(
     """Write the classes in each draw of the noise: clean, and under each of several attacks.
 
     Args:
-        predicted: `[R, N]` by the attack's name; N may be fewer than the target's images.
+        predicted: `[R, N]` by the attack's name; N may be fewer than the target's images. Written
+            as `[N, R]`.
     """
-    arrays = {"labels": target.labels, "clean_predicted": target.clean_predicted}
-    arrays |= {"indices": target.indices, **{f"predicted_{n}": v for n, v in predicted.items()}}
+    arrays = {"labels": target.labels, "clean_predicted": target.clean_predicted.T}
+    arrays |= {"indices": target.indices, **{f"predicted_{n}": v.T for n, v in predicted.items()}}
     write_arrays(path, arrays)
 
 

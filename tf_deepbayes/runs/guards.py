@@ -24,7 +24,7 @@ from tf_deepbayes.runs.checkpoints import versions
 from tf_deepbayes.runs.detector_files import FitSettings
 from tf_deepbayes.runs.indices import test_indices
 from tf_deepbayes.runs.run import Run
-from tf_deepbayes.runs.state.identity import sampling_parts, weights_digest
+from tf_deepbayes.runs.state.identity import weights_digest
 from tf_deepbayes.runs.state.lock import locked
 
 
@@ -199,7 +199,6 @@ class Detection:
             self.attack,
             f"guard_{guard.folder.name}" if self.guard else None,
             None if fitted.kind == detector_files.PUBLISHED else fitted.kind,
-            *sampling_parts(guard),
         )
         path = self.victim.folder / "detection" / f"{name}.json"
         with locked(path.with_name(f".{name}.lock"), f"the result {name}"):

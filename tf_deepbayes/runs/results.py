@@ -63,7 +63,7 @@ def on_disk(path: pathlib.Path, kind: str, settings: Mapping[str, Any], overwrit
     others = differing(found if isinstance(found, dict) else {}, settings)
     if others and not overwrite:
         raise InputError(
-            f"{path} holds a result with other settings: {'; '.join(others)}; give another --name, "
-            "repeat the settings, or pass --overwrite to replace it"
+            f"{path} holds a result with other settings: {'; '.join(others)}; repeat the "
+            "settings, pass --overwrite to replace it, or write under another name"
         )
     return None if others else content.get("figures")

@@ -39,7 +39,9 @@ def test_superwhite_with_a_detector_and_the_published_flags(runs: pathlib.Path, 
     done = app("attack/attack.py", *common(runs, "superwhite", 4), *flags)
     assert done.returncode == 0, done.stderr
     folder = runs / "mnist_5k" / "GBZ" / "attacks"
-    result = json.loads((folder / "superwhite_logit_eps0.10_lambda0.2.json").read_text())
+    result = json.loads(
+        (folder / "superwhite_nb_iter2_snapshot_K2_eps0.10_lambda0.2.json").read_text()
+    )
     assert result["settings"]["attack"]["snapshot"] is True
     assert result["figures"]["perturbation"]["linf"]["max"] <= 0.1 + 1e-6
     assert not list(folder.glob("*.partial"))
@@ -92,12 +94,18 @@ def test_early_stop_has_a_name_and_a_finished_attack_asks_the_classifier_nothing
     done = app("attack/attack.py", *common(own, "pgd", 4), *flags)
     assert done.returncode == 0, done.stderr
     folder = own / "mnist_5k" / "GBZ"
-    result = json.loads((folder / "attacks" / "pgd_early_stop_eps0.10.json").read_text())
+    result = json.loads(
+        (
+            folder / "attacks" / "pgd_margin_nb_iter2_early_stop_check_every1_K2_eps0.10.json"
+        ).read_text()
+    )
     assert result["settings"]["early_stop"] == 1 and 1 <= result["figures"]["mean_steps"] <= 2
-    spoil(folder / "checkpoint.npz")
     again = app("attack/attack.py", *common(own, "pgd", 4), *flags, "--resume")
     assert again.returncode == 0, again.stderr
     assert again.stdout == done.stdout
+    spoil(folder / "checkpoint.npz")
+    stale = app("attack/attack.py", *common(own, "pgd", 4), *flags, "--resume")
+    assert stale.returncode == 2 and "weights is " in stale.stderr
     other = app("attack/attack.py", *common(own, "pgd", 4), "--resume", "--nb_iter", 1)
     assert other.returncode == 2 and "logits are not finite" in other.stderr
 
