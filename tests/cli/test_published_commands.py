@@ -13,7 +13,7 @@ from tests import small
 from tests.conftest import ROOT, app_environment
 from tests.data.test_datasets import idx
 from tf_deepbayes.core.architecture import Architecture
-from tf_deepbayes.data import datasets, readers
+from tf_deepbayes.data import datasets, places, readers
 from tf_deepbayes.legacy import published_names, variables
 from tf_deepbayes.runs import checkpoints
 
@@ -37,7 +37,7 @@ def write_data(folder: pathlib.Path) -> None:
         labels = (np.arange(count) % 10).astype(np.uint8)
         (folder / f"{split}-images-idx3-ubyte").write_bytes(idx(pixels, 2051))
         (folder / f"{split}-labels-idx1-ubyte").write_bytes(idx(labels, 2049))
-    cifar = folder / readers.CIFAR_FOLDER
+    cifar = folder / places.CIFAR_FOLDER
     cifar.mkdir()
     for name in [*readers.CIFAR_FILES["train"], *readers.CIFAR_FILES["test"]]:
         pixels = random.integers(256, size=(100, 3072), dtype=np.uint8)

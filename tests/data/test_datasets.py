@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tf_deepbayes.data import datasets, readers
+from tf_deepbayes.data import datasets, places, readers
 
 
 def idx(images: np.ndarray, magic: int) -> bytes:
@@ -95,14 +95,20 @@ def test_truncated_gzip_is_refused_by_name(mnist_folder: pathlib.Path) -> None:
 def test_missing_data_set_lists_every_place_and_what_to_do(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datasets, "DEBIAN_FASHION_MNIST", tmp_path / "debian")
+    monkeypatch.setattr(places, "DEBIAN_FASHION_MNIST", tmp_path / "debian")
     (tmp_path / "here").mkdir()
+    with pytest.raises(ValueError) as caught:
+        datasets.load("fashion_mnist")
+    message = str(caught.value)
+    for place in ("debian", "keras/datasets", "no network here"):
+        assert place in message
+    assert "dataset-fashion-mnist" in message and "\n" not in message
     with pytest.raises(ValueError) as caught:
         datasets.load("fashion_mnist", tmp_path / "here")
     message = str(caught.value)
-    for place in ("here", "here/fashion_mnist", "debian", "keras/datasets", "no network here"):
+    for place in ("here", "here/fashion_mnist", "here/FashionMNIST/raw", "train-images-idx3-ubyte"):
         assert place in message
-    assert "dataset-fashion-mnist" in message and "\n" not in message
+    assert "debian" not in message.split("Put its files")[0] and "\n" not in message
 
 
 def test_unknown_data_set_and_missing_folder_are_refused(tmp_path: pathlib.Path) -> None:

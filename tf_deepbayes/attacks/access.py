@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,32 @@ class ModelAccess:
                 "have; choose an attack on the logits"
             )
         return function
+
+
+def num_classes_of(function: Callable[[Tensor], Tensor], x: Array) -> int:
+    """The number of classes C that a function of images has logits or log weights for.
+
+    That of our classifiers and of Keras models is known; any other function is called once.
+    """
+    inner: Any = function
+    while isinstance(inner, LazyLogits | functools.partial):
+        inner = inner.logits if isinstance(inner, LazyLogits) else inner.func
+    owner = getattr(inner, "__self__", inner)
+    if hasattr(owner, "architecture"):
+        return int(owner.architecture.num_classes)
+    if isinstance(owner, keras.Model) and owner.built:
+        return int(owner.output_shape[-1])
+    try:
+        return _num_classes.get(function) or _num_classes.setdefault(function, _asked(function, x))
+    except TypeError:  # a function without weak references
+        return _asked(function, x)
+
+
+def _asked(function: Callable[[Tensor], Tensor], x: Array) -> int:
+    return int(function(tf.constant(x)).shape[1])
+
+
+_num_classes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
 
 def _access(classifier: Any, outputs: str) -> ModelAccess:

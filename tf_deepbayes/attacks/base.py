@@ -9,11 +9,19 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 import numpy as np
 
-from tf_deepbayes.attacks.access import ModelAccess
+from tf_deepbayes.attacks.access import ModelAccess, num_classes_of
+from tf_deepbayes.attacks.ball import check_norm
 from tf_deepbayes.core.axes import Array, ArrayLike, LogitsFn, Tensor
+from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import digest
 from tf_deepbayes.core.metrics import padded
-from tf_deepbayes.core.validation import check_eps, check_labels, check_pixels
+from tf_deepbayes.core.validation import (
+    check_count,
+    check_eps,
+    check_finite,
+    check_labels,
+    check_pixels,
+)
 
 
 class AttackedBatch(NamedTuple):
@@ -55,6 +63,25 @@ class Attack(abc.ABC):
     targeted: bool = False
     batch_size: int = 100
 
+    def __post_init__(self) -> None:
+        """Check every setting by its type; whole numbers become int, others float."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name == "norm":
+                check_norm(value)
+            elif field.type is int:
+                object.__setattr__(self, field.name, check_count(field.name, value, minimum=0))
+            elif field.type is float:
+                object.__setattr__(self, field.name, check_finite(field.name, value))
+            elif field.type is bool and not isinstance(value, bool | np.bool_):
+                raise InputError(f"{field.name} must be True or False, got {value!r}")
+        check_count("batch_size", self.batch_size)
+
+    @property
+    def sees(self) -> str:
+        """The earlier name of `uses`, kept for one release."""
+        return self.uses
+
     def __call__(self, classifier: Any, x: ArrayLike, y: ArrayLike, eps: float) -> Array:
         """Attack every image.
 
@@ -72,12 +99,12 @@ class Attack(abc.ABC):
             InputError: images out of range, labels that do not match them, or a negative eps.
         """
         x, eps = check_pixels(x), check_eps(eps)
-        labels = check_labels(y, count=len(x))
+        labels, function = check_labels(y, count=len(x)), self._function(classifier)
         if eps == 0.0 or not len(x):
             return x.copy()
-        return np.concatenate(
-            [part().images for part in self.parts(self._function(classifier), x, labels, eps)]
-        )
+        if self.uses != "features":
+            check_labels(labels, num_classes_of(function, x[: self.batch_size]))
+        return np.concatenate([part().images for part in self.parts(function, x, labels, eps)])
 
     def _function(self, classifier: Any) -> LogitsFn:
         """What the attack uses of the classifier; a plain function is that itself."""

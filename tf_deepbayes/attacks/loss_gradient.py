@@ -1,17 +1,12 @@
-"""∇ₓ of the loss, which gradient attacks follow, and a check where it is exactly zero."""
+"""∇ₓ of the loss, which gradient attacks follow."""
 
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
-from tf_deepbayes.attacks.losses import Loss, cross_entropy
+from tf_deepbayes.attacks.losses import Loss
 from tf_deepbayes.attacks.tracing import compiled_per_function
-from tf_deepbayes.core.axes import Array, LogitsFn, Tensor
-from tf_deepbayes.core.metrics import padded
-
-# With a larger share of images without a gradient, a success rate does not measure robustness.
-ZERO_GRADIENT_WARNING = 0.01
+from tf_deepbayes.core.axes import LogitsFn, Tensor
 
 
 def loss_gradient(
@@ -64,25 +59,3 @@ def mean_gradient(
 
 
 compiled_loss_gradient = compiled_per_function(1)(loss_gradient)
-
-
-def zero_gradients(
-    logits_fn: LogitsFn,
-    x: Array,
-    labels: Array,
-    batch_size: int = 100,
-    loss_fn: Loss = cross_entropy,
-) -> Array:
-    """Whether the gradient of the loss is exactly zero at each image, `[N]` bool.
-
-    Zero gradients are a sign of gradient masking (Carlini et al. 2019): logits that differ by a
-    hundred nats leave float32 cross-entropy without a gradient, and a gradient attack then fails
-    however robust the model is.
-    """
-    found = []
-    pairs = zip(padded(x, batch_size), padded(labels, batch_size), strict=True)
-    for (images, count), (label, _) in pairs:
-        gradient = compiled_loss_gradient(loss_fn, logits_fn, images, label)
-        axes = list(range(1, gradient.shape.rank))
-        found.append(tf.reduce_all(gradient == 0.0, axes).numpy()[:count])
-    return np.concatenate(found)

@@ -5,7 +5,9 @@ import pathlib
 import sys
 from typing import NamedTuple
 
+from tf_deepbayes import check_backend
 from tf_deepbayes.cli.quiet_start import quiet_start
+from tf_deepbayes.core.errors import InputError
 
 PROGRAM = "deepbayes"
 HELP = ("-h", "--help", "help")
@@ -69,6 +71,11 @@ def run(name: str, program: str, argv: list[str], runs: pathlib.Path) -> None:
         argv: the program and its arguments.
         runs: the default folder of all runs.
     """
+    try:
+        check_backend()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     with quiet_start():
         from tf_deepbayes.cli import app
 

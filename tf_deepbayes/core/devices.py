@@ -4,12 +4,15 @@ TensorFlow with CUDA silently falls back to the CPU if it finds no GPU, a common
 containers. Apps say so in one line.
 """
 
+import contextlib
 import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import tensorflow as tf
+from tensorflow.python.framework import config as tf_config
 
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
@@ -171,3 +174,15 @@ def _gpus_of_driver() -> list[str]:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+@contextlib.contextmanager
+def deterministic() -> Iterator[None]:
+    """Deterministic kernels for the block; what the caller had before comes back."""
+    before = tf_config.is_op_determinism_enabled()
+    tf_config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        if not before:
+            tf_config.disable_op_determinism()

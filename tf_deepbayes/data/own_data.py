@@ -15,6 +15,7 @@ from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays
+from tf_deepbayes.core.validation import check_images, check_labels
 from tf_deepbayes.data import datasets
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split
@@ -166,7 +167,7 @@ def _divided(split: Split, test_share: float, seed: int) -> list[Split]:
 
 def _checked(x: Any, y: Any, where: str) -> tuple[Array, Array]:
     """Images uint8 or float32 `[N, H, W, channels]` and labels int64 `[N]`."""
-    images, labels = _images(np.asarray(x), where), _labels(np.asarray(y), where)
+    images, labels = _images(np.asarray(x), where), check_labels(y, what=f"labels of {where}")
     if len(images) != len(labels) or not len(images):
         raise InputError(
             f"{where} has {len(images)} images and {len(labels)} labels; expected as many, and at "
@@ -178,31 +179,4 @@ def _checked(x: Any, y: Any, where: str) -> tuple[Array, Array]:
 def _images(x: Array, where: str) -> Array:
     if x.ndim not in (3, 4):
         raise InputError(f"images of {where} are {list(x.shape)}; expected [N, H, W(, channels)]")
-    x = x if x.ndim == 4 else x[..., None]
-    if x.dtype == np.uint8:
-        return x
-    if x.dtype.kind not in "fiu":
-        raise InputError(f"images of {where} are {x.dtype}; expected bytes or floats in [0, 1]")
-    if not np.isfinite(x).all():
-        raise InputError(f"images of {where} have values that are not finite; remove these images")
-    low, high = (x.min(), x.max()) if x.size else (0, 0)
-    if x.dtype.kind in "iu" and low >= 0 and high <= 255:
-        return x.astype(np.uint8)
-    if low < 0 or high > 1:
-        raise InputError(
-            f"images of {where} have values from {low:g} to {high:g}; expected bytes (uint8) or "
-            "floats in [0, 1]: divide by 255"
-        )
-    return x.astype(np.float32)
-
-
-def _labels(y: Array, where: str) -> Array:
-    expected = "expected whole numbers 0 … C − 1, [N], or one-hot rows, [N, C]"
-    if y.ndim == 2 and y.shape[1] > 1 and np.isin(y, (0, 1)).all() and (y.sum(1) == 1).all():
-        return y.argmax(1).astype(np.int64)
-    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.ndim != 1 or y.dtype.kind not in "iuf":
-        raise InputError(f"labels of {where} are {y.dtype} {list(y.shape)}; {expected}")
-    if y.size and (not np.isfinite(y).all() or (y != np.floor(y)).any() or y.min() < 0):
-        raise InputError(f"labels of {where} are from {y.min()} to {y.max()}; {expected}")
-    return y.astype(np.int64)
+    return check_images(x if x.ndim == 4 else x[..., None], f"images of {where}")

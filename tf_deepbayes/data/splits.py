@@ -6,18 +6,34 @@ import numpy as np
 
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.core.validation import check_count, check_images, check_labels
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Images uint8 `[N, H, W, channels]` and labels int64 `[N]`.
+    """Images uint8 or float32 in [0, 1], `[N, H, W, channels]`, and labels int64 `[N]`.
 
-    Generated images may be float32 in [0, 1], soft labels float32 class probabilities `[N, C]`.
+    Soft labels are float class probabilities `[N, C]`, C at least 2.
+
+    Raises:
+        InputError: images or labels of another kind, or not as many of both; see `check_images` and
+            `check_labels`.
     """
 
     images: Array
     labels: Array
+
+    def __post_init__(self) -> None:
+        images, labels = check_images(self.images), np.asarray(self.labels)
+        if not (labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind == "f"):
+            labels = check_labels(labels)
+        if len(images) != len(labels):
+            raise InputError(
+                f"there are {len(images)} images and {len(labels)} labels; give one label for each "
+                "image"
+            )
+        object.__setattr__(self, "images", images)
+        object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
         return len(self.labels)

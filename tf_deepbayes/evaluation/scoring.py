@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.base import Attack
-from tf_deepbayes.attacks.loss_gradient import ZERO_GRADIENT_WARNING, zero_gradients
+from tf_deepbayes.attacks.gradient_checks import ZERO_GRADIENT_WARNING, zero_gradients
 from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Array, LogitsFn, LogWeightsFn, logits_of, significant
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.core.validation import check_count, check_labels
 
 # A success rate varies by a few points between draws at K = 10; five draws show by how much.
 EVAL_DRAWS = 5
@@ -77,7 +77,7 @@ class EvaluationSet:
             indices: their indices in the test set; 0 … N − 1 when None.
         """
         clean = draw_logits(logits_fn, x, 1 + check_count("draws", draws), batch_size)
-        predicted = clean.argmax(-1)
+        predicted, labels = clean.argmax(-1), check_labels(labels, clean.shape[-1], len(x))
         rows, goals = np.arange(len(x)), labels
         if targeted:
             rows, goals = np.nonzero(np.arange(clean.shape[-1])[None] != labels[:, None])

@@ -18,6 +18,7 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count, check_inputs
 from tf_deepbayes.inference.noise import INDEPENDENT, next_seeds
 from tf_deepbayes.inference.sampling import Sampling
+from tf_deepbayes.models.keras_model import ClassifierModel, with_own_settings
 from tf_deepbayes.models.layers.conditionals import seeds_from
 from tf_deepbayes.models.layers.networks import DenseStack, Seeds, convolutions
 
@@ -65,7 +66,7 @@ class DropoutStack(keras.layers.Layer):
         return tf.cast(hidden, tf.float32)  # layers may compute in bfloat16; logits stay float32
 
 
-class Baseline(keras.Model, abc.ABC):
+class Baseline(ClassifierModel, abc.ABC):
     """A classifier p(y|x) = softmax(logits(x)) of images, without a density of x.
 
     Args:
@@ -86,6 +87,7 @@ class Baseline(keras.Model, abc.ABC):
     num_hidden: int
     dropout_rate = 0.0
 
+    @with_own_settings
     def __init__(self, architecture: Architecture, seed: int = 0) -> None:
         name = type(self).__name__
         super().__init__(name=name.lower(), dtype="float32")

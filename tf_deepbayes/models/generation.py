@@ -1,5 +1,7 @@
 """Images from a generative classifier: reconstructions and class-conditional samples."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tf_deepbayes.core.axes import Array, ArrayLike, Tensor
@@ -44,8 +46,20 @@ def sample(model: LatentClassifier, y: ArrayLike, seed: int = 0, candidates: int
     _check_generative(model)
     labels = check_labels(y, model.architecture.num_classes)
     one_hot = tf.one_hot(labels, model.architecture.num_classes)
-    graph = tf.function(lambda y, seed: samples(model, y, seed, candidates), autograph=False)
-    return graph(one_hot, tf.constant(seed, tf.int64)).numpy()
+    return _sampler(model, candidates)(one_hot, tf.constant(seed, tf.int64)).numpy()
+
+
+def _sampler(model: LatentClassifier, candidates: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """`samples` as one graph, kept by the model and freed with it."""
+    kept = model.__dict__.setdefault("_samplers", {})
+    if candidates not in kept:
+        y = tf.TensorSpec([None, model.architecture.num_classes])
+        kept[candidates] = tf.function(
+            lambda y, seed: samples(model, y, seed, candidates),
+            input_signature=[y, tf.TensorSpec([], tf.int64)],
+            autograph=False,
+        )
+    return kept[candidates]
 
 
 def samples(model: LatentClassifier, y: Tensor, seed: Tensor, candidates: int = 200) -> Tensor:

@@ -22,11 +22,12 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count, check_inputs, check_labels, check_noise
 from tf_deepbayes.inference.latent_model import Observed
 from tf_deepbayes.inference.noise import next_seeds
+from tf_deepbayes.models.keras_model import ClassifierModel, with_own_settings
 from tf_deepbayes.models.layers import likelihoods
 from tf_deepbayes.models.layers.conditionals import ConditionalFactory, diagonal_normal
 
 
-class LatentVariableModel(keras.Model, abc.ABC):
+class LatentVariableModel(ClassifierModel, abc.ABC):
     """p(x, z, y), a product of factors, with a learned q(z|x,y).
 
     Args:
@@ -37,6 +38,7 @@ class LatentVariableModel(keras.Model, abc.ABC):
 
     beta_factors: tuple[str, ...] = ()  # the log densities that the published beta scales
 
+    @with_own_settings
     def __init__(self, architecture: Architecture, likelihood: str = "l2", seed: int = 0) -> None:
         # float32 whatever the networks' precision: densities are summed here.
         super().__init__(name=type(self).__name__.lower(), dtype="float32")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_deepbayes.attacks import losses
-from tf_deepbayes.attacks.loss_gradient import zero_gradients
+from tf_deepbayes.attacks.gradient_checks import zero_gradients
 from tf_deepbayes.evaluation.batch_store import BatchStore
 from tf_deepbayes.evaluation.runner import AttackResult, run
 from tf_deepbayes.evaluation.scoring import score

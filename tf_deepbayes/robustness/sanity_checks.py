@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.random_noise import RandomNoise
-from tf_deepbayes.attacks.loss_gradient import ZERO_GRADIENT_WARNING
+from tf_deepbayes.attacks.gradient_checks import ZERO_GRADIENT_WARNING
 from tf_deepbayes.attacks.white_box.fgsm import FGSM
 from tf_deepbayes.core.metrics import NORMAL_95
 from tf_deepbayes.robustness.attack_cache import AttackCache

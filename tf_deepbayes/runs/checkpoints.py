@@ -90,8 +90,9 @@ def save_config(folder: pathlib.Path, config: RunConfig) -> None:
     write_json(folder / CONFIG, {**dataclasses.asdict(config), "versions": versions()})
 
 
-def load_config(folder: pathlib.Path) -> RunConfig:
+def load_config(folder: str | pathlib.Path) -> RunConfig:
     """Read `config.json`; InputError when the folder is not a run folder."""
+    folder = pathlib.Path(folder)
     if not (folder / CONFIG).is_file():
         raise InputError(
             f"{folder} is not a run folder: expected {CONFIG} in it; train one with train/vae.py"
@@ -223,8 +224,9 @@ def _check_array(
         )
 
 
-def load_model(folder: pathlib.Path) -> tuple[registry.Classifier, RunConfig]:
+def load_model(folder: str | pathlib.Path) -> tuple[registry.Classifier, RunConfig]:
     """The trained classifier of a run folder, and its configuration."""
+    folder = pathlib.Path(folder)
     config = load_config(folder)
     if not (folder / CHECKPOINT).is_file():
         raise InputError(f"{folder} holds no {CHECKPOINT} yet; train at least one epoch")

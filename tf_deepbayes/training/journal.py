@@ -126,7 +126,7 @@ def read_history(folder: pathlib.Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     try:
-        rows = list(csv.DictReader(path.read_text().splitlines()))
+        rows = list(csv.DictReader(path.read_text("utf-8-sig").splitlines()))
         if all(int(row["epoch"]) > 0 and None not in row for row in rows):
             return rows
     except (OSError, ValueError, KeyError, TypeError, csv.Error):

@@ -106,13 +106,16 @@ def _num_workers() -> int:
         return 1
     try:
         config: dict[str, Any] = json.loads(text)
-        workers = config.get("cluster", {}).get("worker", [])
+        cluster = config.get("cluster", {})
+        if set(cluster) == {"chief"} and len(cluster["chief"]) == 1:
+            return 1
+        workers = cluster.get("worker", [])
         if workers:
             index = config["task"]["index"]
             if config["task"]["type"] != "worker" or not 0 <= index < len(workers):
                 raise ValueError(f"the task is {config['task']}")
-        if set(config.get("cluster", {})) - {"worker"}:
-            raise ValueError(f"the cluster has {', '.join(config['cluster'])}")
+        if set(cluster) - {"worker"}:
+            raise ValueError(f"the cluster has {', '.join(cluster)}")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{TF_CONFIG} is not understood ({error!r}): expected "

@@ -10,9 +10,14 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
+from tf_deepbayes.core.architecture import Architecture
+from tf_deepbayes.core.devices import deterministic
+from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.progress import progress
+from tf_deepbayes.core.validation import check_labels
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.models.baselines import Baseline
+from tf_deepbayes.models.keras_model import with_own_settings
 from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.training.journal import Journal
@@ -46,12 +51,14 @@ def trainer_of(
     return BoundTrainer(classifier, count, beta, settings.seed, jit_compile)
 
 
+@deterministic()
+@with_own_settings
 def train(
     classifier: Classifier,
     train_split: Split,
     validation: Split,
     settings: TrainingSettings,
-    folder: pathlib.Path,
+    folder: str | pathlib.Path,
     verbose: bool = True,
     jit_compile: bool = False,
 ) -> int:
@@ -61,7 +68,7 @@ def train(
     each computes its part of every batch, and the sum equals the step of one device. On several
     machines, the first writes the folder, which all must share.
 
-    Switches TensorFlow to deterministic kernels, so that a resumed run is bit-identical.
+    Kernels are deterministic meanwhile, so that a resumed run is bit-identical.
 
     Args:
         verbose: print a line for each epoch, and on a terminal the progress within the epoch.
@@ -73,10 +80,12 @@ def train(
         InputError: fewer images than one batch, fewer images in a batch than devices, or a
             checkpoint that does not match.
     """
+    folder = pathlib.Path(folder)
+    for name, split in (("training", train_split), ("validation", validation)):
+        _check_fits(classifier.architecture, split, name)
     strategy = strategy_of(classifier)
     steps = settings.steps_per_epoch(len(train_split))
     settings.check_devices(strategy.num_replicas_in_sync)
-    tf.config.experimental.enable_op_determinism()
     with strategy.scope():
         trainer = trainer_of(classifier, settings, jit_compile)
         trainer.compile(PublishedAdam(settings.learning_rate), jit_compile=False)
@@ -96,6 +105,23 @@ def train(
         epochs = range(epoch, settings.epochs)
         _run_epochs(Steps(trainer, source), epochs, callbacks, verbose)
     return epoch
+
+
+def _check_fits(architecture: Architecture, split: Split, name: str) -> None:
+    """InputError unless the classifier takes these images and labels."""
+    shape, num_classes = split.images.shape[1:], architecture.num_classes
+    if shape != architecture.input_shape:
+        raise InputError(
+            f"the classifier takes x {list(architecture.input_shape)}, the {name} images are "
+            f"{list(shape)}; build it with their architecture"
+        )
+    if split.labels.ndim == 1:
+        check_labels(split.labels, num_classes, what=f"{name} labels")
+    elif split.labels.shape[1] != num_classes:
+        raise InputError(
+            f"the classifier has {num_classes} classes, the {name} labels "
+            f"{split.labels.shape[1]} columns; give probabilities of its classes"
+        )
 
 
 def _run_epochs(

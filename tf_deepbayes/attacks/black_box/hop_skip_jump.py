@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tf_deepbayes.attacks.ball import check_norm, image_seeds
+from tf_deepbayes.attacks.ball import image_seeds
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.boundary_search import BoundarySearch
 from tf_deepbayes.attacks.tracing import compiled_per_function
@@ -53,7 +53,7 @@ class HopSkipJump(Attack):
     starting_points: ArrayLike = dataclasses.field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_norm(self.norm)
+        super().__post_init__()
         for name in ("nb_iter", "initial_samples", "votes"):
             check_count(name, getattr(self, name))
         if self.starting_points is not None:

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.ball import (
-    check_norm,
     image_seeds,
     later_seeds,
     project,
@@ -45,8 +44,8 @@ class RandomNoise(Attack):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         losses.get(self.loss)
-        check_norm(self.norm)
         check_count("nb_iter", self.nb_iter)
         check_count("rescore", self.rescore, minimum=0)
         if self.corners and self.norm != np.inf:

@@ -47,6 +47,7 @@ class SPSA(Attack):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         losses.get(self.loss)
         check_count("nb_iter", self.nb_iter)
         check_positive("learning_rate", self.learning_rate)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes.attacks import losses
-from tf_deepbayes.attacks.ball import check_norm, image_seeds, later_seeds, project
+from tf_deepbayes.attacks.ball import image_seeds, later_seeds, project
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.patches import moved_mass, recoloured_patch, stripes, tiles
 from tf_deepbayes.attacks.black_box.random_search import random_search, scores
@@ -48,8 +48,8 @@ class Square(Attack):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         losses.get(self.loss)
-        check_norm(self.norm)
         check_count("nb_iter", self.nb_iter)
         check_count("rescore", self.rescore, minimum=0)
         if not 0 < self.p_init <= 1:

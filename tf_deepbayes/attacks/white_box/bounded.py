@@ -26,6 +26,7 @@ class Bounded(Attack):
     size: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.attack.targeted != self.targeted:
             raise InputError("targeted must be that of the attack inside; give both the same")
 

@@ -47,6 +47,7 @@ class CarliniWagnerL2(Attack):
     lazy_classes: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_count("nb_iter", self.nb_iter)
         check_count("binary_search_steps", self.binary_search_steps)
         check_count("lazy_classes", self.lazy_classes, minimum=0)

@@ -31,6 +31,7 @@ class FGSM(Attack):
     loss: str = "cross_entropy"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         losses.get(self.loss)
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:

@@ -61,15 +61,19 @@ class LogitMatching(PGD):
 
     Attributes:
         guides: the images g is taken from.
+        pool: the earlier name of `guides`, kept for one release.
     """
 
     name: ClassVar[str] = "matching"
     only_misclassifies: ClassVar[bool] = False  # it imitates, to mislead detectors too
     nb_iter: int = 100
     guides: GuideImages | None = None
+    pool: dataclasses.InitVar[GuideImages | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, pool: GuideImages | None) -> None:  # type: ignore[override]
         super().__post_init__()
+        if pool is not None:
+            object.__setattr__(self, "guides", pool)
         if not isinstance(self.guides, GuideImages | None):
             raise InputError(f"guides must be GuideImages, got {type(self.guides).__name__}")
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from cleverhans.tf2.utils import optimize_linear
 
 from tf_deepbayes.attacks import losses
-from tf_deepbayes.attacks.ball import check_norm, image_seeds, project, uniform_in_ball
+from tf_deepbayes.attacks.ball import image_seeds, project, uniform_in_ball
 from tf_deepbayes.attacks.base import Attack, AttackedBatch
 from tf_deepbayes.attacks.loss_gradient import mean_gradient
 from tf_deepbayes.attacks.losses import Loss
@@ -62,8 +62,8 @@ class IterativeAttack(Attack):
     check_every: int = 10
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         losses.get(self.loss)
-        check_norm(self.norm)
         check_positive("eps_iter", self.eps_iter)
         check_count("nb_iter", self.nb_iter)
         check_count("eot", self.eot)

@@ -1,65 +1,41 @@
-"""Pickles of arrays, read without running anything and written so that old NumPy reads them.
+"""A small machine for the opcodes that dictionaries of arrays consist of.
 
-A pickle is a program. The reader here is a small machine for the opcodes that dictionaries of
-arrays, strings, numbers and lists consist of: it looks up no class and calls no function by name,
-so a malicious pickle is refused and cannot do harm.
+A pickle is a program. This machine knows the opcodes of dictionaries, arrays, strings, numbers and
+lists, of protocols 0 to 5: it looks up no class and calls no function by name, so a malicious
+pickle is refused and cannot do harm.
 """
 
-import pathlib
-import pickle
+import codecs
+import io
 import pickletools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 
 from tf_deepbayes.core.axes import Array
-from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.files import write_atomically
 
 # A CIFAR-10 batch needs 50,000 opcodes, a checkpoint 1,000.
 MAX_OPCODES = 1_000_000
 
 
-def read_array_pickle(path: pathlib.Path) -> dict[str, Any]:
-    """The dictionary {name: array, string, number or list} of a pickle (Python 2 or 3).
-
-    Raises:
-        InputError: no such file, damaged, or a pickle of anything else.
-    """
-    if not path.is_file():
-        raise InputError(f"expected a pickle of arrays at {path}, found no such file")
-    try:
-        return _Machine(path.read_bytes()).run()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-    except Exception as error:  # a damaged pickle can raise any type
-        raise InputError(f"{path} is damaged or no pickle of arrays: {error}") from None
-
-
-def write_array_pickle(path: pathlib.Path, arrays: Mapping[str, Array]) -> None:
-    """Write {name: array} atomically as a pickle of protocol 2, which Python 2.3 to 3 reads.
-
-    NumPy 2 names its function for arrays `numpy._core.multiarray._reconstruct`, which NumPy 1 does
-    not have; under the name that NumPy 1 uses, both find it.
-    """
-    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    content = pickle.dumps(plain, protocol=2)
-    write_atomically(path, lambda file: file.write(_with_old_name(content)))
-
-
-def _with_old_name(content: bytes) -> bytes:
-    """Rename where the opcode is, which is once: later arrays take it from the memo.
-
-    Protocol 2 holds no offsets and no lengths that span opcodes, so a name may change its length.
-    """
-    new, old = b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"
-    for opcode, argument, position in pickletools.genops(content):
-        is_name = opcode.name == "GLOBAL" and argument == "numpy._core.multiarray _reconstruct"
-        if is_name and position is not None:
-            return content[:position] + old + content[position + len(new) :]
-    return content
+def _opcodes(content: bytes) -> Iterator[tuple[str, Any]]:
+    """(opcode, argument); as `pickletools.genops`, but texts of Python 2 may hold any byte."""
+    data = io.BytesIO(content)
+    name = ""
+    while name != "STOP":
+        opcode = pickletools.code2op.get(data.read(1).decode("latin1"))
+        if opcode is None:
+            raise ValueError(f"at byte {data.tell()} is no opcode")
+        name = opcode.name
+        if name == "STRING":
+            quoted = data.readline().strip()
+            if len(quoted) < 2 or quoted[:1] != quoted[-1:] or quoted[:1] not in (b"'", b'"'):
+                raise ValueError("a text has no quotes")
+            yield name, codecs.escape_decode(quoted[1:-1])[0].decode("latin1")  # type: ignore
+        else:
+            yield name, None if opcode.arg is None else opcode.arg.reader(data)
 
 
 class _Name(str):
@@ -88,6 +64,17 @@ class _Array:
     def __init__(self, *arguments: Any) -> None:
         pass
 
+    @classmethod
+    def of_buffer(
+        cls, raw: str | bytes, dtype: "_Dtype", shape: tuple[int, ...], order: str, *rest: Any
+    ) -> "_Array":
+        """What `_frombuffer` of protocol 5 makes."""
+        found = cls()
+        if order not in ("C", "F") or any(value is not None for value in rest):
+            raise ValueError("an array's order is none")
+        found.set_state(1, shape, dtype, order == "F", raw)
+        return found
+
     def set_state(
         self, version: int, shape: tuple[int, ...], dtype: _Dtype, fortran: bool, raw: str | bytes
     ) -> None:
@@ -102,15 +89,22 @@ def _as_bytes(raw: str | bytes) -> bytes:
     return raw.encode("latin1") if isinstance(raw, str) else raw
 
 
-class _Machine:
+class Machine:
     """The stack, the marks and the memo of a pickle."""
 
     _CONSTANTS: ClassVar[dict[str, Any]] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
     _ARGUMENT_ITSELF: ClassVar[set[str]] = {
-        *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINSTRING", "SHORT_BINSTRING"),
-        *("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
-        *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+        *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "FLOAT", "BINFLOAT"),
+        *("STRING", "BINSTRING", "SHORT_BINSTRING"),
+        *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+        *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
     }
+    _NEW: ClassVar[dict[str, type]] = {
+        "EMPTY_DICT": dict,
+        "EMPTY_LIST": list,
+        "EMPTY_TUPLE": tuple,
+    }
+    _TUPLES: ClassVar[dict[str, int]] = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
     _NO_EFFECT: ClassVar[set[str]] = {"PROTO", "FRAME", "STOP"}
 
     def __init__(self, content: bytes) -> None:
@@ -122,15 +116,18 @@ class _Machine:
         self.calls: dict[str, Callable[..., Any]] = {
             "numpy.core.multiarray _reconstruct": _Array,
             "numpy._core.multiarray _reconstruct": _Array,
+            "numpy.core.numeric _frombuffer": _Array.of_buffer,
+            "numpy._core.numeric _frombuffer": _Array.of_buffer,
             "numpy dtype": _Dtype,
             "_codecs encode": self._encode,
         }
 
     def run(self) -> dict[str, Any]:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(self.content)):
+        """The dictionary that the pickle holds."""
+        for count, (name, argument) in enumerate(_opcodes(self.content)):
             if count >= MAX_OPCODES:
                 raise ValueError(f"it has more than {MAX_OPCODES} opcodes")
-            self._step(opcode.name, argument)
+            self._step(name, argument)
         if not self.stack or not isinstance(self.stack[-1], dict):
             raise ValueError("it holds no dictionary")
         content = self.stack[-1].items()
@@ -141,6 +138,10 @@ class _Machine:
             self.stack.append(self._CONSTANTS[name])
         elif name in self._ARGUMENT_ITSELF:
             self.stack.append(argument)
+        elif name in self._NEW:
+            self.stack.append(self._NEW[name]())
+        elif name in self._TUPLES:
+            self.stack.append(tuple(self._pop(self._TUPLES[name])))
         elif name not in self._NO_EFFECT:
             handler = getattr(self, f"_on_{name.lower()}", None)
             if handler is None:
@@ -169,26 +170,16 @@ class _Machine:
     def _on_mark(self, _: None) -> None:
         self.marks.append(len(self.stack))
 
-    def _on_empty_dict(self, _: None) -> None:
-        self.stack.append({})
-
-    def _on_empty_list(self, _: None) -> None:
-        self.stack.append([])
-
-    def _on_empty_tuple(self, _: None) -> None:
-        self.stack.append(())
-
     def _on_tuple(self, _: None) -> None:
         self.stack.append(tuple(self._pop_to_mark()))
 
-    def _on_tuple1(self, _: None) -> None:
-        self.stack.append(tuple(self._pop(1)))
+    def _on_list(self, _: None) -> None:
+        self.stack.append(self._pop_to_mark())
 
-    def _on_tuple2(self, _: None) -> None:
-        self.stack.append(tuple(self._pop(2)))
-
-    def _on_tuple3(self, _: None) -> None:
-        self.stack.append(tuple(self._pop(3)))
+    def _on_dict(self, _: None) -> None:
+        items = self._pop_to_mark()
+        self.stack.append({})
+        self._update(items)
 
     def _on_append(self, _: None) -> None:
         self._extend(self._pop(1))
@@ -216,7 +207,7 @@ class _Machine:
     def _on_binput(self, index: int) -> None:
         self.memo[index] = self.stack[-1]
 
-    _on_long_binput = _on_binput
+    _on_put = _on_long_binput = _on_binput
 
     def _on_memoize(self, _: None) -> None:
         self.memo[len(self.memo)] = self.stack[-1]
@@ -224,7 +215,7 @@ class _Machine:
     def _on_binget(self, index: int) -> None:
         self.stack.append(self.memo[index])
 
-    _on_long_binget = _on_binget
+    _on_get = _on_long_binget = _on_binget
 
     def _on_global(self, name: str) -> None:
         if name not in (*self.calls, "numpy ndarray"):
