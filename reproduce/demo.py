@@ -23,7 +23,7 @@ with quiet_start():
     from tf_deepbayes.core import files, metrics
     from tf_deepbayes.core.errors import InputError
     from tf_deepbayes.data import datasets, splits
-    from tf_deepbayes.evaluation import saved_attacks
+    from tf_deepbayes.evaluation import result_names, saved_attacks
     from tf_deepbayes.models import generation
     from tf_deepbayes.reporting import html_report, text
     from tf_deepbayes.runs import checkpoints, results
@@ -61,7 +61,7 @@ def make_results(model: str, runs: pathlib.Path) -> None:
     training = ["--epochs", str(FLAGS.epochs), "--eval_every", "20"]
     training += ["--out", str(run), "--resume"]
     run_app("train/vae.py", model, "--data", DATA, *training)
-    count = ["--num_images", str(FLAGS.num_images)]
+    count = ["--num_images", str(FLAGS.num_images), "--name", "fgsm"]
     run_app("attack/attack.py", "--victim", model, *common, "--eps", ",".join(FLAGS.eps), *count)
     fit = ["--num_train", str(FLAGS.num_fit), "--num_clean", "500"]
     attack = ["--attack", f"fgsm_eps{FLAGS.detect_eps}"]
@@ -100,7 +100,7 @@ def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
     attacks, detections, grids, models = {}, [], [], []
     for model in FLAGS.models:
         victim = load_run(model, DATA, runs)
-        names = [saved_attacks.attack_name("fgsm", FGSM(), float(eps)) for eps in FLAGS.eps]
+        names = [result_names.attack_name("fgsm", FGSM(), float(eps)) for eps in FLAGS.eps]
         folder = victim.folder / "attacks"
         attacks[model] = [results.read_result(folder / f"{n}.json", "attack") for n in names]
         models.append(

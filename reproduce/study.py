@@ -60,8 +60,8 @@ class Study:
         """Attack at each size, and detect what came out."""
         lazy = "" if attack == "fgsm" else f" --lazy_classes {FLAGS.lazy_classes}"
         self._run(
-            f"attack/attack.py --victim {model} --attack {attack} --eps {','.join(sizes)} "
-            f"--num_images {count} --batch_size {min(100, count)} --resume{lazy}",
+            f"attack/attack.py --victim {model} --attack {attack} --name {attack} "
+            f"--eps {','.join(sizes)} --num_images {count} --batch_size {min(100, count)} --resume{lazy}",
             "--runs",
             self.runs,
         )

@@ -30,7 +30,18 @@ from tf_deepbayes.training.journal import read_history
 
 DATA = "mnist_5k"
 SMALL = ["--data", DATA, "--num_train", "400", "--epochs", "8", "--dim_z", "4"]
-ATTACK = ["--attack", "pgd", "--num_images", "24", "--batch_size", "2", "--nb_iter", "20"]
+ATTACK = [
+    "--attack",
+    "pgd",
+    "--num_images",
+    "24",
+    "--batch_size",
+    "2",
+    "--nb_iter",
+    "20",
+    "--name",
+    "pgd",
+]
 DIGITS = np.linspace(0.0, 1.0, 2 * 784, dtype=np.float32).reshape(2, 28, 28, 1)
 Content = dict[str, Array]
 

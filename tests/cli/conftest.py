@@ -36,7 +36,7 @@ APPS: dict[str, list[str]] = {
     "train/import_checkpoint.py": ["checkpoint_0.pkl", "--letter", "E", *DATA, "--out", "new"],
     "train/export_checkpoint.py": [RUN, "--out", "new"],
     "train/export.py": [RUN, "--num_samples", "1", "--out", "new", *HERE],
-    "attack/attack.py": ["--victim", "DBX", *FEW, *HERE],
+    "attack/attack.py": ["--victim", "DBX", "--name", "fgsm", *FEW, *HERE],
     "attack/evaluate.py": [
         "--victim",
         "DBX",
@@ -48,7 +48,7 @@ APPS: dict[str, list[str]] = {
         *HERE,
     ],
     "attack/substitute.py": ["--victim", "DBX", "--num_train", "50", "--epochs", "1", *HERE],
-    "attack/extract_index.py": ["DBX", "--num_samples", "1", *HERE],
+    "attack/extract_index.py": ["--victim", "DBX", "--num_samples", "1", *HERE],
     "detect/detect.py": [
         *("--victim", "DBX", "--num_train", "30", "--num_clean", "2", "--num_samples", "2"),
         *HERE,
@@ -91,7 +91,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     run("detect/detect.py", *APPS["detect/detect.py"])
     (fitted,) = (folder / RUN / "detection").glob("thresholds_*.json")
     shutil.copy(fitted, folder / THRESHOLDS)
-    (folder / "indices.txt").write_text("0\n1\n2\n")
+    run("attack/extract_index.py", *APPS["attack/extract_index.py"], "--out", "indices.json")
     return folder
 
 

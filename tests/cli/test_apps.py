@@ -42,7 +42,7 @@ def test_training_leaves_a_whole_run_folder(runs: pathlib.Path) -> None:
 
 def test_attack_and_detection_end_to_end(runs: pathlib.Path, app: App) -> None:
     common = ["--victim", "bayes_K2_A", "--data", "mnist_5k", "--runs", runs]
-    done = app("attack/attack.py", *common, "--eps", "0,0.2", "--num_images", 30)
+    done = app("attack/attack.py", *common, "--eps", "0,0.2", "--name", "fgsm", "--num_images", 30)
     assert done.returncode == 0, done.stderr
     folder = runs / "mnist_5k" / "GFZ" / "attacks"
     result = json.loads((folder / "fgsm_eps0.20.json").read_text())
@@ -78,9 +78,12 @@ def test_targeted_attack_is_saved_under_its_own_name(runs: pathlib.Path, app: Ap
     done = app("attack/attack.py", *common, "--targeted", "--eps", 0.1, "--nosave")
     assert done.returncode == 0, done.stderr
     folder = runs / "mnist_5k" / "DBX" / "attacks"
-    result = json.loads((folder / "fgsm_eps0.10_targeted.json").read_text())
+    result = json.loads((folder / "fgsm_n3_eps0.10_targeted.json").read_text())
     assert result["figures"]["num_images"] == 27
-    assert not (folder / "fgsm_eps0.10_targeted.npz").exists()
+    with np.load(folder / "fgsm_n3_eps0.10_targeted.npz") as saved:
+        assert "adversarial" not in saved and saved["predicted"].shape == (27, 5)
+    done = app("detect/detect.py", *common[:-2], "--attack", "fgsm_eps0.10_targeted")
+    assert done.returncode == 2 and "run the attack with --save" in done.stderr
 
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: pathlib.Path, app: App) -> None:

@@ -23,7 +23,7 @@ EXTRACT = "attack/extract_index.py"
 # What makes a command short. What it does is in the command itself.
 SHORT = {
     TRAIN: "--epochs 1 --num_train 50",
-    ATTACK: "--num_images 6 --eval_draws 1 --num_train 50",
+    ATTACK: "--eval_draws 1 --num_train 50",
     DETECT: "--num_clean 10 --num_train 50",
     EXTRACT: "",
 }

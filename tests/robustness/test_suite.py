@@ -142,7 +142,7 @@ def test_the_app_writes_figures_and_images_that_can_be_detected(
     done = app("attack/evaluate.py", *common, *few)
     assert done.returncode == 0, done.stderr
     assert "worst case of each image" in done.stdout
-    content = results.read_result(run / "evaluation" / "eps0.20_quick_K2.json", "evaluation")
+    content = results.read_result(run / "evaluation" / "eps0.20_quick_K2_n4.json", "evaluation")
     names = {row["name"] for row in content["figures"]["components"]}
     assert names == {"pgd_log_odds_0", "pgd_margin", "square", "label_only"}
     assert content["settings"]["budget"] == dataclasses.asdict(BUDGETS["quick"])
@@ -152,7 +152,7 @@ def test_the_app_writes_figures_and_images_that_can_be_detected(
     again = app("attack/evaluate.py", *common, *few, "--resume")
     assert again.stdout.splitlines()[-1] == done.stdout.splitlines()[-1]
     assert content == results.read_result(
-        run / "evaluation" / "eps0.20_quick_K2.json", "evaluation"
+        run / "evaluation" / "eps0.20_quick_K2_n4.json", "evaluation"
     )
 
 

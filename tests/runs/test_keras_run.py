@@ -46,7 +46,7 @@ def test_the_apps_attack_and_evaluate_it(folder: pathlib.Path, tmp_path: pathlib
     done = app("attack/attack.py", *common, "--attack", "pgd", "--nb_iter", 2)
     assert done.returncode == 0, done.stderr
     result = json.loads(
-        (tmp_path / "digits" / "soft" / "attacks" / "pgd_nb_iter2_eps0.10.json").read_text()
+        (tmp_path / "digits" / "soft" / "attacks" / "pgd_nb_iter2_n6_eps0.10.json").read_text()
     )
     assert result["model"] == "soft" and result["figures"]["num_images"] == 6
     done = app("attack/evaluate.py", *common, "--budget", "quick")

@@ -48,7 +48,7 @@ def test_the_run_is_that_of_the_app_and_is_attacked_on_its_own_data(
     attack = ["--victim", "DFX", "--runs", tmp_path, "--num_images", 4]
     done = app("attack/attack.py", *attack, "--data", digits)
     assert done.returncode == 0, done.stderr
-    assert (folder / "attacks" / "fgsm_eps0.10.json").is_file()
+    assert (folder / "attacks" / "fgsm_n4_eps0.10.json").is_file()
     other = digits.with_name("other.npz")
     np.savez(other, x=np.zeros((60, 8, 8), np.uint8), y=np.arange(60) % 3)
     done = app("attack/attack.py", "--victim", folder, "--data", other, "--num_images", 4)

@@ -70,6 +70,8 @@ class ModelAccess:
             raise InputError(f"outputs must be one of {', '.join(OUTPUTS)}, got {outputs!r}")
         if isinstance(classifier, ModelAccess):
             return classifier
+        if is_predict(classifier):
+            raise InputError("model.predict has no gradient; give the model itself")
         if not callable(classifier) and not hasattr(classifier, "access"):
             raise InputError(
                 "expected a classifier: a logits function, a Keras model or a run; got "
@@ -94,6 +96,12 @@ class ModelAccess:
         return function
 
 
+def is_predict(classifier: Any) -> bool:
+    """Whether this is `model.predict` of a Keras model, which answers with arrays."""
+    of_model = isinstance(getattr(classifier, "__self__", None), keras.Model)
+    return of_model and classifier.__name__ == "predict"
+
+
 def num_classes_of(function: Callable[[Tensor], Tensor], x: Array) -> int:
     """The number of classes C that a function of images has logits or log weights for.
 
@@ -114,7 +122,13 @@ def num_classes_of(function: Callable[[Tensor], Tensor], x: Array) -> int:
 
 
 def _asked(function: Callable[[Tensor], Tensor], x: Array) -> int:
-    return int(function(tf.constant(x)).shape[1])
+    found = function(tf.constant(x))
+    if not isinstance(found, tf.Tensor):
+        raise InputError(
+            f"the classifier returns {type(found).__name__}, which has no gradient; return a "
+            "tensor, such as model(x) instead of model.predict(x)"
+        )
+    return int(found.shape[1])
 
 
 _num_classes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
@@ -134,10 +148,15 @@ def _access(classifier: Any, outputs: str) -> ModelAccess:
         inner = _before_softmax(classifier) if outputs == "probabilities" else None
         if inner is not None:
             return ModelAccess(inner)
-        function = functools.partial(classifier, training=False)
+        function = functools.partial(_keras_logits, classifier)
     if outputs == "probabilities":
         return ModelAccess(lambda x: tf.math.log(tf.maximum(function(x), TINY)))
     return ModelAccess(function)
+
+
+def _keras_logits(model: keras.Model, x: Tensor) -> Tensor:
+    """The model's outputs as float32, in which attacks compute, whatever its own precision."""
+    return tf.cast(model(x, training=False), tf.float32)
 
 
 def _before_softmax(model: keras.Model) -> LogitsFn | None:
@@ -149,8 +168,9 @@ def _before_softmax(model: keras.Model) -> LogitsFn | None:
     features = keras.Model(model.inputs, last.input)
 
     def logits(x: Tensor) -> Tensor:
-        products = tf.linalg.matvec(last.kernel, features(x, training=False), transpose_a=True)
-        return products + last.bias if last.use_bias else products
+        hidden = tf.cast(features(x, training=False), last.kernel.dtype)
+        products = tf.linalg.matvec(last.kernel, hidden, transpose_a=True)
+        return tf.cast(products + last.bias if last.use_bias else products, tf.float32)
 
     return logits
 

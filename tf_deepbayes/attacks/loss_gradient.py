@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tf_deepbayes.attacks.losses import Loss
 from tf_deepbayes.attacks.tracing import compiled_per_function
-from tf_deepbayes.core.axes import LogitsFn, Tensor
+from tf_deepbayes.core.axes import LogitsFn, Tensor, of_batch
 
 
 def loss_gradient(
@@ -45,8 +45,8 @@ def mean_gradient(
         with tf.GradientTape() as tape:
             tape.watch(x)
             logits, known = forward(x, known)
-            loss = loss_fn(y, logits)
-        gradient = tape.gradient(loss, x, unconnected_gradients="zero")
+            loss = loss_fn(y, of_batch(logits, x))
+        gradient = of_batch(tape.gradient(loss, x, unconnected_gradients="zero"), x)
         return draw + 1, total + gradient, known
 
     _, total, known = tf.while_loop(

@@ -31,6 +31,8 @@ def predict(
 
 def padded(x: Array, batch_size: int) -> list[tuple[tf.Tensor, int]]:
     """Batches of exactly min(batch_size, N) rows and how many of each are real."""
+    if not len(x):
+        return []
     size = min(batch_size, len(x))
     parts = [x[start : start + size] for start in range(0, len(x), size)]
     short = size - len(parts[-1])

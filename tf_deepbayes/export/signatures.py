@@ -127,15 +127,15 @@ class Signatures:
 
     def _deterministic(self, answer: Answer, dtype: tf.DType) -> Any:
         def signature(x: Tensor) -> Outputs:
-            x = self._pixels(x)
-            return answer(x, self._fixed(x))
+            some = _at_least_one(self._pixels(x))
+            return _first(answer(some, self._fixed(some)), tf.shape(x)[0])
 
         return compiled(signature, self._spec(dtype))
 
     def _seeded(self, answer: Answer, dtype: tf.DType) -> Any:
         def signature(x: Tensor, seed: Tensor) -> Outputs:
-            x = self._pixels(x)
-            return answer(x, self._fresh(x, seed))
+            some = _at_least_one(self._pixels(x))
+            return _first(answer(some, self._fresh(some, seed)), tf.shape(x)[0])
 
         return compiled(signature, self._spec(dtype), tf.TensorSpec([], tf.int64, "seed"))
 
@@ -159,6 +159,17 @@ class Signatures:
         # For NaN both comparisons are false. An attack leaves [0, 1] by at most 1 before clipping.
         within = (x >= -1.0) & (x <= 2.0)
         return _refuse_unless(within, x, "x must be pixels in [0, 1]; bytes go to …_uint8")
+
+
+def _at_least_one(x: Tensor) -> Tensor:
+    """x `[B, …]`, or one image of zeros where there is none: layers cannot take an empty batch."""
+    missing = 1 - tf.minimum(tf.shape(x)[0], 1)
+    return tf.concat([x, tf.zeros([missing, *x.shape[1:]])], 0)
+
+
+def _first(outputs: Outputs, count: Tensor) -> Outputs:
+    """The answers to the first images."""
+    return {name: values[:count] for name, values in outputs.items()}
 
 
 def _refuse_unless(condition: Tensor, value: Tensor, message: str) -> Tensor:

@@ -150,6 +150,8 @@ class Baseline(ClassifierModel, abc.ABC):
         if sampling.mode not in MODES:
             name, modes = type(self).__name__, ", ".join(MODES)
             raise InputError(f"mode of a {name} must be one of {modes}, got {sampling.mode!r}")
+        if x.shape[0] == 0:
+            return tf.zeros([sampling.num_samples, self.architecture.num_classes, 0])
         if not self.dropout_rate or sampling.mode == "mean":
             return tf.transpose(self._mean(x))[None]
         return self._samples(x, self._seeds(sampling.seed), tf.constant(sampling.num_samples))

@@ -70,6 +70,8 @@ class LatentClassifier(LatentVariableModel):
         """
         x = check_inputs(x, self.architecture.input_shape)
         sampling = Sampling.of(sampling, **options)
+        if x.shape[0] == 0:
+            return tf.zeros([sampling.num_samples, self.architecture.num_classes, 0])
         graphs = self._graphs(factor, sampling.scheme, save_activations)
         sizes = tf.constant(self.block_size), tf.constant(beta, tf.float32)
         if noise is None and sampling.mode == "sample":

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes.core.axes import Array, ArrayLike, Tensor
@@ -28,6 +29,8 @@ def reconstruct(model: LatentClassifier, x: ArrayLike, y: ArrayLike) -> Array:
     _check_generative(model)
     x = check_inputs(x, model.architecture.input_shape)
     labels = check_labels(y, model.architecture.num_classes, x.shape[0])
+    if not len(labels):
+        return np.zeros(x.shape, np.float32)
     return reconstructions(model, x, tf.one_hot(labels, model.architecture.num_classes)).numpy()
 
 

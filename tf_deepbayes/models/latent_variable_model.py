@@ -126,6 +126,8 @@ class LatentVariableModel(ClassifierModel, abc.ABC):
         """
         x = check_inputs(x, self.architecture.input_shape)
         labels = check_labels(y, self.architecture.num_classes, x.shape[0])
+        if not len(labels):
+            return tf.zeros([0])
         if noise is None:
             shape = [check_count("num_samples", num_samples), 1, len(labels)]
             noise = tf.random.stateless_normal([*shape, self.architecture.dim_z], self._seeds(seed))

@@ -76,13 +76,15 @@ class AttackOptions:
     computing: Mapping[str, bool] = dataclasses.field(default_factory=dict)
 
     def parts(self) -> list[str]:
-        """What the name of a result says of the access to the classifier."""
+        """What the name of a result says of the access to the classifier, and of the images."""
         names = ("attack_samples", "common_random_numbers", "label_only")
         given = {name: getattr(self, name) for name in names}
+        count = [f"n{self.num_images}"] if self.num_images is not None else []
         whose = self.substitute and f"substitute_{pathlib.Path(self.substitute).resolve().name}"
         return [
             *result_names.parts_of(given, {f.name: f.default for f in dataclasses.fields(self)}),
             *([whose] if whose else []),
+            *count,
         ]
 
 

@@ -36,6 +36,7 @@ from tf_deepbayes.runs.run import Run
 from tf_deepbayes.runs.state.identity import identity_of, sampling_parts, weights_digest
 from tf_deepbayes.runs.state.lock import locked
 
+NUM_IMAGES = 100  # of an evaluation, unless told otherwise
 # What the attacked images depend on, apart from the attack.
 LASTING = ("num_samples", "noise", "weights", "mode", "substitute_weights", "version")
 
@@ -61,7 +62,7 @@ class RunEvaluation:
     budget: str
     victim: Run
     name: str | None = None
-    num_images: int = 100
+    num_images: int = NUM_IMAGES
     substitute: Run | None = None
     substitute_name: str | None = None
     thresholds: str | None = None
@@ -119,6 +120,8 @@ class RunEvaluation:
         names = ("eot", "lazy_classes")
         parts = parts_of(*({n: getattr(of, n) for n in names} for of in (plan, defaults)))
         extra = ["thresholds"] if self.thresholds else []
+        if self.num_images != NUM_IMAGES:
+            extra.append(f"n{self.num_images}")
         if self.substitute_name:
             extra.append(f"substitute_{pathlib.Path(self.substitute_name).resolve().name}")
         size = f"eps{number_text(plan.eps, 2)}"

@@ -40,7 +40,7 @@ def test_superwhite_with_a_detector_and_the_published_flags(runs: pathlib.Path, 
     assert done.returncode == 0, done.stderr
     folder = runs / "mnist_5k" / "GBZ" / "attacks"
     result = json.loads(
-        (folder / "superwhite_nb_iter2_snapshot_K2_eps0.10_lambda0.2.json").read_text()
+        (folder / "superwhite_nb_iter2_snapshot_K2_n4_eps0.10_lambda0.2.json").read_text()
     )
     assert result["settings"]["attack"]["snapshot"] is True
     assert result["figures"]["perturbation"]["linf"]["max"] <= 0.1 + 1e-6
@@ -96,7 +96,7 @@ def test_early_stop_has_a_name_and_a_finished_attack_asks_the_classifier_nothing
     folder = own / "mnist_5k" / "GBZ"
     result = json.loads(
         (
-            folder / "attacks" / "pgd_margin_nb_iter2_early_stop_check_every1_K2_eps0.10.json"
+            folder / "attacks" / "pgd_margin_nb_iter2_early_stop_check_every1_K2_n4_eps0.10.json"
         ).read_text()
     )
     assert result["settings"]["early_stop"] == 1 and 1 <= result["figures"]["mean_steps"] <= 2

@@ -13,7 +13,7 @@ from tf_deepbayes.attacks.base import Attack, number_text
 from tf_deepbayes.attacks.losses import margin
 from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.attacks.white_box.lazy_logits import StepLogits, step_logits_of
-from tf_deepbayes.core.axes import LogitsFn, Tensor
+from tf_deepbayes.core.axes import LogitsFn, Tensor, of_batch
 from tf_deepbayes.core.validation import check_count, check_positive
 
 # Keeps arctanh finite: saturated pixels sit at ±7.25 and hardly move, as published.
@@ -105,13 +105,8 @@ def _minimise(  # type: ignore[no-untyped-def]
             lead = margin(y, logits)  # above 0: another class wins
             lead = -lead if targeted else lead
             loss = size + c * tf.nn.relu(sizes.confidence - lead)
-        return (
-            tape.gradient(loss, w, unconnected_gradients="zero"),
-            image,
-            size,
-            lead,
-            known,
-        )
+        slope = of_batch(tape.gradient(loss, w, unconnected_gradients="zero"), w)
+        return slope, image, size, lead, known
 
     def step(  # type: ignore[no-untyped-def]
         i, w, m, v, best, best_size, known

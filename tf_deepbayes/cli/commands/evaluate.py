@@ -18,7 +18,7 @@ from tf_deepbayes.reporting.evaluation_table import attack_line, table
 from tf_deepbayes.robustness.attack_cache import FinishedAttack
 from tf_deepbayes.robustness.budgets import BUDGETS
 from tf_deepbayes.robustness.suite import EvaluationSettings
-from tf_deepbayes.runs.evaluate import RunEvaluation
+from tf_deepbayes.runs.evaluate import NUM_IMAGES, RunEvaluation
 
 FLAGS = flags.FLAGS
 PLAN = ("eps", "eot", "batch_size", "check_images", "eval_draws", "seed", "lazy_classes")
@@ -32,7 +32,7 @@ def define_flags() -> None:
     with group("Attacks"):
         flags.DEFINE_float("eps", 0.1, "radius of the l∞ ball, pixels in [0, 1]")
         flags.DEFINE_enum("budget", "standard", list(BUDGETS), "amount of work")
-        flags.DEFINE_integer("num_images", 100, "attack the first N test images")
+        flags.DEFINE_integer("num_images", NUM_IMAGES, "attack the first N test images")
         flags.DEFINE_integer("check_images", 50, "images of the attacks that only the checks need")
         flags.DEFINE_integer("eot", 2, "gradients averaged per step, if the classifier samples")
         flags.DEFINE_string("substitute", None, "classifier for a transfer attack")

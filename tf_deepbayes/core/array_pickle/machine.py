@@ -25,7 +25,7 @@ def _opcodes(content: bytes) -> Iterator[tuple[str, Any]]:
     data = io.BytesIO(content)
     name = ""
     while name != "STOP":
-        opcode = pickletools.code2op.get(data.read(1).decode("latin1"))
+        opcode = pickletools.code2op.get(data.read(1).decode("latin1"))  # type: ignore
         if opcode is None:
             raise ValueError(f"at byte {data.tell()} is no opcode")
         name = opcode.name

@@ -13,14 +13,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.cli.conftest import APPS, ATTACKED, RUN, THRESHOLDS, assert_in_order, check, fresh
+from tests.cli import conftest
+from tests.cli.conftest import (
+    APPS,
+    ATTACKED,
+    RUN,
+    THRESHOLDS,
+    assert_in_order,
+    check,
+    fresh,
+)
 from tests.forked_app import run_app
 
+sound = conftest.sound  # by its name here too: others look the undamaged files up in this module
 # App → files that it reads there, and what it needs to be told to read them.
 FILES: list[tuple[str, str, list[str]]] = [
     ("attack/attack.py", f"{RUN}/config.json", []),
     ("attack/attack.py", f"{RUN}/checkpoint.npz", []),
-    ("attack/attack.py", "indices.txt", ["--indices", "indices.txt"]),
+    ("attack/attack.py", "indices.json", ["--indices", "indices.json", "--name", "few"]),
     ("train/vae.py", f"{RUN}/config.json", ["--resume", "--out", RUN]),
     ("train/vae.py", f"{RUN}/checkpoint.npz", ["--resume", "--out", RUN, "--epochs", "2"]),
     ("train/vae.py", f"{RUN}/history.csv", ["--resume", "--out", RUN, "--epochs", "2"]),
@@ -113,6 +123,8 @@ def damage_bytes(path: pathlib.Path, draw: st.DataObject) -> str:
 def test_any_damage_to_a_file(
     script: str, name: str, flags: list[str], sound: pathlib.Path, folder: pathlib.Path
 ) -> None:
+    sound_one = run_app(script, [*APPS[script], *flags], fresh(sound, folder))
+    assert sound_one.returncode == 0, sound_one.stderr  # what is damaged below works undamaged
     inside = {".json": damage_json, ".npz": damage_arrays}.get(pathlib.Path(name).suffix)
 
     @check
