@@ -15,16 +15,17 @@ from tests.small import classifier, convnet, images, labels_of
 from tf_deepbayes.attacks import FGSM, PGD, Superwhite
 from tf_deepbayes.attacks.access import LazyLogits, ModelAccess, check_classifier
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.evaluation.scoring import EvaluationSet
 
 X = images(6, shape=(8, 8, 1))
 
 
-def softmax_net() -> tuple[keras.Model, keras.Model]:
+def softmax_net(policy: str = "float32") -> tuple[keras.Model, keras.Model]:
     """The same network with and without a softmax at its end."""
     keras.utils.set_random_seed(0)
-    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(5)]
+    layers = [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(5, dtype=policy)]
     logits = keras.Sequential(layers)
-    probabilities = keras.Sequential([*layers[:2], keras.layers.Dense(5, "softmax")])
+    probabilities = keras.Sequential([*layers[:2], keras.layers.Dense(5, "softmax", dtype=policy)])
     probabilities.layers[-1].set_weights(logits.layers[-1].get_weights())
     return logits, probabilities
 
@@ -46,6 +47,17 @@ def test_a_softmax_is_attacked_at_the_logits_in_front_of_it() -> None:
     np.testing.assert_allclose(found, logits(X), rtol=1e-5)
     by_function = ModelAccess.of(lambda x: probabilities(x), "probabilities").logits(tf.constant(X))
     np.testing.assert_allclose(by_function, np.log(probabilities(X)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["float64", "mixed_float16"])
+def test_probabilities_of_any_precision_are_attacked_and_evaluated(policy: str) -> None:
+    _, probabilities = softmax_net(policy)
+    check_classifier(probabilities, X, 5, "probabilities")
+    y = labels_of(probabilities, X)
+    for given in (probabilities, lambda x: probabilities(x)):
+        access = ModelAccess.of(given, "probabilities")
+        assert FGSM()(access, X, y, 0.1).shape == X.shape
+        assert EvaluationSet.of(access.logits, X, y).clean_logits.dtype == np.float32
 
 
 def test_dropout_is_off_in_a_keras_model() -> None:
@@ -98,3 +110,18 @@ def test_what_does_not_answer_as_said_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         check_classifier(make(), X, options.pop("num_classes", 5), **options)
     assert "\n" not in str(caught.value)
+
+
+class Scaled:
+    """A classifier whose logits are a method."""
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def logits_of(self, x: tf.Tensor) -> tf.Tensor:
+        return self.scale * tf.reduce_mean(x, [1, 2])
+
+
+def test_methods_of_two_objects_are_two_classifiers() -> None:
+    one, two = (ModelAccess.of(Scaled(scale).logits_of) for scale in (1.0, 2.0))
+    np.testing.assert_allclose(two.logits(X), 2.0 * one.logits(X))

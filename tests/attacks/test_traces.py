@@ -1,32 +1,13 @@
 """Every attack is traced once, whatever the number of batches and the sizes."""
 
 import dataclasses
-from typing import Any
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.small import convnet, images, labels_of
-from tf_deepbayes.attacks import ATTACKS, Attack, GuideImages
-from tf_deepbayes.attacks.white_box.bounded import Bounded
+from tests.attacks.short_attacks import NAMES, NET, X, Y, short_attack
+from tf_deepbayes.attacks import Attack
 from tf_deepbayes.core.axes import LogitsFn, Tensor
-from tf_deepbayes.detection import Logit
-
-NET = convnet()
-X = images(9, shape=(8, 8, 1))
-Y = labels_of(NET, X)
-GUIDES = GuideImages(images(20, seed=1, shape=(8, 8, 1)), np.arange(20) % 5)
-FITTED = Logit().fit(NET(GUIDES.images).numpy(), GUIDES.labels, 0.3)
-# What makes an attack short, or complete.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "superwhite": {"detector": FITTED, "snapshot": True, "nb_iter": 2},
-    "matching": {"guides": GUIDES, "nb_iter": 2},
-    "feature_matching": {"guides": GUIDES, "nb_iter": 2},
-    "spsa": {"nb_iter": 2, "spsa_samples": 4},
-    "boundary": {"nb_iter": 1, "initial_samples": 4, "votes": 1},
-    "fgsm": {},
-}
 
 
 class Traced:
@@ -41,13 +22,6 @@ class Traced:
         return tf.transpose(logits)[None] if self.uses == "log_weights" else logits
 
 
-def attack_of(name: str) -> Attack:
-    if name == "bounded":
-        inside = ATTACKS["cw"](nb_iter=2, batch_size=3)  # type: ignore[call-arg]
-        return Bounded(attack=inside, batch_size=3)
-    return ATTACKS[name](batch_size=3, **OPTIONS.get(name, {"nb_iter": 2}))
-
-
 def traces(attack: Attack, function: LogitsFn, counter: Traced, count: int, eps: float) -> int:
     before = counter.traces
     attack(function, X[:count], Y[:count], eps)
@@ -55,9 +29,9 @@ def traces(attack: Attack, function: LogitsFn, counter: Traced, count: int, eps:
 
 
 @pytest.mark.filterwarnings("ignore:no starting point")
-@pytest.mark.parametrize("name", [*ATTACKS, "bounded"])
+@pytest.mark.parametrize("name", NAMES)
 def test_three_batches_are_traced_as_often_as_one(name: str) -> None:
-    attack = attack_of(name)
+    attack = short_attack(name)
     counter = Traced(attack.uses)
     assert traces(attack, counter, counter, 3, 0.1) > 0
     assert traces(attack, counter, counter, 9, 0.1) == 0

@@ -16,6 +16,7 @@ from tf_deepbayes.core.errors import InputError
 OUTPUTS = ("logits", "probabilities")
 TINY = np.finfo(np.float32).tiny  # log of it is −87 nats: what a probability of 0 stands for
 SUM_TOLERANCE = 1e-3  # of probabilities, in whatever precision they were computed
+ADVICE = "give the Keras model itself, not its predict, or a function of TensorFlow operations"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -36,6 +37,42 @@ class LazyLogits:
     def some(self, x: Tensor, wanted: Tensor) -> Tensor:
         """The logits where `wanted`; anything finite elsewhere."""
         return self.class_logits(x, wanted)
+
+
+def in_float32(function: Any) -> Any:
+    """The function of a classifier, with answers in float32 whatever its networks compute in.
+
+    Args:
+        function: a logits function, a `LazyLogits`, or a tuple with one of them as `logits_fn`.
+
+    Raises:
+        InputError: when it is called, and answers with numbers that have no graph.
+    """
+    if hasattr(function, "logits_fn"):
+        return function._replace(logits_fn=in_float32(function.logits_fn))
+    if isinstance(function, LazyLogits):
+        return LazyLogits(in_float32(function.logits), in_float32(function.class_logits))
+
+    def answer(*inputs: Tensor) -> Tensor:
+        try:
+            values = function(*inputs)
+        except AttributeError as error:
+            if "numpy" not in str(error):
+                raise
+            raise InputError(f"the classifier leaves TensorFlow's graph; {ADVICE}") from None
+        if not tf.is_tensor(values):
+            given = type(values).__name__
+            raise InputError(f"the classifier must return a tensor, got {given}; {ADVICE}")
+        return tf.cast(values, tf.float32)
+
+    return answer
+
+
+def check_differentiable(function: Any) -> None:
+    """InputError for a Keras model's `predict`, which returns numbers without a gradient."""
+    owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
+    if isinstance(owner, keras.Model) and name.startswith("predict"):
+        raise InputError(f"expected a classifier, got the {name} of a Keras model; {ADVICE}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,20 +107,21 @@ class ModelAccess:
             raise InputError(f"outputs must be one of {', '.join(OUTPUTS)}, got {outputs!r}")
         if isinstance(classifier, ModelAccess):
             return classifier
-        if is_predict(classifier):
-            raise InputError("model.predict has no gradient; give the model itself")
+        check_differentiable(classifier)
         if not callable(classifier) and not hasattr(classifier, "access"):
             raise InputError(
                 "expected a classifier: a logits function, a Keras model or a run; got "
                 f"{type(classifier).__name__}"
             )
-        # Kept on the classifier, so that both are freed together.
-        kept = getattr(classifier, "__dict__", {}).get("_model_access", {})
-        if outputs not in kept:
-            kept = kept | {outputs: _access(classifier, outputs)}
-            if hasattr(classifier, "__dict__"):
-                classifier.__dict__["_model_access"] = kept
-        return kept[outputs]
+        # Kept on the classifier, so that both are freed together; a method's on its object.
+        owner = getattr(classifier, "__self__", classifier)
+        key = outputs if owner is classifier else (outputs, getattr(classifier, "__name__", ""))
+        kept = getattr(owner, "__dict__", {}).get("_model_access", {})
+        if key not in kept:
+            kept = kept | {key: _access(classifier, outputs)}
+            if hasattr(owner, "__dict__"):
+                owner.__dict__["_model_access"] = kept
+        return kept[key]
 
     def for_attack(self, attack: Any) -> Callable[[Tensor], Tensor]:
         """The function that the attack is called with."""
@@ -94,12 +132,6 @@ class ModelAccess:
                 "have; choose an attack on the logits"
             )
         return function
-
-
-def is_predict(classifier: Any) -> bool:
-    """Whether this is `model.predict` of a Keras model, which answers with arrays."""
-    of_model = isinstance(getattr(classifier, "__self__", None), keras.Model)
-    return of_model and classifier.__name__ == "predict"
 
 
 def num_classes_of(function: Callable[[Tensor], Tensor], x: Array) -> int:
@@ -122,13 +154,7 @@ def num_classes_of(function: Callable[[Tensor], Tensor], x: Array) -> int:
 
 
 def _asked(function: Callable[[Tensor], Tensor], x: Array) -> int:
-    found = function(tf.constant(x))
-    if not isinstance(found, tf.Tensor):
-        raise InputError(
-            f"the classifier returns {type(found).__name__}, which has no gradient; return a "
-            "tensor, such as model(x) instead of model.predict(x)"
-        )
-    return int(found.shape[1])
+    return int(in_float32(function)(tf.constant(x)).shape[1])
 
 
 _num_classes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
@@ -148,15 +174,11 @@ def _access(classifier: Any, outputs: str) -> ModelAccess:
         inner = _before_softmax(classifier) if outputs == "probabilities" else None
         if inner is not None:
             return ModelAccess(inner)
-        function = functools.partial(_keras_logits, classifier)
+        function = functools.partial(classifier, training=False)
     if outputs == "probabilities":
-        return ModelAccess(lambda x: tf.math.log(tf.maximum(function(x), TINY)))
+        answer = in_float32(function)
+        return ModelAccess(lambda x: tf.math.log(tf.maximum(answer(x), TINY)))
     return ModelAccess(function)
-
-
-def _keras_logits(model: keras.Model, x: Tensor) -> Tensor:
-    """The model's outputs as float32, in which attacks compute, whatever its own precision."""
-    return tf.cast(model(x, training=False), tf.float32)
 
 
 def _before_softmax(model: keras.Model) -> LogitsFn | None:
@@ -170,7 +192,7 @@ def _before_softmax(model: keras.Model) -> LogitsFn | None:
     def logits(x: Tensor) -> Tensor:
         hidden = tf.cast(features(x, training=False), last.kernel.dtype)
         products = tf.linalg.matvec(last.kernel, hidden, transpose_a=True)
-        return tf.cast(products + last.bias if last.use_bias else products, tf.float32)
+        return products + last.bias if last.use_bias else products
 
     return logits
 
@@ -191,7 +213,8 @@ def check_classifier(classifier: Any, x: Array, num_classes: int, outputs: str =
         if isinstance(shape, list) or not tf.TensorShape(shape[1:]).is_compatible_with(x.shape[1:]):
             raise InputError(f"the classifier takes x {shape}, the images are {list(x.shape)}")
     raw = classifier if isinstance(classifier, keras.Model) else None
-    values = (raw(x, training=False) if raw is not None else access.logits(tf.constant(x))).numpy()
+    function = access.logits if raw is None else functools.partial(raw, training=False)
+    values = in_float32(function)(tf.constant(x)).numpy()
     if values.ndim != 2 or len(values) != len(x):
         raise InputError(
             f"the classifier must return [B, C], got {list(values.shape)} for {len(x)} images"

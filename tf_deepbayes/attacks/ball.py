@@ -12,6 +12,7 @@ from cleverhans.tf2.utils import clip_eta
 
 from tf_deepbayes.core.axes import PIXEL_MAX, PIXEL_MIN, Tensor
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import is_number, shown
 
 # A prime far above the seeds people choose: the draws of seeds 0, 1, 2 … do not overlap.
 STRIDE = 1_000_003
@@ -19,8 +20,8 @@ STRIDE = 1_000_003
 
 def check_norm(norm: float) -> None:
     """InputError unless the norm is l∞ or l2."""
-    if norm not in (np.inf, 2):
-        raise InputError(f"norm must be inf or 2, got {norm}")
+    if not (is_number(norm) and norm in (np.inf, 2)):
+        raise InputError(f"norm must be inf or 2, got {shown(norm)}")
 
 
 def project(x: Tensor, moved: Tensor, eps: Tensor, norm: float) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import keras
 import numpy as np
 
-from tf_deepbayes.attacks.access import ModelAccess, is_predict, num_classes_of
+from tf_deepbayes.attacks.access import ModelAccess, check_differentiable, num_classes_of
 from tf_deepbayes.attacks.ball import check_norm
 from tf_deepbayes.core.axes import Array, ArrayLike, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
@@ -109,9 +109,9 @@ class Attack(abc.ABC):
     def _function(self, classifier: Any) -> LogitsFn:
         """What the attack uses of the classifier; a plain function is that itself."""
         is_model = isinstance(classifier, ModelAccess) or hasattr(classifier, "access")
-        of_keras = isinstance(classifier, keras.Model) or is_predict(classifier)
-        if is_model or hasattr(classifier, "log_weights") or of_keras:
+        if is_model or hasattr(classifier, "log_weights") or isinstance(classifier, keras.Model):
             return ModelAccess.of(classifier).for_attack(self)
+        check_differentiable(classifier)
         return classifier
 
     def settings(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tf_deepbayes.attacks.losses import Loss
 from tf_deepbayes.attacks.tracing import compiled_per_function
-from tf_deepbayes.core.axes import LogitsFn, Tensor, of_batch
+from tf_deepbayes.core.axes import LogitsFn, Tensor
 
 
 def loss_gradient(
@@ -45,9 +45,10 @@ def mean_gradient(
         with tf.GradientTape() as tape:
             tape.watch(x)
             logits, known = forward(x, known)
-            loss = loss_fn(y, of_batch(logits, x))
-        gradient = of_batch(tape.gradient(loss, x, unconnected_gradients="zero"), x)
-        return draw + 1, total + gradient, known
+            loss = loss_fn(y, logits)
+        gradient = tape.gradient(loss, x, unconnected_gradients="zero")
+        # A compiled function does not tell how many rows it answers, and one row alone would grow.
+        return draw + 1, total + tf.ensure_shape(gradient, x.shape), known
 
     _, total, known = tf.while_loop(
         lambda draw, *_: draw < eot,

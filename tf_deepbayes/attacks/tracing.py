@@ -7,8 +7,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_deepbayes.attacks.access import in_float32
+from tf_deepbayes.core.errors import InputError
 
-def compiled_per_function(argument: int, **options: Any) -> Callable[[Callable], Callable]:
+
+def compiled_per_function(
+    argument: int, *others: int, **options: Any
+) -> Callable[[Callable], Callable]:
     """`tf.function` whose traces live as long as the classifier's function in its arguments.
 
     A module-level `tf.function` keeps the graph of every function it was ever called with, and with
@@ -16,21 +21,33 @@ def compiled_per_function(argument: int, **options: Any) -> Callable[[Callable],
 
     Args:
         argument: position of the classifier's function, or of an object with it as `logits_fn`.
+        others: positions of further functions of the classifier.
         options: options of `tf.function`.
     """
 
     def decorate(step: Callable) -> Callable:
         compiled: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
-        shared = tf.function(step, **options)  # for functions without weak references
+
+        @functools.wraps(step)
+        def traced(*arguments: Any) -> Any:
+            own = list(arguments)
+            for position in (argument, *others):
+                own[position] = in_float32(own[position])
+            return step(*own)
+
+        shared = tf.function(traced, **options)  # for functions without weak references
 
         @functools.wraps(step)
         def call(*arguments: Any) -> Any:
             key = getattr(arguments[argument], "logits_fn", arguments[argument])
             try:
-                own = compiled.setdefault(key, tf.function(step, **options))
+                own = compiled.setdefault(key, tf.function(traced, **options))
             except TypeError:
                 own = shared
-            return own(*arguments)
+            try:
+                return own(*arguments)
+            except InputError as error:  # while tracing, TensorFlow puts our lines in front of it
+                raise InputError(str(error).rpartition("InputError: ")[2].strip()) from None
 
         return call
 

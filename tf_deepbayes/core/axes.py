@@ -37,18 +37,6 @@ def significant(coefficients: Tensor, negligible: Tensor | float = EXACT_TOLERAN
 PIXEL_MIN, PIXEL_MAX = 0.0, 1.0
 
 
-def of_batch(values: Tensor, x: Tensor) -> Tensor:
-    """Logits `[B, …]` or log weights `[K, C, B]` of images x, with the batch size that x has.
-
-    A compiled function for any batch size returns an unknown one. Where x is one image, arithmetic
-    with an unknown size has an unknown result, which a loop would refuse.
-    """
-    is_last = values.shape.rank == 3 and values.shape[-1] is None
-    others = [None] * (values.shape.rank - 1)
-    values.set_shape([*others, x.shape[0]] if is_last else [x.shape[0], *others])
-    return values
-
-
 def log_mean_exp(log_values: Tensor, axis: int) -> Tensor:
     """log(mean(exp(v))) along `axis`; finite wherever one value is."""
     count = tf.cast(tf.shape(log_values)[axis], log_values.dtype)

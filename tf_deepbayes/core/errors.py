@@ -4,6 +4,9 @@
 class InputError(ValueError):
     """Invalid input; the message says what was expected, what was given, what to do."""
 
+    # Code that autograph traces raises an error of the same kind only if this is its constructor.
+    __init__ = Exception.__init__
+
 
 class TrainingDivergedError(RuntimeError):
     """The loss or a weight is not finite."""

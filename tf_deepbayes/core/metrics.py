@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_deepbayes.core.axes import Array, LogitsFn
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.progress import progress
-from tf_deepbayes.core.validation import check_labels
+from tf_deepbayes.core.validation import check_count, check_labels
 
 NORMAL_95 = 1.959964  # a normal variable lies within so many standard deviations with 95%
 
@@ -19,21 +19,23 @@ def predict(
 ) -> Array:
     """Logits `[N, C]` of `[N, …]`, batch by batch; a short last batch is padded, one trace.
 
-    With a label, the progress is shown on a terminal.
+    They are float32 whatever the networks compute in. With a label, the progress is shown on a
+    terminal.
     """
     if not len(x):
         raise InputError("expected at least one image, got none")
     batches: Iterable[tuple[tf.Tensor, int]] = padded(x, batch_size)
     if label is not None:
         batches = progress(batches, -(-len(x) // batch_size), f"{label}, batches")
-    return np.concatenate([logits_fn(part).numpy()[:size] for part, size in batches])
+    answers = [tf.cast(logits_fn(part), tf.float32).numpy()[:size] for part, size in batches]
+    return np.concatenate(answers)
 
 
 def padded(x: Array, batch_size: int) -> list[tuple[tf.Tensor, int]]:
     """Batches of exactly min(batch_size, N) rows and how many of each are real."""
     if not len(x):
         return []
-    size = min(batch_size, len(x))
+    size = min(check_count("batch_size", batch_size), len(x))
     parts = [x[start : start + size] for start in range(0, len(x), size)]
     short = size - len(parts[-1])
     filled = [*parts[:-1], np.concatenate([parts[-1], np.repeat(x[:1], short, axis=0)])]

@@ -1,6 +1,8 @@
 """Checks of arguments: each error says what was expected, what was given, what to do."""
 
+import numbers
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -12,36 +14,52 @@ MAX_COUNT = 2**31 - 1  # what TensorFlow's 32-bit numbers hold
 ROUNDING = 1e-5  # of pixels: a few units in the last place of float32
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is one real number, of Python, numpy or TensorFlow, and no truth value."""
+    if not isinstance(value, numbers.Real | np.ndarray | tf.Tensor):
+        return False
+    value = np.asarray(value)
+    return value.ndim == 0 and value.dtype.kind in "iuf"
+
+
+def shown(value: Any) -> str:
+    """A wrong value in an error: one line, cut off when it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]} …"
+
+
 def check_count(name: str, value: int, minimum: int = 1) -> int:
     """A whole number from `minimum` to `MAX_COUNT`."""
-    is_whole = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    is_whole = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not (is_whole and minimum <= value <= MAX_COUNT and int(value) == value):
         limit = f"of at least {minimum}" if not is_whole or value <= MAX_COUNT else "up to 2³¹ − 1"
-        raise InputError(f"{name} must be a whole number {limit}, got {value}")
+        raise InputError(f"{name} must be a whole number {limit}, got {shown(value)}")
     return int(value)
-
-
-def check_positive(name: str, value: float) -> None:
-    """A finite number above 0."""
-    if not check_finite(name, value) > 0:
-        raise InputError(f"{name} must be a finite number above 0, got {value}")
 
 
 def check_finite(name: str, value: float) -> float:
     """A finite number."""
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not np.isfinite(value):
-        raise InputError(f"{name} must be a finite number, got {value!r}")
+    if not (is_number(value) and np.isfinite(value)):
+        raise InputError(f"{name} must be a finite number, got {shown(value)}")
+    return float(value)
+
+
+def check_positive(name: str, value: float) -> None:
+    """A finite number above 0."""
+    if not (is_number(value) and np.isfinite(value) and value > 0):
+        raise InputError(f"{name} must be a finite number above 0, got {shown(value)}")
+
+
+def check_not_negative(name: str, value: float) -> float:
+    """A finite number of at least 0."""
+    if not (is_number(value) and np.isfinite(value) and value >= 0):
+        raise InputError(f"{name} must be a finite number of at least 0, got {shown(value)}")
     return float(value)
 
 
 def check_eps(eps: float) -> float:
-    """A perturbation size: one number, finite and not negative."""
-    is_number = isinstance(eps, int | float | np.number) and not isinstance(eps, bool)
-    if not is_number or not np.isfinite(eps) or eps < 0:
-        shown = eps if is_number else f"{type(eps).__name__} {str(eps)[:40]!r}"
-        raise InputError(f"eps must be one finite number of at least 0, got {shown}")
-    return float(eps)
+    """The size of every image's perturbation: finite and not negative."""
+    return check_not_negative("eps", eps)
 
 
 def check_inputs(x: ArrayLike, input_shape: Sequence[int]) -> Tensor:

@@ -11,7 +11,7 @@ from tf_deepbayes.attacks.ball import image_seeds
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.boundary_search import BoundarySearch
 from tf_deepbayes.attacks.tracing import compiled_per_function
-from tf_deepbayes.core.axes import ArrayLike, LogitsFn, Tensor, of_batch
+from tf_deepbayes.core.axes import ArrayLike, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count, check_pixels
 
@@ -116,7 +116,7 @@ def _attack(  # type: ignore[no-untyped-def]
 
     @tf.function  # one trace for all callers; the classifier may need autograph
     def sought(image: Tensor, labels: Tensor) -> Tensor:
-        same = tf.argmax(of_batch(logits_fn(image), image), axis=1) == labels
+        same = tf.argmax(logits_fn(image), axis=1) == labels
         return tf.reshape(same if rule.targeted else ~same, [image.shape[0], 1, 1, 1])
 
     search = BoundarySearch(

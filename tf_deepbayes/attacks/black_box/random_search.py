@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tf_deepbayes.core.axes import LogitsFn, Tensor, of_batch
+from tf_deepbayes.core.axes import LogitsFn, Tensor
 
 
 def scores(logits_fn: LogitsFn, loss_fn: Callable, targeted: bool, y: Tensor) -> Callable:
     """image `[B, …]` → the score a search maximises, `[B]`: the loss, or minus it if targeted."""
     sign = -1.0 if targeted else 1.0
-    return lambda image: sign * loss_fn(y, of_batch(logits_fn(image), image))
+    return lambda image: sign * tf.ensure_shape(loss_fn(y, logits_fn(image)), y.shape)
 
 
 def random_search(

@@ -10,6 +10,7 @@ from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.white_box.carlini_wagner import CarliniWagnerL2
 from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.validation import check_not_negative
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Bounded(Attack):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_not_negative("size", self.size)
         if self.attack.targeted != self.targeted:
             raise InputError("targeted must be that of the attack inside; give both the same")
 

@@ -13,7 +13,7 @@ from tf_deepbayes.attacks.base import Attack, number_text
 from tf_deepbayes.attacks.losses import margin
 from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.attacks.white_box.lazy_logits import StepLogits, step_logits_of
-from tf_deepbayes.core.axes import LogitsFn, Tensor, of_batch
+from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.validation import check_count, check_positive
 
 # Keeps arctanh finite: saturated pixels sit at ±7.25 and hardly move, as published.
@@ -102,10 +102,10 @@ def _minimise(  # type: ignore[no-untyped-def]
             image = (tf.tanh(centre + w) + 1.0) / 2.0
             size = tf.reduce_sum(tf.square(image - origin), axes)
             logits, known = step_logits.step_logits(image, y, i, known)
-            lead = margin(y, logits)  # above 0: another class wins
+            lead = tf.ensure_shape(margin(y, logits), y.shape)  # above 0: another class wins
             lead = -lead if targeted else lead
             loss = size + c * tf.nn.relu(sizes.confidence - lead)
-        slope = of_batch(tape.gradient(loss, w, unconnected_gradients="zero"), w)
+        slope = tape.gradient(loss, w, unconnected_gradients="zero")
         return slope, image, size, lead, known
 
     def step(  # type: ignore[no-untyped-def]

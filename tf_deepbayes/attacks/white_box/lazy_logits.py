@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import tensorflow as tf
 
 from tf_deepbayes.attacks.access import LazyLogits
-from tf_deepbayes.core.axes import LogitsFn, Tensor, of_batch
+from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 
 # A class this far below the best other than the label has e⁻⁸ of its weight in the gradient, and a
@@ -30,7 +30,7 @@ class EveryClass(NamedTuple):
         self, x: Tensor, y: Tensor, step: Tensor, known: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Images, labels, number of the step, logits known → (logits of this step, known)."""
-        return of_batch(self.logits_fn(x), x), known
+        return self.logits_fn(x), known
 
 
 class NearClasses(NamedTuple):
@@ -59,7 +59,8 @@ class NearClasses(NamedTuple):
         others = tf.where(own, known.dtype.min, known)
         near = others > tf.reduce_max(others, 1, keepdims=True) - REACH
         wanted = near | own | (step % self.every == 0)
-        logits = tf.where(wanted, of_batch(self.logits_fn.some(x, wanted), x), known)
+        logits = tf.where(wanted, self.logits_fn.some(x, wanted), known)
+        logits = tf.ensure_shape(logits, known.shape)
         return logits, logits
 
 

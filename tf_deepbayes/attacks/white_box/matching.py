@@ -93,7 +93,7 @@ class LogitMatching(PGD):
         if self.guides is None:
             raise InputError(f"{type(self).__name__} needs images to imitate; give it guides")
         guides = predict(features_fn, np.asarray(self.guides.images, np.float32), len(x))
-        own = features_fn(x).numpy()
+        own = predict(features_fn, x.numpy(), len(x))
         flat = own.reshape(len(own), -1), guides.reshape(len(guides), -1)
         distances = cdist(*flat, "sqeuclidean")
         allowed = (self.guides.labels[None] == y.numpy()[:, None]) == self.targeted

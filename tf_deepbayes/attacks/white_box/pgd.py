@@ -177,7 +177,7 @@ class StepSizes(NamedTuple):
     check_every: Tensor
 
 
-@compiled_per_function(2)
+@compiled_per_function(2, 3)
 def run_steps(  # type: ignore[no-untyped-def]
     rule: StepRule,
     sizes: StepSizes,

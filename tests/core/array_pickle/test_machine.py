@@ -6,6 +6,7 @@ import pathlib
 import pickle
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tf_deepbayes.core import array_pickle
 from tf_deepbayes.core.array_pickle import machine
 
 
-@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("protocol", range(6))
 def test_pickles_of_every_protocol_and_byte_order_are_read(
     protocol: int, tmp_path: pathlib.Path
 ) -> None:
@@ -24,6 +25,9 @@ def test_pickles_of_every_protocol_and_byte_order_are_read(
         "transposed": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
         "big": np.arange(3, dtype=">i4"),
         "scalar": np.array(1.5),
+        "empty": np.zeros((0, 3), np.int8),
+        "axes": np.arange(24, dtype=np.float16).reshape(2, 3, 4).transpose(1, 0, 2),
+        "bytes": np.arange(256, dtype=np.uint8),
     }
     (tmp_path / "x.pkl").write_bytes(pickle.dumps(arrays, protocol=protocol))
     found = array_pickle.read_array_pickle(tmp_path / "x.pkl")
@@ -31,6 +35,42 @@ def test_pickles_of_every_protocol_and_byte_order_are_read(
     for name, array in arrays.items():
         assert found[name].dtype == array.dtype
         np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_lists_numbers_and_text_are_read(protocol: int, tmp_path: pathlib.Path) -> None:
+    shared = np.arange(3.0)
+    content: dict[Any, Any] = {
+        "labels": [1, 0, 255, -1, 10**6, 2**70, True, 1.5, None],
+        "names": ["cat", "ξ\n'\"\\"],
+        "numbers": [np.float32(0.1), np.int64(3)],
+        "arrays": [shared, shared, np.eye(2)],
+        b"data": b"\x00\xff'",
+    }
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(content, protocol=protocol))
+    found = array_pickle.read_array_pickle(tmp_path / "x.pkl")
+    assert found["labels"] == content["labels"] and found["names"] == content["names"]
+    assert found["numbers"] == content["numbers"] and found["numbers"][0].dtype == np.float32
+    for own, array in zip(found["arrays"], content["arrays"], strict=True):
+        np.testing.assert_array_equal(own, array)
+    assert found["data"] == content[b"data"]
+
+
+# What Python 2.7 writes by default for {"w": float32 [2], "n": [1, True], "d": u"ä"}: protocol 0.
+PYTHON_2 = (
+    b"(dp0\nS'w'\np1\ncnumpy.core.multiarray\n_reconstruct\np2\n(cnumpy\nndarray\np3\n(I0\n"
+    b"tp4\nS'b'\np5\ntp6\nRp7\n(I1\n(I2\ntp8\ncnumpy\ndtype\np9\n(S'f4'\np10\nI0\nI1\n"
+    b"tp11\nRp12\n(I3\nS'<'\np13\nNNNI-1\nI-1\nI0\ntp14\nbI00\n"
+    b"S'\\x00\\x00\\x80?\\x00\\x00\\x00\\xc0'\np15\ntp16\nbsS\"n\"\np17\n"
+    b"(lp18\nL1L\naI01\nasS'd'\nV\xe4\np19\ns."
+)
+
+
+def test_a_pickle_of_python_2_is_read(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "x.pkl").write_bytes(PYTHON_2)
+    found = array_pickle.read_array_pickle(tmp_path / "x.pkl")
+    assert found["w"].tolist() == [1.0, -2.0] and found["w"].dtype == np.float32
+    assert found["n"] == [1, True] and found["d"] == "ä"
 
 
 # An array that says it has 10¹² values and holds one.
@@ -55,6 +95,26 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: assembled(b"}", TEXT, b"c_codecs\nencode\nh\x00U\x06latin1\x86R" * 100),
         "encodes text that is no array",
     ),
+    "system of protocol 0": (
+        lambda: pickle.dumps({"a": Call(os.system, "touch evil")}, protocol=0),
+        "asks for posix.system",
+    ),
+    "bytes of a size": (
+        lambda: assembled(b"}U\x01ac__builtin__\nbytes\nK\x09\x85Rs"),
+        "positional",
+    ),
+    "buffer of objects": (
+        lambda: pickle.dumps({"a": np.array([None])}, protocol=5),
+        "'O8' is not one of numbers",
+    ),
+    "array without content": (
+        lambda: assembled(
+            b"}U\x01acnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87Rs"
+        ),
+        "array without content",
+    ),
+    "string without quotes": (lambda: b"(dS'a\nI1\ns.", "string without quotes"),
+    "no end": (lambda: published()[:-1], "it has no end"),
     "empty stack": (lambda: assembled(b"R"), "stack is empty"),
     "no memo": (lambda: assembled(b"h\x07"), "damaged"),
     "truncated": (lambda: published()[:-100], "damaged or no pickle"),
