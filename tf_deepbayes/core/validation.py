@@ -8,6 +8,7 @@ import tensorflow as tf
 from tf_deepbayes.core.axes import Array, ArrayLike, Tensor
 from tf_deepbayes.core.errors import InputError
 
+ROUNDING = 1e-6  # beyond [0, 1], in pixels: a few float32 steps, which resizing and scaling leave
 MAX_COUNT = 2**31 - 1  # what TensorFlow's 32-bit numbers hold
 
 
@@ -64,25 +65,25 @@ def _check_values(x: Array, is_image: bool) -> None:
         )
     if is_image and (x.min() < -1.0 or x.max() > 2.0):
         raise InputError(
-            f"pixels must lie in [0, 1], got values from {x.min():g} to {x.max():g}; "
+            f"pixels must lie in [0, 1], got values from {x.min():.8g} to {x.max():.8g}; "
             "divide bytes by 255"
         )
 
 
 def check_pixels(x: ArrayLike) -> Array:
-    """Clean images as float32: finite and exactly within [0, 1]."""
+    """Clean images as float32: finite, and exactly within [0, 1] once rounding is clipped."""
     x = np.asarray(x)
     if x.dtype.kind != "f":
         raise InputError(
             f"images must be floating point with pixels in [0, 1], got {x.dtype}; "
             "cast to float32 and divide bytes by 255"
         )
-    if x.size and not (x.min() >= 0.0 and x.max() <= 1.0):
+    if x.size and not (x.min() >= -ROUNDING and x.max() <= 1.0 + ROUNDING):
         raise InputError(
-            f"images must be finite with pixels in [0, 1], got values from {x.min():g} to "
-            f"{x.max():g}; divide bytes by 255 and remove NaN"
+            f"images must be finite with pixels in [0, 1], got values from {x.min():.8g} to "
+            f"{x.max():.8g}; divide bytes by 255 and remove NaN"
         )
-    return x.astype(np.float32)
+    return x.clip(0.0, 1.0).astype(np.float32)
 
 
 def check_labels(y: ArrayLike, num_classes: int | None = None, count: int | None = None) -> Array:

@@ -8,6 +8,7 @@ two-class subset of CIFAR-10. `mnist_5k`, 5,000 real digits, is part of the pack
 import dataclasses
 import os
 import pathlib
+import tempfile
 from collections.abc import Callable
 
 import numpy as np
@@ -84,8 +85,13 @@ def _task(name: str) -> "Task":
 
 def keras_cache() -> pathlib.Path:
     """Where Keras keeps its data sets."""
-    home = os.environ.get("KERAS_HOME")
-    return (pathlib.Path(home) if home else pathlib.Path.home() / ".keras") / "datasets"
+    if home := os.environ.get("KERAS_HOME"):
+        return pathlib.Path(home) / "datasets"
+    try:
+        place = pathlib.Path.home()
+    except RuntimeError:  # a user without a name or a home, in a container: as Keras does
+        place = pathlib.Path(tempfile.gettempdir())
+    return place / ".keras" / "datasets"
 
 
 def _given_folders(data_dir: pathlib.Path | None, *names: str) -> list[pathlib.Path]:

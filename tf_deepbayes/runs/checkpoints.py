@@ -18,6 +18,7 @@ from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import (
+    PathLike,
     read_arrays,
     read_json,
     write_atomically,
@@ -85,28 +86,30 @@ def versions() -> dict[str, str]:
     return found
 
 
-def save_config(folder: pathlib.Path, config: RunConfig) -> None:
+def save_config(folder: PathLike, config: RunConfig) -> None:
     """Write `config.json`."""
-    write_json(folder / CONFIG, {**dataclasses.asdict(config), "versions": versions()})
+    write_json(pathlib.Path(folder, CONFIG), {**dataclasses.asdict(config), "versions": versions()})
 
 
-def load_config(folder: pathlib.Path) -> RunConfig:
+def load_config(folder: PathLike) -> RunConfig:
     """Read `config.json`; InputError when the folder is not a run folder."""
-    if not (folder / CONFIG).is_file():
+    if not pathlib.Path(folder, CONFIG).is_file():
         raise InputError(
             f"{folder} is not a run folder: expected {CONFIG} in it; train one with train/vae.py"
         )
-    content = read_json(folder / CONFIG)
+    content = read_json(pathlib.Path(folder, CONFIG))
     try:
         fields = {field.name: content[field.name] for field in dataclasses.fields(RunConfig)}
         fields["architecture"] = Architecture.from_dict(fields["architecture"])
         return RunConfig(**fields)
     except (KeyError, TypeError, AttributeError, InputError) as error:
-        raise InputError(f"{folder / CONFIG} is not a run's configuration: {error!r}") from None
+        raise InputError(
+            f"{pathlib.Path(folder, CONFIG)} is not a run's configuration: {error!r}"
+        ) from None
 
 
 def prepare_folder(
-    folder: pathlib.Path, config: RunConfig, resume: bool, changeable: Sequence[str] = ()
+    folder: PathLike, config: RunConfig, resume: bool, changeable: Sequence[str] = ()
 ) -> None:
     """Make a new run folder, or check that the one to resume has the same settings.
 
@@ -116,7 +119,7 @@ def prepare_folder(
     Raises:
         InputError: the folder holds a run without `resume`, or one with different settings.
     """
-    if not (folder / CONFIG).exists():
+    if not pathlib.Path(folder, CONFIG).exists():
         return save_config(folder, config)
     if not resume:
         raise InputError(f"{folder} holds a run; pass --resume to continue it or another --out")
@@ -139,13 +142,13 @@ def prepare_folder(
     return save_config(folder, config)
 
 
-def create(folder: pathlib.Path, config: RunConfig, model: registry.Classifier) -> None:
+def create(folder: PathLike, config: RunConfig, model: registry.Classifier) -> None:
     """Make a run folder atomically: complete or not at all.
 
     Raises:
         InputError: the folder already holds a run.
     """
-    if (folder / CONFIG).exists():
+    if pathlib.Path(folder, CONFIG).exists():
         raise InputError(f"{folder} holds a run; give another --out, or move it away")
 
     def write(temporary: pathlib.Path) -> None:
@@ -159,7 +162,7 @@ def create(folder: pathlib.Path, config: RunConfig, model: registry.Classifier) 
 
 
 def save(
-    folder: pathlib.Path,
+    folder: PathLike,
     model: registry.Classifier,
     optimizer: keras.optimizers.Optimizer | None = None,
     epoch: int = 0,
@@ -167,17 +170,18 @@ def save(
     """Write the checkpoint atomically."""
     arrays = {name: v.numpy() for name, v in _variables(model, optimizer).items()}
     write_atomically(
-        folder / CHECKPOINT, lambda file: np.savez(file, epoch=np.int64(epoch), **arrays)
+        pathlib.Path(folder, CHECKPOINT),
+        lambda file: np.savez(file, epoch=np.int64(epoch), **arrays),
     )
 
 
 def restore(
-    folder: pathlib.Path,
+    folder: PathLike,
     model: registry.Classifier,
     optimizer: keras.optimizers.Optimizer | None = None,
 ) -> int:
     """Load the checkpoint if there is one, all or nothing; returns the epochs done (0 if none)."""
-    path = folder / CHECKPOINT
+    path = pathlib.Path(folder, CHECKPOINT)
     if not path.is_file():
         return 0
     arrays = read_arrays(path, "restore it or train again")
@@ -213,10 +217,10 @@ def _check_array(
         )
 
 
-def load_model(folder: pathlib.Path) -> tuple[registry.Classifier, RunConfig]:
+def load_model(folder: PathLike) -> tuple[registry.Classifier, RunConfig]:
     """The trained classifier of a run folder, and its configuration."""
     config = load_config(folder)
-    if not (folder / CHECKPOINT).is_file():
+    if not pathlib.Path(folder, CHECKPOINT).is_file():
         raise InputError(f"{folder} holds no {CHECKPOINT} yet; train at least one epoch")
     model = config.build()
     restore(folder, model)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import PathLike
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.origins import origin_of
 from tf_deepbayes.data.splits import Split
@@ -58,7 +59,7 @@ def train_run(
     config: RunConfig,
     dataset: Dataset,
     settings: TrainingSettings,
-    folder: pathlib.Path,
+    folder: PathLike,
     resume: bool = False,
     devices: int | None = None,
     jit_compile: bool = False,
