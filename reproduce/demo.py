@@ -6,13 +6,11 @@ second run uses what the first has finished.
 
 import os
 import pathlib
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from tf_deepbayes.cli.quiet_start import quiet_start
+from tf_deepbayes.cli.process import quiet_start, run_script
 
 with quiet_start():
     import numpy as np
@@ -41,18 +39,18 @@ def define_flags() -> None:
     flags.DEFINE_list("models", ["GFZ", "DFX"], "models to compare; the first must be generative")
     flags.DEFINE_integer("epochs", 40, "epochs of training")
     flags.DEFINE_integer("num_images", 200, "test images to attack")
-    flags.DEFINE_list("eps", ["0.1", "0.2", "0.3", "0.4", "0.5"], "the grid of the attack")
+    flags.DEFINE(
+        cli.SizesParser(), "eps", ["0.1", "0.2", "0.3", "0.4", "0.5"], "the grid of the attack"
+    )
     flags.DEFINE_string("detect_eps", "0.20", "the attack that the detectors look at")
     flags.DEFINE_integer("num_fit", 1000, "training images to fit the detectors on")
-    flags.DEFINE_string("out", str(ROOT / "demo"), "folder for runs and report")
+    cli.define_path("out", str(ROOT / "demo"), "folder for runs and report")
 
 
 def run_app(app: str, *arguments: str) -> None:
     """Run one of the project's apps; its output goes on here."""
     print(f"\n$ python {app} {' '.join(arguments)}", flush=True)
-    done = subprocess.run([sys.executable, str(ROOT / app), *arguments])
-    if done.returncode:
-        raise InputError(f"{app} ended with status {done.returncode}; its message is above")
+    run_script(ROOT / app, *arguments)
 
 
 def make_results(model: str, runs: pathlib.Path) -> None:
@@ -62,7 +60,8 @@ def make_results(model: str, runs: pathlib.Path) -> None:
     training += ["--out", str(run), "--resume"]
     run_app("train/vae.py", model, "--data", DATA, *training)
     count = ["--num_images", str(FLAGS.num_images), "--name", "fgsm"]
-    run_app("attack/attack.py", "--victim", model, *common, "--eps", ",".join(FLAGS.eps), *count)
+    grid = ["--eps", ",".join(map(str, FLAGS.eps))]
+    run_app("attack/attack.py", "--victim", model, *common, *grid, *count)
     fit = ["--num_train", str(FLAGS.num_fit), "--num_clean", "500"]
     attack = ["--attack", f"fgsm_eps{FLAGS.detect_eps}"]
     run_app("detect/detect.py", "--victim", model, *common, *attack, *fit)
@@ -100,14 +99,14 @@ def page(runs: pathlib.Path, seconds: float) -> tuple[str, list[str]]:
     attacks, detections, grids, models = {}, [], [], []
     for model in FLAGS.models:
         victim = load_run(model, DATA, runs)
-        names = [result_names.attack_name("fgsm", FGSM(), float(eps)) for eps in FLAGS.eps]
+        names = [result_names.attack_name("fgsm", FGSM(), eps) for eps in FLAGS.eps]
         folder = victim.folder / "attacks"
         attacks[model] = [results.read_result(folder / f"{n}.json", "attack") for n in names]
         models.append(
             model_row(victim, test, attacks[model][0]["figures"]["clean_prediction_changes"])
         )
         saved = [
-            (f"ε = {eps}", saved_attacks.read_attack_arrays(folder / f"{name}.npz"))
+            (f"ε = {eps:g}", saved_attacks.read_attack_arrays(folder / f"{name}.npz"))
             for eps, name in zip(FLAGS.eps[:3], names[:3], strict=True)
         ]
         grids.append({"title": model, "image": html_report.attack_grid(test.pixels, saved)})

@@ -7,12 +7,10 @@ stopped goes on with the same command. reproduce/tables.py prints what it found.
 
 import pathlib
 import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from tf_deepbayes.cli.quiet_start import quiet_start
+from tf_deepbayes.cli.process import quiet_start, run_script
 
 with quiet_start():
     from absl import flags
@@ -31,18 +29,18 @@ PARTS = ("train", "fgsm", "pgd", "mim", "cw", "suite")
 
 def define_flags() -> None:
     """Sizes of the study; the defaults are those of docs/results.md."""
-    flags.DEFINE_string("data", "fashion_mnist", "data set: " + ", ".join(datasets.TASKS))
+    app.define_path("data", "fashion_mnist", "data set: " + ", ".join(datasets.TASKS))
     flags.DEFINE_list("models", list(factorisations.FACTORISATIONS), "classifiers")
     flags.DEFINE_multi_enum("part", list(PARTS), PARTS, "what to do; may be repeated")
     flags.DEFINE_integer("epochs", 20, "of training")
-    flags.DEFINE_list("eps", ["0.1", "0.2", "0.3"], "sizes of FGSM and PGD")
+    flags.DEFINE(app.SizesParser(), "eps", ["0.1", "0.2", "0.3"], "sizes of FGSM and PGD")
     flags.DEFINE_integer("num_images", 200, "images of FGSM and PGD")
     flags.DEFINE_integer("num_images_mim", 100, "images of MIM, at the first size")
     flags.DEFINE_integer("num_images_cw", 50, "images of Carlini and Wagner's attack")
-    flags.DEFINE_string("cw_c", "10", "its constant c")
+    flags.DEFINE(app.SizeParser(), "cw_c", 10.0, "its constant c")
     flags.DEFINE_integer("num_images_suite", 100, "images of the robustness evaluation")
     flags.DEFINE_integer("lazy_classes", 5, "of the iterated attacks; 0: all classes at each step")
-    flags.DEFINE_string("runs", None, "folder of all runs (default: runs of the project)")
+    app.define_path("runs", None, "folder of all runs (default: runs of the project)")
 
 
 class Study:
@@ -56,12 +54,13 @@ class Study:
         out = self.runs / FLAGS.data / model
         self._run(f"train/vae.py {model} --epochs {FLAGS.epochs} --resume", "--out", out)
 
-    def attack(self, model: str, attack: str, sizes: Sequence[str], count: int) -> None:
+    def attack(self, model: str, attack: str, sizes: Sequence[float], count: int) -> None:
         """Attack at each size, and detect what came out."""
+        grid = ",".join(map(str, sizes))
         lazy = "" if attack == "fgsm" else f" --lazy_classes {FLAGS.lazy_classes}"
         self._run(
-            f"attack/attack.py --victim {model} --attack {attack} --name {attack} "
-            f"--eps {','.join(sizes)} --num_images {count} --batch_size {min(100, count)} --resume{lazy}",
+            f"attack/attack.py --victim {model} --attack {attack} --name {attack} --eps {grid} "
+            f"--num_images {count} --batch_size {min(100, count)} --resume{lazy}",
             "--runs",
             self.runs,
         )
@@ -78,9 +77,9 @@ class Study:
             *("--thresholds", thresholds, "--runs", self.runs),
         )
 
-    def _saved(self, folder: pathlib.Path, attack: str, sizes: Sequence[str]) -> Iterator[str]:
+    def _saved(self, folder: pathlib.Path, attack: str, sizes: Sequence[float]) -> Iterator[str]:
         for size in sizes:
-            pattern = f"{attack}_{'c' if attack == 'cw' else 'eps'}{float(size):.2f}*.npz"
+            pattern = f"{attack}_{'c' if attack == 'cw' else 'eps'}{size:.2f}*.npz"
             yield from sorted(path.stem for path in (folder / "attacks").glob(pattern))
 
     def _detect(self, model: str, folder: pathlib.Path, name: str) -> None:
@@ -99,9 +98,7 @@ class Study:
     def _run(self, command: str, *arguments: object) -> None:
         words = [*shlex.split(command), "--data", FLAGS.data, *map(str, arguments)]
         print(f"{time.strftime('%H:%M:%S')} {shlex.join(words)}", flush=True)
-        done = subprocess.run([sys.executable, ROOT / words[0], *words[1:]], check=False)
-        if done.returncode:
-            sys.exit(done.returncode)
+        run_script(ROOT / words[0], *words[1:])
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """Imports TensorFlow as an app does: without its notes on the machine."""
 
-from tf_deepbayes.cli.quiet_start import quiet_start
+from tf_deepbayes.cli.process import quiet_start
 
 with quiet_start():
     pass

@@ -130,7 +130,7 @@ def test_the_module_says_what_tensorflow_sees() -> None:
 
 
 APP = """
-from tf_deepbayes.cli.quiet_start import quiet_start
+from tf_deepbayes.cli.process import quiet_start
 
 with quiet_start():
     from tf_deepbayes.cli import app

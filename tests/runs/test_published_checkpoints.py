@@ -16,6 +16,7 @@ from tests.pickles import LAUGHS, Call, assembled, published, refusal
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.legacy import published_names, variables
 from tf_deepbayes.runs import checkpoints, published_checkpoints
+from tf_deepbayes.runs.state import trained
 
 GREY = Architecture((28, 28, 1), num_classes=10, dim_z=4, dim_h=16, channels=(2, 3, 4))
 COLOUR = GREY.replace(input_shape=(32, 32, 3), num_classes=2)
@@ -158,9 +159,9 @@ def test_an_imported_run_is_not_resumed(tmp_path: pathlib.Path) -> None:
     model, config = published_checkpoints.import_checkpoint(tmp_path / "x.pkl", "E", "mnist")
     checkpoints.create(tmp_path / "back", config, model)
     with pytest.raises(ValueError, match="no optimizer state: it cannot be resumed"):
-        checkpoints.prepare_folder(tmp_path / "back", config, resume=True)
+        trained.prepare_folder(tmp_path / "back", config, resume=True)
     with pytest.raises(ValueError, match="holds a run"):
-        checkpoints.prepare_folder(tmp_path / "back", config, resume=False)
+        trained.prepare_folder(tmp_path / "back", config, resume=False)
 
 
 def test_an_import_that_is_killed_leaves_no_run(

@@ -1,17 +1,20 @@
-"""How commands handle their command line: invalid input prints one line and exits with status 2."""
+"""How commands handle their command line, and the flags that they share."""
 
 import inspect
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from absl import flags
 
 from tf_deepbayes.cli.help import HelpFlag, group
+from tf_deepbayes.cli.process import orderly_end
 from tf_deepbayes.core import devices
-from tf_deepbayes.core.errors import InputError, TrainingDivergedError, WorkerLostError
-from tf_deepbayes.evaluation.batch_store import AttackStoppedError
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import named
+from tf_deepbayes.core.progress import listen_for_signals
 
 FLAGS = flags.FLAGS
 PRECISION_FLAGS = ("jit_compile", "mixed_precision")
@@ -34,34 +37,86 @@ def run(
     define_flags()
     if about is None:
         about = inspect.getdoc(inspect.getmodule(main)) or ""
-    flags.DEFINE_flag(HelpFlag(about, [name for name in FLAGS if name not in others]))
-    _guarded(main, _parse(sys.argv if argv is None else argv)[1:])
-
-
-def _parse(argv: Sequence[str]) -> list[str]:
-    try:
-        return FLAGS(argv)
-    except flags.Error as error:
-        fail(str(error))
-    return []
-
-
-def _guarded(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> None:
-    devices.prepare_gpus()
-    if "mixed_precision" in FLAGS and FLAGS.mixed_precision:
-        keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
+    own = [name for name in FLAGS if name not in others]
+    flags.DEFINE_flag(HelpFlag(about, own))
+    with orderly_end():
+        listen_for_signals()
+        arguments = _parse(sys.argv if argv is None else argv, own)
+        devices.prepare_gpus()
+        if "mixed_precision" in FLAGS and FLAGS.mixed_precision:
+            keras.config.set_dtype_policy("mixed_bfloat16")
         main(arguments)
-    except InputError as error:
-        fail(str(error))
-    except OSError as error:
-        advice = "change its owner" if isinstance(error, PermissionError) else "repair it"
-        fail(f"cannot use {error.filename}: {error.strerror}; {advice} or give another")
-    except (AttackStoppedError, TrainingDivergedError, WorkerLostError) as error:
-        print(f"stopped: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+
+
+def _parse(argv: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Read the flags of these names; the positional arguments, which may be paths."""
+    try:
+        arguments = [expand(argument) for argument in FLAGS(argv)[1:]]
+    except flags.Error as error:
+        raise InputError(str(error)) from None
+    given = {f"--{name}": FLAGS[name].value for name in names if FLAGS[name].present}
+    for name, value in [*given.items(), *(("an argument", value) for value in arguments)]:
+        if value in ("", []) or (isinstance(value, list) and "" in value):
+            raise InputError(f"{name} is empty, perhaps an unset variable; give a value or none")
+    return arguments
+
+
+def expand(path: str) -> str:
+    """A path with the home for `~`, and absolute if it would not end in a name, such as `.`."""
+    try:
+        found = pathlib.Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"no home folder is known for {path}; give the whole path") from None
+    return str(named(found)) if path and (path[0] == "~" or named(found) != found) else path
+
+
+class PathParser(flags.ArgumentParser):
+    """See `expand`."""
+
+    def parse(self, argument: str) -> str:
+        return expand(argument)
+
+
+class PathsParser(flags.ListParser):
+    """Paths separated by commas."""
+
+    def parse(self, argument: Any) -> list[str]:
+        return [expand(path) for path in super().parse(argument)]
+
+
+class SizeParser(flags.ArgumentParser):
+    """A number, or a fraction such as 8/255."""
+
+    def parse(self, argument: str | float) -> float:
+        top, *bottom = str(argument).split("/")
+        try:
+            (divisor,) = map(float, bottom or ["1"])
+            return float(top) / divisor
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(
+                f"expected a number, or a fraction such as 8/255, got {argument!r}"
+            ) from None
+
+
+class SizesParser(flags.ListParser):
+    """Sizes separated by commas."""
+
+    def parse(self, argument: Any) -> list[float]:
+        return [SizeParser().parse(size) for size in super().parse(argument)]
+
+
+class NameParser(flags.ArgumentParser):
+    """The name of a file that is written into a run, without folders."""
+
+    def parse(self, argument: str) -> str:
+        if argument == ".." or pathlib.PurePath(argument).name != argument:
+            raise ValueError(f"expected a name without folders, got {argument!r}")
+        return argument
+
+
+def define_path(name: str, default: str | None, help_text: str) -> None:
+    """A flag that takes a path, or a name where a path may stand."""
+    flags.DEFINE(PathParser(), name, default, help_text)
 
 
 def define_precision_flags() -> None:
@@ -81,18 +136,12 @@ def define_devices_flag() -> None:
 
 def define_runs_flag() -> None:
     """The folder in which runs are found by name."""
-    flags.DEFINE_string("runs", None, f"folder of all runs (default: {default_runs})")
+    define_path("runs", None, f"folder of all runs (default: {default_runs})")
 
 
 def precision_settings() -> dict[str, bool]:
     """The precision flags in use, for a result's settings."""
     return {name: True for name in PRECISION_FLAGS if FLAGS[name].value}
-
-
-def fail(message: str) -> None:
-    """Print one line and exit with status 2."""
-    print("error: " + " ".join(message.split()), file=sys.stderr)
-    sys.exit(2)
 
 
 def one_argument(arguments: Sequence[str], what: str) -> str:

@@ -1,5 +1,9 @@
 """The command line of an attack: which attack, with which settings."""
 
+import sys
+from collections.abc import Sequence
+
+import numpy as np
 from absl import flags
 
 from tf_deepbayes import attacks
@@ -36,12 +40,14 @@ def define() -> None:
     """The flags that `make` reads; without them, an attack has its published settings."""
     with group("Attack"):
         flags.DEFINE_string("attack", "fgsm", "name of the attack: " + ", ".join(attacks.ATTACKS))
-        flags.DEFINE_list("eps", ["0.1"], "sizes of the perturbation, separated by commas")
+        flags.DEFINE(
+            app.SizesParser(), "eps", ["0.1"], "sizes of the perturbation, separated by commas"
+        )
         flags.DEFINE_bool("targeted", False, "attack towards each wrong class instead of away")
         flags.DEFINE_enum("norm", None, ["inf", "2"], "norm of the ball")
         flags.DEFINE_enum("loss", None, list(LOSSES), "loss that the attack maximises")
         flags.DEFINE_integer("nb_iter", None, "number of steps")
-        flags.DEFINE_float("eps_iter", None, "size of a step")
+        flags.DEFINE(app.SizeParser(), "eps_iter", None, "size of a step")
         flags.DEFINE_bool("rand_init", None, "start from a random point of the ball")
         flags.DEFINE_integer("eot", None, "gradients averaged per step")
         flags.DEFINE_integer(
@@ -65,7 +71,7 @@ def _define_of_one_attack() -> None:
     )
     flags.DEFINE_enum("gather", None, GATHERS, "superwhite: whose thresholds an image is held to")
     flags.DEFINE_enum("detector", None, list(selection.DETECTORS), "superwhite: detector to evade")
-    flags.DEFINE_float("delta", None, "spsa: distance of the points probed")
+    flags.DEFINE(app.SizeParser(), "delta", None, "spsa: distance of the points probed")
     flags.DEFINE_integer("spsa_samples", None, "spsa: points probed per step")
     flags.DEFINE_float("p_init", None, "square: share of the pixels in the first patches")
     flags.DEFINE_integer("rescore", None, "square, noise: draws that confirm a better image")
@@ -79,8 +85,11 @@ def define_options() -> None:
     """The flags that `options` reads: the images, the access to the classifier, the results."""
     with group("Images"):
         flags.DEFINE_integer("num_images", None, "attack the first N test images only")
-        flags.DEFINE_list(
-            "indices", None, "attack the images in all of these files of extract-index"
+        flags.DEFINE(
+            app.PathsParser(),
+            "indices",
+            None,
+            "attack the images in all of these files of extract-index",
         )
     with group("Access to the classifier"):
         flags.DEFINE_integer(
@@ -88,19 +97,32 @@ def define_options() -> None:
         )
         flags.DEFINE_bool("common_random_numbers", False, "same noise at every step of the attack")
         flags.DEFINE_bool("label_only", False, "follow log p(y|.) alone, not the joint density")
-        flags.DEFINE_string("substitute", None, "classifier whose gradients are followed instead")
-        flags.DEFINE_string(
-            "thresholds", None, "fitted detectors (default: fit on --num_train images)"
-        )
+        app.define_path("substitute", None, "classifier whose gradients are followed instead")
+        app.define_path("thresholds", None, "fitted detectors (default: fit on --num_train images)")
         flags.DEFINE_integer("num_train", 2000, "training images to fit a detector on")
     with group("Results"):
         flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise to score the result on")
-        flags.DEFINE_string(
-            "name", None, "name of the results (default: the attack's, with its settings)"
+        flags.DEFINE(
+            app.NameParser(),
+            "name",
+            None,
+            "name of the results (default: the attack's, with its settings)",
         )
         flags.DEFINE_bool("save", True, "save the adversarial images")
         flags.DEFINE_bool("resume", False, "continue from finished batches and results on disk")
         flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
+
+
+def warn_of_large(grid: Sequence[float], attack: attacks.Attack | None = None) -> None:
+    """Remark on sizes in the infinity norm that are more than the whole range of pixels."""
+    for eps in grid:
+        in_pixels = attack is None or attack.eps_name(eps).startswith("eps")  # cw: a constant
+        if eps > 1.0 and in_pixels and getattr(attack, "norm", np.inf) == np.inf:
+            print(
+                f"warning: --eps {eps:g} is more than the whole range of pixels, [0, 1]; did you "
+                f"mean {eps:g}/255?",
+                file=sys.stderr,
+            )
 
 
 def make() -> attacks.Attack:

@@ -32,14 +32,14 @@ def define(
         define_sampling(whose)
         flags.DEFINE_integer("seed", 0, f"seed of {seed_of}")
     with group("Files"):
-        flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
+        app.define_path("data_dir", None, "folder to look for the data set in first")
         app.define_runs_flag()
 
 
 def define_data(default: str = "mnist", help_text: str = "data set of the run") -> None:
     """The data set by its name."""
     names = ", ".join(datasets.TASKS)
-    flags.DEFINE_string("data", default, f"{help_text} ({names}), or the path of your own")
+    app.define_path("data", default, f"{help_text} ({names}), or the path of your own")
 
 
 def data_name() -> str:
@@ -63,7 +63,7 @@ def define_sampling(whose: str) -> None:
 def define_victim() -> None:
     """The victim, how z is sampled and how many terms are decoded at a time."""
     with group("Classifier"):
-        flags.DEFINE_string(
+        app.define_path(
             "victim", None, "run folder, model name or letter, bayes_K10_A, or a .keras file"
         )
         flags.DEFINE_enum("outputs", "logits", OUTPUTS, "what the model of a .keras file returns")

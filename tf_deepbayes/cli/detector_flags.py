@@ -4,7 +4,7 @@ from typing import Any
 
 from absl import flags
 
-from tf_deepbayes.cli import classifier_flags
+from tf_deepbayes.cli import app, classifier_flags
 from tf_deepbayes.cli.help import group
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
@@ -22,13 +22,20 @@ OPTIONS = (
 def define() -> None:
     """The flags; those of the published script keep their meaning."""
     with group("Classifier"):
-        flags.DEFINE_string("victim", None, "the attacked classifier, as for attack")
-        flags.DEFINE_string("guard", None, "the classifier that detects (default: the victim)")
+        app.define_path("victim", None, "the attacked classifier, as for attack")
+        app.define_path("guard", None, "the classifier that detects (default: the victim)")
     classifier_flags.define("the guard")
     with group("Attack"):
-        flags.DEFINE_string("attack", "fgsm_eps0.10", "name of the saved attack, ours or published")
+        flags.DEFINE(
+            app.NameParser(),
+            "attack",
+            "fgsm_eps0.10",
+            "name of the saved attack, ours or published",
+        )
         flags.DEFINE_bool("targeted", False, "the attack was targeted: its name ends in _targeted")
-        flags.DEFINE_list("indices", None, "only images in all of these files of extract-index")
+        flags.DEFINE(
+            app.PathsParser(), "indices", None, "only images in all of these files of extract-index"
+        )
         flags.DEFINE_integer("num_clean", 1000, "clean test images for the false-positive rate")
     with group("Detectors"):
         names = ", ".join(selection.DETECTORS)
@@ -37,7 +44,7 @@ def define() -> None:
         kinds = list(thresholds.THRESHOLDS)
         flags.DEFINE_enum("threshold", "published", kinds, "kind of threshold")
         flags.DEFINE_integer("num_train", None, "fit on the first N training images (default: all)")
-        flags.DEFINE_string("thresholds", None, "fitted detectors to read instead of fitting")
+        app.define_path("thresholds", None, "fitted detectors to read instead of fitting")
     with group("Results"):
         flags.DEFINE_bool("save", True, "write the result and the fitted detectors")
         flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")

@@ -1,7 +1,6 @@
 """The help of a command: only its own flags, by group."""
 
 import contextlib
-import os
 import shutil
 import sys
 import textwrap
@@ -41,12 +40,7 @@ class HelpFlag(flags.BooleanFlag):
     def parse(self, argument: Any) -> None:
         """Print the help and exit if requested."""
         if self._parse(argument):
-            try:
-                print(f"{self.about.strip()}\n\n{help_text(self.names)}", flush=True)
-            except (
-                BrokenPipeError
-            ):  # as in `--help | head`: Python would complain once more at exit
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            print(f"{self.about.strip()}\n\n{help_text(self.names)}", flush=True)
             sys.exit(0)
 
 
@@ -82,4 +76,4 @@ def _flag_text(name: str) -> str:
 def _shown(default: Any) -> str:
     if default is True:
         return "yes"
-    return ",".join(default) if isinstance(default, list) else str(default)
+    return ",".join(map(str, default)) if isinstance(default, list) else str(default)

@@ -6,7 +6,7 @@ import sys
 from typing import NamedTuple
 
 from tf_deepbayes import check_backend
-from tf_deepbayes.cli.quiet_start import quiet_start
+from tf_deepbayes.cli.process import orderly_end, quiet_start
 from tf_deepbayes.core.errors import InputError
 
 PROGRAM = "deepbayes"
@@ -46,18 +46,22 @@ COMMANDS = {
 def main(command: str) -> None:
     """Run a command for a script of the project; `runs` is next to the script's folder."""
     script = pathlib.Path(sys.argv[0])
-    run(command, f"python {script}", sys.argv, script.resolve().parents[1] / "runs")
+    with orderly_end():
+        run(command, f"python {script}", sys.argv, script.resolve().parents[1] / "runs")
 
 
 def deepbayes() -> None:
     """Run the command named on the command line; runs are in `runs` in the current folder."""
-    name, arguments = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
+    with orderly_end():
+        _run_named(*sys.argv[1:])
+
+
+def _run_named(name: str = "", *arguments: str) -> None:
     if name in HELP:
         print(overview())
     elif name not in COMMANDS:
         what = f"unknown command {name!r}" if name else "expected a command"
-        print(f"error: {what}; choose one of {', '.join(COMMANDS)}", file=sys.stderr)
-        sys.exit(2)
+        raise InputError(f"{what}; choose one of {', '.join(COMMANDS)}")
     else:
         program = f"{PROGRAM} {name}"
         run(name, program, [program, *arguments], pathlib.Path("runs"))
@@ -71,11 +75,7 @@ def run(name: str, program: str, argv: list[str], runs: pathlib.Path) -> None:
         argv: the program and its arguments.
         runs: the default folder of all runs.
     """
-    try:
-        check_backend()
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    check_backend()
     with quiet_start():
         from tf_deepbayes.cli import app
 

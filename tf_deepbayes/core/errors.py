@@ -1,4 +1,4 @@
-"""Errors that apps print as one line: invalid input (status 2), failed training (status 1)."""
+"""Errors that apps print as one line: invalid input (status 2), work that stops (status 1)."""
 
 
 class InputError(ValueError):
@@ -8,9 +8,20 @@ class InputError(ValueError):
     __init__ = Exception.__init__
 
 
-class TrainingDivergedError(RuntimeError):
+class StoppedError(RuntimeError):
+    """The work cannot go on; what was finished before is kept."""
+
+
+class TrainingDivergedError(StoppedError):
     """The loss or a weight is not finite."""
 
 
-class WorkerLostError(RuntimeError):
+class WorkerLostError(StoppedError):
     """Another machine of a training no longer answers."""
+
+
+class StopRequested(BaseException):
+    """The process was asked to stop (SIGTERM); the message says what is kept.
+
+    As KeyboardInterrupt, it is no error, so that nothing that handles errors keeps it.
+    """

@@ -2,46 +2,53 @@
 
 import contextlib
 import ctypes
+import errno
 import glob
 import hashlib
 import json
 import os
 import pathlib
+import secrets
 import shutil
-import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Mapping
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, Any, TypeAlias
 
 import numpy as np
+import tensorflow as tf
 
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 
+PathLike: TypeAlias = str | os.PathLike[str]
 LEFT_OVER = 24 * 3600.0  # seconds after which a temporary name is that of a process that was killed
 
 
-def write_atomically(path: pathlib.Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Call write(file) on a temporary file beside `path`, then rename it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_left_over(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = pathlib.Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes files that only their owner can read
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink()
-        raise
+def write_atomically(path: PathLike, write: Callable[[IO[bytes]], Any]) -> None:
+    """Call write(file) on a temporary file beside `path`, then rename it to `path`.
+
+    Raises:
+        OSError: it cannot be written; the error names `path`.
+    """
+    path = pathlib.Path(path)
+    temporary = _temporary(path)
+    with errors_named(path, temporary):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_over(path)
+        try:
+            with temporary.open("xb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_folder_atomically(
-    folder: pathlib.Path, write: Callable[[pathlib.Path], Any], overwrite: bool = False
+    folder: PathLike, write: Callable[[pathlib.Path], Any], overwrite: bool = False
 ) -> None:
     """Call write(temporary folder beside `folder`), then rename it to `folder`.
 
@@ -50,24 +57,47 @@ def write_folder_atomically(
 
     Raises:
         InputError: something is there and is not to be overwritten; an empty folder is nothing.
+        OSError: it cannot be written; the error names `folder`.
     """
-    folder = folder.resolve()
+    folder = pathlib.Path(folder).resolve()
     if not overwrite and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not an empty folder; give another one")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_left_over(folder)
-    temporary = pathlib.Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    temporary = _temporary(folder)
+    with errors_named(folder, temporary):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_over(folder)
+        try:
+            temporary.mkdir()
+            write(temporary)
+            for path in [*temporary.rglob("*"), temporary]:
+                _flush(path)
+            if overwrite and folder.exists():
+                _exchange(temporary, folder)
+            else:
+                temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)  # holds what was overwritten
+
+
+def _temporary(path: pathlib.Path) -> pathlib.Path:
+    """A new name beside the path; what is made there has the permissions that the umask gives."""
+    return path.parent / f".{path.name}.{secrets.token_hex(4)}"
+
+
+@contextlib.contextmanager
+def errors_named(path: PathLike, temporary: pathlib.Path | None = None) -> Iterator[None]:
+    """Errors of writing name the path: those of TensorFlow, with no name or a temporary one."""
     try:
-        write(temporary)
-        for path in [*temporary.rglob("*"), temporary]:
-            _flush(path)
-        temporary.chmod(0o755)  # mkdtemp makes folders that only their owner can open
-        if overwrite and folder.exists():
-            _exchange(temporary, folder)
-        else:
-            temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # holds what was overwritten
+        yield
+    except tf.errors.OpError as error:
+        found = [n for n in errno.errorcode if f"; {os.strerror(n)}" in error.message]
+        number = found[0] if found else errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from None
+    except OSError as error:
+        name = str(error.filename or "")
+        if not name or (temporary and name.startswith(str(temporary))):
+            error.filename = str(path)
+        raise
 
 
 def _remove_left_over(path: pathlib.Path) -> None:
@@ -107,6 +137,12 @@ def _exchange_at_once(one: pathlib.Path, other: pathlib.Path) -> bool:
     return rename is not None and rename(here, bytes(one), here, bytes(other), exchange) == 0
 
 
+def named(path: PathLike) -> pathlib.Path:
+    """The path, absolute where it does not end in a name, such as `.` and `..`."""
+    path = pathlib.Path(path)
+    return path if path.name not in ("", "..") else path.resolve()
+
+
 def digest(*arrays: Array) -> str:
     """The SHA-256 of the arrays' values in this order, to tell whether they are the same."""
     found = hashlib.sha256()
@@ -115,34 +151,34 @@ def digest(*arrays: Array) -> str:
     return found.hexdigest()
 
 
-def read_arrays(path: pathlib.Path, advice: str) -> dict[str, Array]:
+def read_arrays(path: PathLike, advice: str) -> dict[str, Array]:
     """All arrays of an .npz file; InputError, ending in the advice, when it is damaged."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with pathlib.Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is damaged ({error}); {advice}") from None
 
 
-def write_arrays(path: pathlib.Path, arrays: Mapping[str, Array]) -> None:
+def write_arrays(path: PathLike, arrays: Mapping[str, Array]) -> None:
     """Write a compressed .npz atomically."""
     write_atomically(path, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
 
 
-def write_text(path: pathlib.Path, text: str) -> None:
+def write_text(path: PathLike, text: str) -> None:
     """Write a text file atomically."""
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def write_json(path: pathlib.Path, content: Any) -> None:
+def write_json(path: PathLike, content: Any) -> None:
     """Write indented JSON atomically."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
-def read_json(path: pathlib.Path) -> Any:
+def read_json(path: PathLike) -> Any:
     """Read JSON; InputError when it is missing or damaged."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(pathlib.Path(path).read_text())
     except FileNotFoundError:
         raise InputError(f"expected a file {path}, found none") from None
     except (OSError, ValueError) as error:

@@ -10,8 +10,8 @@ import tensorflow as tf
 from tf_deepbayes.core.axes import Array, ArrayLike, Tensor
 from tf_deepbayes.core.errors import InputError
 
+ROUNDING = 1e-6  # beyond [0, 1], in pixels: a few float32 steps, which resizing and scaling leave
 MAX_COUNT = 2**31 - 1  # what TensorFlow's 32-bit numbers hold
-ROUNDING = 1e-5  # of pixels: a few units in the last place of float32
 
 
 def is_number(value: Any) -> bool:
@@ -93,7 +93,7 @@ def _check_values(x: Array, is_image: bool) -> None:
         )
     if is_image and (x.min() < -1.0 or x.max() > 2.0):
         raise InputError(
-            f"pixels must lie in [0, 1], got values from {x.min():g} to {x.max():g}; "
+            f"pixels must lie in [0, 1], got values from {x.min():.8g} to {x.max():.8g}; "
             "divide bytes by 255"
         )
 

@@ -10,14 +10,14 @@ import numpy as np
 
 from tf_deepbayes.attacks.base import AttackedBatch
 from tf_deepbayes.core.axes import Array
-from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.errors import InputError, StoppedError
 from tf_deepbayes.core.files import digest, read_arrays, read_json, write_atomically, write_json
 from tf_deepbayes.evaluation.identity import differing
 
 SETTINGS = "settings.json"
 
 
-class AttackStoppedError(RuntimeError):
+class AttackStoppedError(StoppedError):
     """The attack cannot continue; batches finished before are kept."""
 
 

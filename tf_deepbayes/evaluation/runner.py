@@ -10,7 +10,8 @@ import numpy as np
 from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.attacks.base import Attack, AttackedBatch
 from tf_deepbayes.core.axes import Array
-from tf_deepbayes.core.progress import progress
+from tf_deepbayes.core.errors import StopRequested
+from tf_deepbayes.core.progress import progress, stop_requested, stopping_between_steps
 from tf_deepbayes.evaluation.batch_store import AttackStoppedError, BatchStore
 from tf_deepbayes.evaluation.scoring import (
     EvaluationSet,
@@ -70,6 +71,7 @@ def run(
         early; `seconds` spent on the batches of this run, summed over devices.
 
     Raises:
+        StopRequested: the process was asked to stop; finished batches are kept.
         AttackStoppedError: an image is not finite, or the disk is full; finished batches are kept.
     """
     workers = [Worker(access, target.logits_fn, reseed), *others]
@@ -107,6 +109,7 @@ def _attack(
     ]
 
     def one(number: int, index: int) -> tuple[AttackedBatch, float]:
+        _stop_if_requested(store)
         images = x[index * size : (index + 1) * size]
         part = store.get(index, images) if store is not None else None
         if part is not None:
@@ -122,8 +125,18 @@ def _attack(
         return part, seconds
 
     count = len(calls[0])
-    found = list(progress(spread(one, count, len(workers)), count, type(attack).__name__))
+    with stopping_between_steps():
+        found = list(progress(spread(one, count, len(workers)), count, type(attack).__name__))
+        _stop_if_requested(store)
     return AttackedBatch.joined([part for part, _ in found]), sum(seconds for _, seconds in found)
+
+
+def _stop_if_requested(store: BatchStore | None) -> None:
+    if stop_requested():
+        kept = (
+            [] if store is None else [f"{len(store)} finished batches are kept in {store.folder}"]
+        )
+        raise StopRequested(*kept)
 
 
 def _check_finite(adversarial: Array, index: int, store: BatchStore | None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.files import read_json, write_folder_atomically, write_json
+from tf_deepbayes.core.files import PathLike, read_json, write_folder_atomically, write_json
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.export import onnx_model
 from tf_deepbayes.export.signatures import Signatures
@@ -32,8 +32,9 @@ CONVENTIONS = {
 }
 
 
-def check_free(folder: pathlib.Path, overwrite: bool) -> None:
+def check_free(folder: PathLike, overwrite: bool) -> None:
     """InputError unless the folder is free, or holds an export to be overwritten."""
+    folder = pathlib.Path(folder)
     if not folder.exists():
         return
     if not overwrite:
@@ -48,9 +49,9 @@ def check_free(folder: pathlib.Path, overwrite: bool) -> None:
 
 def export(
     victim: Run,
-    folder: pathlib.Path,
+    folder: PathLike,
     *,
-    fitted: pathlib.Path | None = None,
+    fitted: PathLike | None = None,
     block_size: int | None = None,
     overwrite: bool = False,
     onnx: bool = False,
@@ -74,7 +75,7 @@ def export(
         onnx_model.check_possible(victim.model)
     if block_size is not None:
         _set_block_size(victim, block_size)
-    detectors, settings = guards.read(victim, fitted) if fitted else ({}, None)
+    detectors, settings = guards.read(victim, pathlib.Path(fitted)) if fitted else ({}, None)
     server = Signatures(
         victim.model, victim.sampling.num_samples, victim.seed, detectors, victim.sampling.scheme
     )

@@ -7,7 +7,6 @@ The checkpoint is one file of named arrays, replaced atomically: weights
 import dataclasses
 import importlib.metadata
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -18,6 +17,7 @@ from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import (
+    PathLike,
     read_arrays,
     read_json,
     write_atomically,
@@ -85,78 +85,35 @@ def versions() -> dict[str, str]:
     return found
 
 
-def save_config(folder: pathlib.Path, config: RunConfig) -> None:
+def save_config(folder: PathLike, config: RunConfig) -> None:
     """Write `config.json`."""
-    write_json(folder / CONFIG, {**dataclasses.asdict(config), "versions": versions()})
+    write_json(pathlib.Path(folder, CONFIG), {**dataclasses.asdict(config), "versions": versions()})
 
 
-def load_config(folder: str | pathlib.Path) -> RunConfig:
+def load_config(folder: PathLike) -> RunConfig:
     """Read `config.json`; InputError when the folder is not a run folder."""
-    folder = pathlib.Path(folder)
-    if not (folder / CONFIG).is_file():
+    if not pathlib.Path(folder, CONFIG).is_file():
         raise InputError(
             f"{folder} is not a run folder: expected {CONFIG} in it; train one with train/vae.py"
         )
-    content = read_json(folder / CONFIG)
+    content = read_json(pathlib.Path(folder, CONFIG))
     try:
         fields = {field.name: content[field.name] for field in dataclasses.fields(RunConfig)}
         fields["architecture"] = Architecture.from_dict(fields["architecture"])
         return RunConfig(**fields)
     except (KeyError, TypeError, AttributeError, InputError) as error:
-        raise InputError(f"{folder / CONFIG} is not a run's configuration: {error!r}") from None
-
-
-def prepare_folder(
-    folder: pathlib.Path, config: RunConfig, resume: bool, changeable: Sequence[str] = ()
-) -> None:
-    """Make a new run folder, or check that the one to resume has the same settings.
-
-    Args:
-        changeable: settings that a resumed run may change.
-
-    Raises:
-        InputError: the folder holds a run without `resume`, or one with different settings.
-    """
-    if not (folder / CONFIG).exists():
-        return save_config(folder, config)
-    if not resume:
-        raise InputError(f"{folder} holds a run; pass --resume to continue it or another --out")
-    check_resumable(folder, config, changeable)
-    return save_config(folder, config)
-
-
-def check_resumable(
-    folder: pathlib.Path, config: RunConfig, changeable: Sequence[str] = ()
-) -> None:
-    """InputError unless the run in the folder has these settings; `prepare_folder` says more.
-
-    A setting that an earlier version did not record is not compared.
-    """
-    found, wanted = load_config(folder).settings(), config.settings()
-    if IMPORTED in found:
         raise InputError(
-            f"{folder} was imported from a published checkpoint, which holds no optimizer state: "
-            "it cannot be resumed; train a new run with another --out"
-        )
-    differences = [
-        f"{name} is {found.get(name)} in the run and {value} in the flags"
-        for name, value in wanted.items()
-        if name in found and found[name] != value and name not in changeable
-    ]
-    if differences:
-        raise InputError(
-            f"{folder} cannot be resumed: {'; '.join(differences)}; repeat the flags of the run, "
-            "or pass another --out"
-        )
+            f"{pathlib.Path(folder, CONFIG)} is not a run's configuration: {error!r}"
+        ) from None
 
 
-def create(folder: pathlib.Path, config: RunConfig, model: registry.Classifier) -> None:
+def create(folder: PathLike, config: RunConfig, model: registry.Classifier) -> None:
     """Make a run folder atomically: complete or not at all.
 
     Raises:
         InputError: the folder already holds a run.
     """
-    if (folder / CONFIG).exists():
+    if pathlib.Path(folder, CONFIG).exists():
         raise InputError(f"{folder} holds a run; give another --out, or move it away")
 
     def write(temporary: pathlib.Path) -> None:
@@ -170,7 +127,7 @@ def create(folder: pathlib.Path, config: RunConfig, model: registry.Classifier) 
 
 
 def save(
-    folder: pathlib.Path,
+    folder: PathLike,
     model: registry.Classifier,
     optimizer: keras.optimizers.Optimizer | None = None,
     epoch: int = 0,
@@ -178,17 +135,18 @@ def save(
     """Write the checkpoint atomically."""
     arrays = {name: v.numpy() for name, v in _variables(model, optimizer).items()}
     write_atomically(
-        folder / CHECKPOINT, lambda file: np.savez(file, epoch=np.int64(epoch), **arrays)
+        pathlib.Path(folder, CHECKPOINT),
+        lambda file: np.savez(file, epoch=np.int64(epoch), **arrays),
     )
 
 
 def restore(
-    folder: pathlib.Path,
+    folder: PathLike,
     model: registry.Classifier,
     optimizer: keras.optimizers.Optimizer | None = None,
 ) -> int:
     """Load the checkpoint if there is one, all or nothing; returns the epochs done (0 if none)."""
-    path = folder / CHECKPOINT
+    path = pathlib.Path(folder, CHECKPOINT)
     if not path.is_file():
         return 0
     arrays = read_arrays(path, "restore it or train again")
@@ -224,11 +182,10 @@ def _check_array(
         )
 
 
-def load_model(folder: str | pathlib.Path) -> tuple[registry.Classifier, RunConfig]:
+def load_model(folder: PathLike) -> tuple[registry.Classifier, RunConfig]:
     """The trained classifier of a run folder, and its configuration."""
-    folder = pathlib.Path(folder)
     config = load_config(folder)
-    if not (folder / CHECKPOINT).is_file():
+    if not pathlib.Path(folder, CHECKPOINT).is_file():
         raise InputError(f"{folder} holds no {CHECKPOINT} yet; train at least one epoch")
     model = config.build()
     restore(folder, model)

@@ -8,6 +8,7 @@ from typing import Any
 from tf_deepbayes.attacks.access import LazyLogits, ModelAccess, check_classifier
 from tf_deepbayes.core.axes import ArrayLike, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import PathLike, named
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.data import datasets
 from tf_deepbayes.data.origins import load_again
@@ -27,7 +28,7 @@ class Run:
     """A trained classifier and how it is sampled.
 
     Attributes:
-        folder: its run folder.
+        folder: its run folder, which has a name.
         sampling: how it samples to predict. The seed starts the noise of the whole run: each call
             continues from there.
         logits_fn: `[B, …]` → `[B, C]` with fresh noise in each call; one function, one trace.
@@ -40,13 +41,14 @@ class Run:
     logits_fn: LogitsFn = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", named(self.folder))
         fresh = dataclasses.replace(self.sampling, seed=None)
         object.__setattr__(self, "logits_fn", functools.partial(self.model.logits, sampling=fresh))
 
     @classmethod
     def load(
         cls,
-        folder: pathlib.Path,
+        folder: PathLike,
         sampling: Sampling | None = None,
         block_size: int | None = None,
         jit_compile: bool = False,
@@ -63,7 +65,7 @@ class Run:
             model.block_size = check_count("block_size", block_size)
         if jit_compile:
             compile_terms(model)
-        run = cls(folder, config, model, sampling or Sampling())
+        run = cls(pathlib.Path(folder), config, model, sampling or Sampling())
         model.generator.reset_from_seed(run.seed)
         return run
 
@@ -134,9 +136,9 @@ class Run:
 
 
 def load_run(
-    name: str | pathlib.Path,
+    name: PathLike,
     data: str | None = None,
-    runs: str | pathlib.Path = "runs",
+    runs: PathLike = "runs",
     sampling: Sampling | None = None,
 ) -> Run:
     """A trained classifier.
@@ -155,7 +157,7 @@ def load_run(
 
 
 def keras_run(
-    path: str | pathlib.Path, data: str, runs: pathlib.Path, outputs: str = "logits", seed: int = 0
+    path: PathLike, data: str, runs: PathLike, outputs: str = "logits", seed: int = 0
 ) -> Run:
     """A person's own Keras classifier as a run, whose results are in `runs/<data>/<file's stem>`.
 
@@ -167,7 +169,7 @@ def keras_run(
     Raises:
         InputError: it cannot be loaded, or does not answer as `outputs` says.
     """
-    path = pathlib.Path(path)
+    path, runs = pathlib.Path(path), pathlib.Path(runs)
     model = read_keras(path)
     own = KerasClassifier(model, ModelAccess.of(model, outputs).logits)
     check_classifier(model, own.examples(), own.architecture.num_classes, outputs)
@@ -187,9 +189,9 @@ def _check_fits(config: checkpoints.RunConfig, data: datasets.Dataset) -> None:
         )
 
 
-def load_model(folder: str | pathlib.Path) -> Classifier:
+def load_model(folder: PathLike) -> Classifier:
     """The classifier of a run folder."""
-    return checkpoints.load_model(pathlib.Path(folder))[0]
+    return checkpoints.load_model(folder)[0]
 
 
 def _only_data(name: str, runs: pathlib.Path) -> str:
@@ -204,7 +206,9 @@ def _only_data(name: str, runs: pathlib.Path) -> str:
 
 
 def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Path, int]:
-    """(run folder, K) of a victim or guard named on the command line."""
+    """(run folder, K) of a victim or guard named on the command line; a run folder goes first."""
+    if (pathlib.Path(name) / checkpoints.CONFIG).is_file():
+        return named(name), DEFAULT_NUM_SAMPLES
     published = published_names.parse_victim(name)
     if published is not None:
         model, num_samples, dim_z = published
@@ -212,8 +216,6 @@ def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Pat
     if fusion := published_names.parse_fusion_victim(name):
         model, num_samples, layer = fusion
         return _fusion_run(runs / data_name / run_name(model, None, layer), layer), num_samples
-    if (pathlib.Path(name) / checkpoints.CONFIG).is_file():
-        return pathlib.Path(name), DEFAULT_NUM_SAMPLES
     try:
         return runs / data_name / published_names.model_name(name), DEFAULT_NUM_SAMPLES
     except InputError:

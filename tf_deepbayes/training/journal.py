@@ -10,9 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_deepbayes.core.errors import InputError, TrainingDivergedError
-from tf_deepbayes.core.files import write_text
+from tf_deepbayes.core.errors import InputError, StopRequested, TrainingDivergedError
+from tf_deepbayes.core.files import PathLike, errors_named, write_text
 from tf_deepbayes.core.metrics import accuracy, predict
+from tf_deepbayes.core.progress import stop_requested
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.training.settings import TrainingSettings
@@ -20,6 +21,8 @@ from tf_deepbayes.training.strategies import (
     is_chief,
     strategy_of,
 )
+
+BOARD = "tensorboard"  # folder of its logs
 
 
 class Journal(keras.callbacks.Callback):
@@ -46,15 +49,15 @@ class Journal(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.writes = is_chief(strategy_of(self.model.classifier))
         if self.writes:
-            for old in (self.folder / "tensorboard").glob("events.out.tfevents.*"):
-                old.unlink()  # written again, so that no epoch is there twice
-            self.board = tf.summary.create_file_writer(str(self.folder / "tensorboard"))
-            for row in self.rows:
-                values = {name: float(text) for name, text in row.items() if text}
-                self._show(int(values.pop("epoch")), values)
+            with errors_named(self.folder / BOARD):
+                self._start_board()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.started = time.monotonic()
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if stop_requested():
+            raise StopRequested(f"the checkpoint of the last whole epoch is kept in {self.folder}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         objective = self.model.objective
@@ -98,13 +101,23 @@ class Journal(keras.callbacks.Callback):
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.folder / "history.csv", text.getvalue())
-        self._show(epoch, values)
+        with errors_named(self.folder / BOARD):
+            self._show(epoch, values)
+
+    def _start_board(self) -> None:
+        """Write the log of the epochs before, so that no epoch is in it twice."""
+        for old in (self.folder / BOARD).glob("events.out.tfevents.*"):
+            old.unlink()
+        self.board = tf.summary.create_file_writer(str(self.folder / BOARD))
+        for row in self.rows:
+            values = {name: float(text) for name, text in row.items() if text}
+            self._show(int(values.pop("epoch")), values)
 
     def _show(self, epoch: int, values: Mapping[str, float]) -> None:
         with self.board.as_default():
             for name, value in values.items():
                 tf.summary.scalar(name, value, step=epoch)
-        self.board.flush()
+            self.board.flush()
 
 
 def epoch_line(done: int, epochs: int, values: Mapping[str, float], shown: Iterable[str]) -> str:
@@ -120,9 +133,9 @@ def epoch_line(done: int, epochs: int, values: Mapping[str, float], shown: Itera
     return f"epoch {done} of {epochs}: {', '.join(parts)}"
 
 
-def read_history(folder: pathlib.Path) -> list[dict[str, str]]:
+def read_history(folder: PathLike) -> list[dict[str, str]]:
     """The rows of `history.csv`; none when there is no such file. InputError when it is damaged."""
-    path = folder / "history.csv"
+    path = pathlib.Path(folder, "history.csv")
     if not path.exists():
         return []
     try:

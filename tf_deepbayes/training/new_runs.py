@@ -8,6 +8,7 @@ from typing import Any
 
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import PathLike
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.origins import origin_of
 from tf_deepbayes.data.splits import Split
@@ -60,7 +61,7 @@ def train_run(
     config: RunConfig,
     dataset: Dataset,
     settings: TrainingSettings,
-    folder: pathlib.Path,
+    folder: PathLike,
     resume: bool = False,
     devices: int | None = None,
     jit_compile: bool = False,
@@ -88,7 +89,7 @@ def train_run(
     if not is_chief(strategy):
         train(jit_compile=jit_compile)
         return True
-    with training(folder, config, settings.epochs, resume, CHANGEABLE) as anything:
+    with training(pathlib.Path(folder), config, settings.epochs, resume, CHANGEABLE) as anything:
         if anything:
             train(jit_compile=jit_compile)
     return anything

@@ -7,6 +7,7 @@ from typing import Any
 from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import PathLike
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.origins import origin_of
@@ -53,12 +54,12 @@ class SubstituteRun:
         """What a resumed run may change; the rounds of a jacobian one depend on its epochs."""
         return ("epochs", "eval_every") if self.jacobian is None else ("eval_every",)
 
-    def train(self, folder: pathlib.Path, dataset: Dataset, resume: bool) -> dict[str, Any]:
+    def train(self, folder: PathLike, dataset: Dataset, resume: bool) -> dict[str, Any]:
         """Train it in the folder and compare it with the victim on test images; the figures.
 
         The folder is a run folder, with the victim's answers below it and `substitute.json`.
         """
-        victim, settings = self.victim, self.settings
+        victim, settings, folder = self.victim, self.settings, pathlib.Path(folder)
         images, test = self._choose_images(dataset)
         settings.steps_per_epoch(len(images))
         config, path = self._config(dataset, len(images)), folder / "substitute.json"
@@ -113,7 +114,10 @@ class SubstituteRun:
         self, oracle: Oracle, images: Array, test: Split, config: RunConfig
     ) -> dict[str, Any]:
         """Train, and compare on the test images."""
-        folder, substitute = oracle.folder.parent, CNN(config.architecture, config.seed)
+        folder, substitute = (
+            oracle.folder.parent,
+            CNN(config.architecture, config.seed),
+        )
         victim = oracle.ask("test", test.images).argmax(1)
         again = oracle.ask("test_again", test.images, first=len(test)).argmax(1)
         validation = Split(test.images, victim)

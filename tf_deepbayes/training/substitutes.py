@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes.core.axes import PIXEL_MAX, PIXEL_MIN, Array, LogitsFn
-from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.files import read_arrays, write_atomically
+from tf_deepbayes.core.errors import InputError, StopRequested
+from tf_deepbayes.core.files import PathLike, read_arrays, write_atomically
 from tf_deepbayes.core.metrics import accuracy, confidence_interval, padded, predict
-from tf_deepbayes.core.progress import progress
+from tf_deepbayes.core.progress import progress, stop_requested
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.data.splits import Split, to_pixels
 from tf_deepbayes.inference import noise
@@ -65,6 +65,8 @@ class Oracle:
             raise InputError(f"{path} holds {done} answers to {len(images)} images; delete it")
         starts = range(done, len(images), CHUNK)
         for start in progress(starts, len(starts), "thousands of queries"):
+            if stop_requested():
+                raise StopRequested(f"{len(parts)} answers are kept in {path}")
             parts.append(self._answer(images[start : start + CHUNK], first + start))
             _write(path, probabilities=np.concatenate(parts))
         return np.concatenate(parts)
@@ -82,7 +84,7 @@ def distil(
     images: Array,
     validation: Split,
     settings: TrainingSettings,
-    folder: pathlib.Path,
+    folder: PathLike,
 ) -> int:
     """Train on the victim's probabilities (grey-box): −Σ_c p_victim(c|x) log p(c|x).
 
@@ -145,7 +147,7 @@ def train_by_queries(
     images: Array,
     validation: Split,
     settings: TrainingSettings,
-    folder: pathlib.Path,
+    folder: PathLike,
     jacobian: JacobianSettings,
 ) -> int:
     """Label, train, augment, repeat (black-box); `settings.epochs` in every round.

@@ -13,7 +13,8 @@ import tensorflow as tf
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.devices import deterministic
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.progress import progress
+from tf_deepbayes.core.files import PathLike
+from tf_deepbayes.core.progress import progress, stopping_between_steps
 from tf_deepbayes.core.validation import check_labels
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.models.baselines import Baseline
@@ -58,7 +59,7 @@ def train(
     train_split: Split,
     validation: Split,
     settings: TrainingSettings,
-    folder: str | pathlib.Path,
+    folder: PathLike,
     verbose: bool = True,
     jit_compile: bool = False,
 ) -> int:
@@ -75,15 +76,15 @@ def train(
         jit_compile: compile loss and gradients with XLA.
 
     Raises:
+        StopRequested: the process was asked to stop; the last checkpoint is kept.
         TrainingDivergedError: a loss or weight is not finite; the last checkpoint is kept.
         WorkerLostError: another machine does not answer; the last checkpoint is kept.
         InputError: fewer images than one batch, fewer images in a batch than devices, or a
             checkpoint that does not match.
     """
-    folder = pathlib.Path(folder)
+    folder, strategy = pathlib.Path(folder), strategy_of(classifier)
     for name, split in (("training", train_split), ("validation", validation)):
         _check_fits(classifier.architecture, split, name)
-    strategy = strategy_of(classifier)
     steps = settings.steps_per_epoch(len(train_split))
     settings.check_devices(strategy.num_replicas_in_sync)
     with strategy.scope():
@@ -100,7 +101,7 @@ def train(
     )
     num_classes = classifier.architecture.num_classes
     source = Batches(train_split, num_classes, settings.batch_size, settings.seed)
-    with workers_watched(strategy, folder):
+    with workers_watched(strategy, folder), stopping_between_steps():
         check_same_epoch(strategy, epoch, folder)
         epochs = range(epoch, settings.epochs)
         _run_epochs(Steps(trainer, source), epochs, callbacks, verbose)
@@ -137,6 +138,7 @@ def _run_epochs(
             label = f"epoch {epoch + 1} of {epochs.stop}, steps"
             calls = progress(calls, len(order), label, STEPS_PER_CALL)
         for first in calls:
+            callbacks.on_train_batch_begin(first)
             rows = order[first : first + STEPS_PER_CALL]
             steps.run(rows)
             logs = {name: float(value) for name, value in steps.trainer.results().items()}

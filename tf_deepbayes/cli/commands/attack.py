@@ -10,7 +10,6 @@ from absl import flags
 
 from tf_deepbayes.cli import app, attack_flags, classifier_flags
 from tf_deepbayes.core.devices import local_devices
-from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_eps
 from tf_deepbayes.reporting.text import attack_line
 from tf_deepbayes.runs.attack import RunAttack
@@ -29,14 +28,6 @@ def define_flags() -> None:
     app.define_devices_flag()
 
 
-def eps_grid(values: Sequence[str]) -> list[float]:
-    """The ε-grid of the command line."""
-    try:
-        return [check_eps(float(value)) for value in values]
-    except ValueError as error:
-        raise InputError(f"--eps must be numbers separated by commas: {error}") from None
-
-
 def load_runs() -> tuple[Run, Run]:
     """The victim, and the run whose gradients are followed."""
     victim = classifier_flags.load(FLAGS.victim)
@@ -46,7 +37,9 @@ def load_runs() -> tuple[Run, Run]:
 def main(arguments: Sequence[str]) -> None:
     """Attack at each ε and print one line for each."""
     app.expect_victim(arguments)
-    grid, attack, devices = eps_grid(FLAGS.eps), attack_flags.make(), local_devices(FLAGS.devices)
+    grid, attack = [check_eps(eps) for eps in FLAGS.eps], attack_flags.make()
+    devices = local_devices(FLAGS.devices)
+    attack_flags.warn_of_large(grid, attack)
     prepared = RunAttack(
         attack, attack_flags.options(), load_runs, classifier_flags.data_place(), devices
     )

@@ -32,13 +32,13 @@ def define_import_flags() -> None:
             "likelihood", "l2", f"p(x|.) it was trained with: {names} (published: l2)"
         )
     with group("Files"):
-        flags.DEFINE_string("out", None, "run folder (default: runs/<data>/<model>)")
+        app.define_path("out", None, "run folder (default: runs/<data>/<model>)")
 
 
 def define_export_flags() -> None:
     """The output file."""
     with group("Files"):
-        flags.DEFINE_string("out", None, "file to write, as published: checkpoint_0.pkl")
+        app.define_path("out", None, "file to write, as published: checkpoint_0.pkl")
 
 
 def import_checkpoint(arguments: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tf_deepbayes.cli import app, classifier_flags
+from tf_deepbayes.cli import app, attack_flags, classifier_flags
 from tf_deepbayes.cli.help import group
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.evaluation.scoring import EVAL_DRAWS
@@ -30,19 +30,21 @@ def define_flags() -> None:
     classifier_flags.define_victim()
     classifier_flags.define(seed_of="the classifier's noise and the attacks' draws")
     with group("Attacks"):
-        flags.DEFINE_float("eps", 0.1, "radius of the l∞ ball, pixels in [0, 1]")
+        flags.DEFINE(app.SizeParser(), "eps", 0.1, "radius of the l∞ ball, pixels in [0, 1]")
         flags.DEFINE_enum("budget", "standard", list(BUDGETS), "amount of work")
         flags.DEFINE_integer("num_images", NUM_IMAGES, "attack the first N test images")
         flags.DEFINE_integer("check_images", 50, "images of the attacks that only the checks need")
         flags.DEFINE_integer("eot", 2, "gradients averaged per step, if the classifier samples")
-        flags.DEFINE_string("substitute", None, "classifier for a transfer attack")
-        flags.DEFINE_string("thresholds", None, "fitted detectors for attacks that evade them")
+        app.define_path("substitute", None, "classifier for a transfer attack")
+        app.define_path("thresholds", None, "fitted detectors for attacks that evade them")
         flags.DEFINE_integer(
             "lazy_classes", 0, "steps between evaluations of classes far from the top"
         )
     with group("Results"):
         flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise to score the worst case on")
-        flags.DEFINE_string("name", None, "name of the result (default: eps<eps>_<budget>)")
+        flags.DEFINE(
+            app.NameParser(), "name", None, "name of the result (default: eps<eps>_<budget>)"
+        )
         flags.DEFINE_bool("resume", False, "continue from finished batches on disk")
         flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
     with group("Computing"):
@@ -60,6 +62,7 @@ def main(arguments: Sequence[str]) -> None:
     name = app.expect_victim(arguments)
     plan = EvaluationSettings(BUDGETS[FLAGS.budget], **{n: FLAGS[n].value for n in PLAN})
     check_count("num_images", FLAGS.num_images)
+    attack_flags.warn_of_large([plan.eps])
     victim = classifier_flags.load(name)
     evaluation = RunEvaluation(
         plan,

@@ -23,10 +23,10 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """The flags."""
     with group("Export"):
-        flags.DEFINE_string("out", None, "folder to create for the SavedModel")
+        app.define_path("out", None, "folder to create for the SavedModel")
         flags.DEFINE_bool("overwrite", False, "replace an existing export")
         flags.DEFINE_bool("onnx", False, "also write the logits as DIR/model.onnx")
-        flags.DEFINE_string("thresholds", None, "file of fitted detectors of this run")
+        app.define_path("thresholds", None, "file of fitted detectors of this run")
         flags.DEFINE_integer("block_size", None, "terms decoded at a time (default: the library's)")
     with group("Sampling"):
         classifier_flags.define_sampling("the classifier")

@@ -20,10 +20,10 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """The flags, as for attack."""
     with group("Classifier"):
-        flags.DEFINE_string("victim", None, "run folder, model name or letter, or bayes_K10_A")
+        app.define_path("victim", None, "run folder, model name or letter, or bayes_K10_A")
     classifier_flags.define(default_data="plane_frog")
     with group("Files"):
-        flags.DEFINE_string("out", None, "file to write (default: indices.json in the run folder)")
+        app.define_path("out", None, "file to write (default: indices.json in the run folder)")
         flags.DEFINE_bool("overwrite", False, "replace a file that has other settings")
     with group("Computing"):
         flags.DEFINE_integer("batch_size", 100, "images at a time")

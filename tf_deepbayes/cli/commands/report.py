@@ -26,19 +26,17 @@ def define_flags() -> None:
         flags.DEFINE_list("models", list(factorisations.FACTORISATIONS), "classifiers")
         app.define_runs_flag()
     with group("Files"):
-        flags.DEFINE_string("figure", None, "PNG file for the curves")
+        app.define_path("figure", None, "PNG file for the curves")
 
 
 def main(arguments: Sequence[str]) -> None:
     """Print every table that has results."""
     app.expect_flags_only(arguments)
-    root = app.runs_folder()
-    runs = study_results.Runs(
-        root / FLAGS.data, [factorisations.get(m).__name__ for m in FLAGS.models]
-    )
+    folder = app.runs_folder() / classifier_flags.data_name()
+    runs = study_results.Runs(folder, [factorisations.get(m).__name__ for m in FLAGS.models])
     trained = study_results.training_rows(runs)
     if not trained:
-        raise InputError(f"no runs in {root / FLAGS.data}; run reproduce/study.py first")
+        raise InputError(f"no runs in {folder}; run reproduce/study.py first")
     print(markdown_table(study_tables.TRAINING_HEAD, trained))
     for name in ("fgsm", "pgd", "mim", "cw"):
         rows = study_results.attack_rows(runs, f"{name}_*")

@@ -34,14 +34,14 @@ def define_flags() -> None:
         flags.DEFINE_integer("num_train", None, "distilled: the first N training images (all)")
         flags.DEFINE_integer("num_seed_images", None, "jacobian: the last N test images (200)")
         flags.DEFINE_integer("augmentation_rounds", None, "jacobian: doublings of the images (6)")
-        flags.DEFINE_float("lambda", None, "jacobian: size of a step, in pixels (0.1)")
+        flags.DEFINE(app.SizeParser(), "lambda", None, "jacobian: size of a step, in pixels (0.1)")
     with group("Training"):
         flags.DEFINE_integer("epochs", None, "distilled: 20; jacobian: 10 in each round")
         flags.DEFINE_integer("batch_size", 50, "images per step")
         flags.DEFINE_float("learning_rate", 1e-3, "learning rate of Adam")
         flags.DEFINE_integer("eval_every", 5, "epochs between agreements on test images")
     with group("Files"):
-        flags.DEFINE_string("out", None, "run folder (default: <victim's run>/substitute_<kind>)")
+        app.define_path("out", None, "run folder (default: <victim's run>/substitute_<kind>)")
         flags.DEFINE_bool("resume", False, "continue the run in the folder")
 
 

@@ -47,9 +47,9 @@ def define_flags() -> None:
             define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
             define(field.name, None, SETTINGS_HELP[field.name])
     with group("Files"):
-        flags.DEFINE_string("out", None, "run folder (default: runs/<data>/<model>)")
+        app.define_path("out", None, "run folder (default: runs/<data>/<model>)")
         flags.DEFINE_bool("resume", False, "continue the run in the folder")
-        flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
+        app.define_path("data_dir", None, "folder to look for the data set in first")
     app.define_precision_flags()
     app.define_devices_flag()
 

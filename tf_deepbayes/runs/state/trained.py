@@ -31,7 +31,7 @@ def training(
 
     Args:
         epochs: how many the checkpoint has to hold in the end.
-        resume, changeable: see `checkpoints.prepare_folder`.
+        resume, changeable: see `prepare_folder`.
 
     Yields:
         Whether there is anything to train; if not, the folder stays as it is.
@@ -42,9 +42,9 @@ def training(
     with locked(folder / LOCK, f"the run {folder}"):
         over = resume and epochs_done(folder) >= epochs
         if over:
-            checkpoints.check_resumable(folder, config, changeable)
+            check_resumable(folder, config, changeable)
         else:
-            checkpoints.prepare_folder(folder, config, resume, changeable)
+            prepare_folder(folder, config, resume, changeable)
             (folder / TRAINED).unlink(missing_ok=True)
         yield not over
         if not (folder / TRAINED).is_file():
@@ -62,6 +62,50 @@ def _write(folder: pathlib.Path) -> None:
         "settings": config.training,
     }
     write_json(folder / TRAINED, content)
+
+
+def prepare_folder(
+    folder: pathlib.Path, config: RunConfig, resume: bool, changeable: Sequence[str] = ()
+) -> None:
+    """Make a new run folder, or check that the one to resume has the same settings.
+
+    Args:
+        changeable: settings that a resumed run may change.
+
+    Raises:
+        InputError: the folder holds a run without `resume`, or one with different settings.
+    """
+    if not pathlib.Path(folder, checkpoints.CONFIG).exists():
+        return checkpoints.save_config(folder, config)
+    if not resume:
+        raise InputError(f"{folder} holds a run; pass --resume to continue it or another --out")
+    check_resumable(folder, config, changeable)
+    return checkpoints.save_config(folder, config)
+
+
+def check_resumable(
+    folder: pathlib.Path, config: RunConfig, changeable: Sequence[str] = ()
+) -> None:
+    """InputError unless the run in the folder has these settings; `prepare_folder` says more.
+
+    A setting that an earlier version did not record is not compared.
+    """
+    found, wanted = checkpoints.load_config(folder).settings(), config.settings()
+    if checkpoints.IMPORTED in found:
+        raise InputError(
+            f"{folder} was imported from a published checkpoint, which holds no optimizer state: "
+            "it cannot be resumed; train a new run with another --out"
+        )
+    differences = [
+        f"{name} is {found.get(name)} in the run and {value} in the flags"
+        for name, value in wanted.items()
+        if name in found and found[name] != value and name not in changeable
+    ]
+    if differences:
+        raise InputError(
+            f"{folder} cannot be resumed: {'; '.join(differences)}; repeat the flags of the run, "
+            "or pass another --out"
+        )
 
 
 def epochs_done(folder: pathlib.Path) -> int:
