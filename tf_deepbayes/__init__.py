@@ -4,10 +4,7 @@
 EAGER_IMPORT=1 imports all of them at once (Scientific Python's SPEC 1).
 """
 
-import contextlib
-import json
 import os
-import pathlib
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
@@ -61,30 +58,6 @@ NAMES = {
 }
 
 
-def keras_home() -> pathlib.Path:
-    """Where Keras keeps its settings and data sets, also where nobody has a home."""
-    if given := os.environ.get("KERAS_HOME"):
-        return pathlib.Path(given)
-    try:
-        return pathlib.Path.home() / ".keras"
-    except RuntimeError:
-        return pathlib.Path("/tmp/.keras")
-
-
-def check_backend() -> None:
-    """InputError where Keras is set to another backend than TensorFlow, by itself or keras.json."""
-    home, name = keras_home(), os.environ.get("KERAS_BACKEND")
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        name = name or json.loads((home / "keras.json").read_text()).get("backend")
-    if name not in (None, "", "tensorflow"):
-        from tf_deepbayes.core.errors import InputError
-
-        raise InputError(
-            f"Keras is set to the backend {name!r}, by KERAS_BACKEND or {home}/keras.json; "
-            "tf_deepbayes needs tensorflow: set KERAS_BACKEND=tensorflow before Python starts"
-        )
-
-
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
@@ -92,6 +65,8 @@ def __getattr__(name: str) -> Any:
         return version(__name__)
     if name not in NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tf_deepbayes.core.keras_config import check_backend
+
     check_backend()
     globals()[name] = found = resolve_name(f"{__name__}.{NAMES[name]}")
     return found

@@ -5,9 +5,9 @@ import pathlib
 import sys
 from typing import NamedTuple
 
-from tf_deepbayes import check_backend
 from tf_deepbayes.cli.process import orderly_end, quiet_start
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.keras_config import check_backend
 
 PROGRAM = "deepbayes"
 HELP = ("-h", "--help", "help")

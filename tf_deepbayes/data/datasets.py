@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_deepbayes import keras_home
 from tf_deepbayes.core.architecture import CIFAR, MNIST, Architecture
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.keras_config import keras_home
 from tf_deepbayes.core.validation import check_labels
 from tf_deepbayes.data import places, readers
 from tf_deepbayes.data.splits import Split

@@ -6,8 +6,8 @@ import pathlib
 import zlib
 from collections.abc import Sequence
 
-from tf_deepbayes import keras_home
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.keras_config import keras_home
 
 DEBIAN_FASHION_MNIST = pathlib.Path("/usr/share/datasets/fashion-mnist")
 GZIP_MAGIC = b"\x1f\x8b"
