@@ -137,6 +137,15 @@ def _exchange_at_once(one: pathlib.Path, other: pathlib.Path) -> bool:
     return rename is not None and rename(here, bytes(one), here, bytes(other), exchange) == 0
 
 
+def check_room(folder: pathlib.Path, size: int) -> None:
+    """OSError if the disk has no room for a file of so many bytes in the folder."""
+    path = folder / "room"
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), 0, size)
+    path.unlink()
+
+
 def named(path: PathLike) -> pathlib.Path:
     """The path, absolute where it does not end in a name, such as `.` and `..`."""
     path = pathlib.Path(path)

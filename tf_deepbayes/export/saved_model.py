@@ -12,7 +12,13 @@ from typing import Any
 import tensorflow as tf
 
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.files import PathLike, read_json, write_folder_atomically, write_json
+from tf_deepbayes.core.files import (
+    PathLike,
+    check_room,
+    read_json,
+    write_folder_atomically,
+    write_json,
+)
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.export import onnx_model
 from tf_deepbayes.export.signatures import Signatures
@@ -83,6 +89,8 @@ def export(
     metadata = _metadata(server, victim, signatures, settings)
 
     def write(temporary: pathlib.Path) -> None:
+        # Saving takes long, and TensorFlow prints more than a line if it cannot write.
+        check_room(temporary, sum(weight.nbytes for weight in victim.model.get_weights()))
         _save(server, signatures, temporary)
         if onnx:
             metadata["onnx"] = onnx_model.write(server, temporary / onnx_model.FILE)
