@@ -39,13 +39,14 @@ def noise_for(model: LatentClassifier, num_samples: int, count: int) -> np.ndarr
 def convnet(scale: float = 1.0, policy: str = "float32") -> keras.Model:
     """A fixed random network on 8×8 images, five classes, computed in a dtype or policy."""
     keras.utils.set_random_seed(0)
-    spread = keras.initializers.RandomNormal(0.0, 0.3)
     return keras.Sequential(
         [
             keras.Input((8, 8, 1)),
             keras.layers.Conv2D(8, 3, activation="relu", dtype=policy),
             keras.layers.Flatten(dtype=policy),
-            keras.layers.Dense(5, kernel_initializer=spread, dtype=policy),
+            keras.layers.Dense(
+                5, kernel_initializer=keras.initializers.RandomNormal(0.0, 0.3), dtype=policy
+            ),
             keras.layers.Rescaling(scale, dtype=policy),
         ]
     )

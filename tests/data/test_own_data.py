@@ -71,7 +71,7 @@ def test_the_data_of_a_run_is_found_again_and_other_data_refused(tmp_path: pathl
     path = tmp_path / "digits.npz"
     np.savez(path, x=X, y=Y)
     settings = origin_of(load_data(path))
-    assert origin_of(load_data("mnist_5k")) == {}
+    assert set(origin_of(load_data("mnist_5k"))) == {"data_digest"}
     assert len(load_again("digits", settings).train) == 24
     moved = path.rename(tmp_path / "moved.npz")
     with pytest.raises(InputError, match="no data"):
@@ -88,12 +88,12 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "channels": (lambda: (np.stack([X, X], -1), Y), "1 or 3 channels"),
     "lengths": (lambda: (X, Y[:-1]), "30 images and 29 labels"),
     "empty": (lambda: (X[:0], Y[:0]), "at least one"),
-    "range": (lambda: (X.astype(np.float32), Y), "divide by 255"),
-    "nan": (lambda: (np.full((30, 8, 8), np.nan), Y), "not finite"),
+    "range": (lambda: (X.astype(np.float32), Y), "divide bytes by 255"),
+    "nan": (lambda: (np.full((30, 8, 8), np.nan), Y), "30 of the images of arrays have NaN"),
     "text": (lambda: (X.astype(str), Y), "expected bytes or floats"),
-    "labels_text": (lambda: (X, Y.astype(str)), "expected whole numbers"),
-    "labels_negative": (lambda: (X, Y - 1), "expected whole numbers"),
-    "labels_fraction": (lambda: (X, Y + 0.5), "expected whole numbers"),
+    "labels_text": (lambda: (X, Y.astype(str)), "labels of arrays must be class numbers"),
+    "labels_negative": (lambda: (X, Y - 1), "labels of arrays must be from 0"),
+    "labels_fraction": (lambda: (X, Y + 0.5), "labels of arrays must be whole numbers"),
     "labels_gap": (lambda: (X, 2 * Y), "no training image has the label 1"),
     "one_class": (lambda: (X, 0 * Y), "at least two classes"),
     "test_label": (lambda: (X, Y, X[:3], [0, 1, 7]), "label 7"),

@@ -1,5 +1,6 @@
 """What an attack may use of a classifier: functions of images, never the classifier."""
 
+import contextlib
 import dataclasses
 import functools
 import weakref
@@ -48,8 +49,8 @@ def in_float32(function: Any) -> Any:
     Raises:
         InputError: when it is called, and answers with numbers that have no graph.
     """
-    if hasattr(function, "logits_fn"):
-        return function._replace(logits_fn=in_float32(function.logits_fn))
+    if isinstance(function, tuple):
+        return function._replace(logits_fn=in_float32(function.logits_fn))  # type: ignore
     if isinstance(function, LazyLogits):
         return LazyLogits(in_float32(function.logits), in_float32(function.class_logits))
 
@@ -63,6 +64,9 @@ def in_float32(function: Any) -> Any:
         if not tf.is_tensor(values):
             given = type(values).__name__
             raise InputError(f"the classifier must return a tensor, got {given}; {ADVICE}")
+        if values.shape.rank in (2, 3) and values.shape[1] is not None:
+            with contextlib.suppress(TypeError):
+                _num_classes[function] = values.shape[1]
         return tf.cast(values, tf.float32)
 
     return answer
@@ -134,10 +138,11 @@ class ModelAccess:
         return function
 
 
-def num_classes_of(function: Callable[[Tensor], Tensor], x: Array) -> int:
+def num_classes_of(function: Callable[[Tensor], Tensor]) -> int | None:
     """The number of classes C that a function of images has logits or log weights for.
 
-    That of our classifiers and of Keras models is known; any other function is called once.
+    That of our classifiers and of Keras models is known; of any other function, once an attack has
+    called it; until then None.
     """
     inner: Any = function
     while isinstance(inner, LazyLogits | functools.partial):
@@ -147,14 +152,9 @@ def num_classes_of(function: Callable[[Tensor], Tensor], x: Array) -> int:
         return int(owner.architecture.num_classes)
     if isinstance(owner, keras.Model) and owner.built:
         return int(owner.output_shape[-1])
-    try:
-        return _num_classes.get(function) or _num_classes.setdefault(function, _asked(function, x))
-    except TypeError:  # a function without weak references
-        return _asked(function, x)
-
-
-def _asked(function: Callable[[Tensor], Tensor], x: Array) -> int:
-    return int(in_float32(function)(tf.constant(x)).shape[1])
+    with contextlib.suppress(TypeError):  # a function without weak references
+        return _num_classes.get(function)
+    return None
 
 
 _num_classes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tf_deepbayes.attacks.access import ModelAccess, check_differentiable, num_classes_of
 from tf_deepbayes.attacks.ball import check_norm
@@ -102,9 +103,17 @@ class Attack(abc.ABC):
         labels, function = check_labels(y, count=len(x)), self._function(classifier)
         if eps == 0.0 or not len(x):
             return x.copy()
-        if self.uses != "features":
-            check_labels(labels, num_classes_of(function, x[: self.batch_size]))
-        return np.concatenate([part().images for part in self.parts(function, x, labels, eps)])
+        check_labels(labels, self._num_classes(function))
+        try:
+            found = [part().images for part in self.parts(function, x, labels, eps)]
+        except tf.errors.InvalidArgumentError:  # such as a label that is no class
+            check_labels(labels, self._num_classes(function))
+            raise
+        check_labels(labels, self._num_classes(function))
+        return np.concatenate(found)
+
+    def _num_classes(self, function: LogitsFn) -> int | None:
+        return None if self.uses == "features" else num_classes_of(function)
 
     def _function(self, classifier: Any) -> LogitsFn:
         """What the attack uses of the classifier; a plain function is that itself."""

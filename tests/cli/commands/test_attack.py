@@ -130,3 +130,58 @@ def test_flags_of_other_attacks_are_refused(flags: list, message: str, app: App)
     done = app("attack/attack.py", "--victim", "GFZ", *flags)
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert message in done.stderr
+
+
+def test_a_result_is_never_replaced_by_one_of_other_settings(
+    runs: pathlib.Path, app: App, tmp_path: pathlib.Path
+) -> None:
+    own = shutil.copytree(runs, tmp_path / "own")
+    folder = own / "mnist_5k" / "GBZ" / "attacks"
+    few = [*common(own, "fgsm", 3), "--name", "mine", "--eps", 0.1]
+    assert app("attack/attack.py", *few).returncode == 0
+    before = (folder / "mine_eps0.10.json").read_bytes()
+    other = app("attack/attack.py", *few, "--seed", 1)
+    assert other.returncode == 2 and len(other.stderr.splitlines()) == 1
+    assert "seed is 0 there and 1 now" in other.stderr and "--overwrite" in other.stderr
+    assert (folder / "mine_eps0.10.json").read_bytes() == before
+    assert app("attack/attack.py", *few, "--seed", 1, "--overwrite").returncode == 0
+    settings = json.loads((folder / "mine_eps0.10.json").read_text())["settings"]
+    assert settings["seed"] == 1 and len(settings["weights"]) == len(settings["data"]) == 64
+
+
+def test_every_setting_has_a_name_and_every_draw_an_outcome(
+    runs: pathlib.Path, app: App, tmp_path: pathlib.Path
+) -> None:
+    own = shutil.copytree(runs, tmp_path / "own")
+    few = common(own, "fgsm", 3)
+    for flags in (["--eps", "0.030,0.034,8/255"], ["--loss", "margin"], ["--norm", 2]):
+        done = app("attack/attack.py", *few, *flags)
+        assert done.returncode == 0, done.stderr
+    folder = own / "mnist_5k" / "GBZ" / "attacks"
+    names = ["eps0.03", "eps0.034", "eps0.03137254901960784", "margin", "norm2"]
+    found = [path.stem for path in folder.glob("*.json")]
+    expected = [f"fgsm_K2_n3_{n}" for n in names[:3]]
+    expected += [f"fgsm_{n}_K2_n3_eps0.10" for n in names[3:]]
+    assert sorted(found) == sorted(expected)
+    with np.load(folder / "fgsm_K2_n3_eps0.034.npz") as saved:
+        assert saved["predicted"].shape == (3, 2) and saved["clean_predicted"].shape == (3, 3)
+        assert (saved["predicted"][:, 0] == saved["adversarial_logits"].argmax(1)).all()
+
+
+def test_batches_of_other_weights_are_not_used(
+    runs: pathlib.Path, app: App, tmp_path: pathlib.Path
+) -> None:
+    own = shutil.copytree(runs, tmp_path / "own")
+    flags = [*common(own, "pgd", 4), "--nb_iter", 2, "--batch_size", 2, "--name", "mine"]
+    assert app("attack/attack.py", *flags).returncode == 0
+    folder = own / "mnist_5k" / "GBZ" / "attacks"
+    with np.load(folder / "mine_eps0.10.npz") as saved:
+        expected = saved["adversarial"]
+    partial = folder / "mine_eps0.10.partial"
+    partial.mkdir()
+    # Batches without a record of their settings, such as an earlier version may leave.
+    for number in range(2):
+        np.savez(partial / f"batch_{number:05d}.npz", adversarial=0 * expected[:2], digest="0")
+    assert app("attack/attack.py", *flags, "--overwrite").returncode == 0
+    with np.load(folder / "mine_eps0.10.npz") as saved:
+        np.testing.assert_array_equal(saved["adversarial"], expected)
