@@ -14,7 +14,8 @@ import tensorflow as tf
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.files import read_arrays
+from tf_deepbayes.core.files import named, read_arrays
+from tf_deepbayes.core.validation import ROUNDING
 from tf_deepbayes.data import datasets
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split
@@ -31,7 +32,7 @@ def is_own(source: Source) -> bool:
 
 def own_name(source: Source) -> str:
     """The name of own data in `runs/<name>/<model>`: a file's or folder's, without its ending."""
-    return pathlib.Path(source).stem if isinstance(source, str | pathlib.Path) else "arrays"
+    return named(source).stem if isinstance(source, str | pathlib.Path) else "arrays"
 
 
 def load_data(
@@ -188,12 +189,12 @@ def _images(x: Array, where: str) -> Array:
     low, high = (x.min(), x.max()) if x.size else (0, 0)
     if x.dtype.kind in "iu" and low >= 0 and high <= 255:
         return x.astype(np.uint8)
-    if low < 0 or high > 1:
+    if low < -ROUNDING or high > 1 + ROUNDING:
         raise InputError(
-            f"images of {where} have values from {low:g} to {high:g}; expected bytes (uint8) or "
+            f"images of {where} have values from {low:.8g} to {high:.8g}; expected bytes or "
             "floats in [0, 1]: divide by 255"
         )
-    return x.astype(np.float32)
+    return x.clip(0, 1).astype(np.float32)
 
 
 def _labels(y: Array, where: str) -> Array:
