@@ -7,7 +7,7 @@ import pytest
 
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.metrics import accuracy
-from tf_deepbayes.core.validation import check_images, check_labels, check_pixels
+from tf_deepbayes.core.validation import check_images, check_inputs, check_labels, check_pixels
 from tf_deepbayes.data.splits import Split
 
 UNIT = np.random.default_rng(0).uniform(size=(4, 8, 8, 1)).astype(np.float32)
@@ -94,3 +94,15 @@ def test_a_split_has_a_label_for_each_image() -> None:
     assert Split(BYTES, soft).labels is soft
     with pytest.raises(InputError, match="4 images and 3 labels"):
         Split(BYTES, np.arange(3))
+
+
+@pytest.mark.parametrize("value", [1.00001, -0.00001, 255.0])
+def test_more_than_rounding_is_refused_and_shown(value: float) -> None:
+    with pytest.raises(InputError, match="have values from ") as caught:
+        check_pixels(np.array([0.5, value]))
+    assert f"{value:g}" in str(caught.value)
+
+
+def test_values_that_are_refused_are_shown_with_their_digits() -> None:
+    with pytest.raises(InputError, match=r"from -1\.0000001 to 0; divide bytes by 255"):
+        check_inputs(np.array([[[[0.0]], [[-1.0000001]]]], np.float32), (2, 1, 1))

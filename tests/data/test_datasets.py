@@ -5,6 +5,7 @@ import os
 import pathlib
 import pickle
 import struct
+import tempfile
 from collections.abc import Callable
 
 import numpy as np
@@ -181,3 +182,16 @@ def test_the_offline_digits_are_real_and_split_evenly() -> None:
     assert 0.12 < digits.test.pixels.mean() < 0.15  # MNIST's mean is 0.13
     with pytest.raises(ValueError, match="asked for 5000 images, there are 1000"):
         digits.test.first(5000)
+
+
+def test_without_a_home_the_keras_cache_is_where_keras_puts_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a container whose user has no name."""
+
+    def no_home() -> pathlib.Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    monkeypatch.setattr(pathlib.Path, "home", no_home)
+    assert datasets.keras_cache() == pathlib.Path(tempfile.gettempdir()) / ".keras" / "datasets"

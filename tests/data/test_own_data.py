@@ -145,3 +145,20 @@ def test_the_published_sizes_for_a_kind_of_image() -> None:
     colour = Architecture.for_images((32, 32, 3), 10)
     assert (colour.dim_z, colour.channels) == (128, (64, 128, 256))
     assert isinstance(load_data((X, Y)), Dataset)
+
+
+def test_rounding_beyond_the_range_is_clipped() -> None:
+    pixels = (X / 255.0).astype(np.float32)
+    pixels[0, 0, 0] = np.nextafter(np.float32(1), np.float32(2))
+    data = load_data((pixels, Y, pixels, Y))
+    assert data.train.images.max() == 1.0
+    pixels[0, 0, 0] = 1.001
+    with pytest.raises(InputError, match=r"values from 0 to 1\.001; expected bytes"):
+        load_data((pixels, Y))
+
+
+def test_the_current_folder_has_a_name(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(image_folder(tmp_path / "photos"))
+    assert load_data(".").name == load_data("../photos").name == "photos"

@@ -13,7 +13,8 @@ from tf_deepbayes.attacks import FGSM, PGD, Superwhite
 from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.core import files
 from tf_deepbayes.core.axes import Array, Tensor
-from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.errors import InputError, StopRequested
+from tf_deepbayes.evaluation import runner
 from tf_deepbayes.evaluation.batch_store import AttackStoppedError, BatchStore
 from tf_deepbayes.evaluation.runner import run
 from tf_deepbayes.evaluation.scoring import EvaluationSet, score
@@ -178,3 +179,15 @@ def test_an_attack_that_sees_what_is_not_there_is_refused() -> None:
     target = EvaluationSet.of(NET, X, Y, draws=1)
     with pytest.raises(InputError, match="Superwhite needs the classifier's log_weights"):
         run(Superwhite(), ModelAccess(NET), target, 0.1)
+
+
+def test_an_attack_that_is_asked_to_stop_keeps_the_batch_it_is_at(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, noisy = EvaluationSet.of(NET, X, Y, batch_size=5), Noisy()
+    store = BatchStore(tmp_path / "batches", SETTINGS, resume=False)
+    asked = iter([False, True])
+    monkeypatch.setattr(runner, "stop_requested", lambda: next(asked))
+    with pytest.raises(StopRequested, match=r"^1 finished batches are kept in .*batches$"):
+        run(ATTACK, ModelAccess(noisy), target, 0.1, store, noisy.reseed)
+    assert len(store) == 1

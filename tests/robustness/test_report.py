@@ -77,7 +77,7 @@ def test_attacks_of_ones_own_guides_and_a_substitute() -> None:
     [
         ({"budget": "huge"}, "budget must be one of quick, standard, full"),
         ({"eps": 0.0}, "eps must be above 0"),
-        ({"x": X * 255}, "pixels"),
+        ({"x": X * 255}, "divide bytes by 255"),
         ({"y": Y[:-1]}, "labels"),
         ({"attacks": []}, "at least one attack"),
         ({"attacks": ["pdg"]}, "unknown attack 'pdg'"),

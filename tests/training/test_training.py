@@ -8,13 +8,13 @@ import pytest
 import tensorflow as tf
 
 from tests.small import IMAGES, images
-from tf_deepbayes.core.errors import TrainingDivergedError
+from tf_deepbayes.core.errors import StopRequested, TrainingDivergedError
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.models.factorisations import GBY
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.checkpoints import RunConfig
-from tf_deepbayes.training import minibatches
+from tf_deepbayes.training import journal, minibatches
 from tf_deepbayes.training.journal import read_history
 from tf_deepbayes.training.settings import TrainingSettings
 from tf_deepbayes.training.train import train
@@ -70,6 +70,23 @@ def test_a_run_stopped_inside_an_epoch_repeats_that_epoch(
     assert [row["epoch"] for row in read_history(tmp_path / "cut")] == ["1", "2", "3"]
     for name, value in checkpoint(tmp_path / "whole").items():
         np.testing.assert_array_equal(value, checkpoint(tmp_path / "cut")[name])
+
+
+def test_training_that_is_asked_to_stop_keeps_the_last_whole_epoch(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = iter([False, True])
+    monkeypatch.setattr(journal, "stop_requested", lambda: next(asked))
+    with pytest.raises(StopRequested, match=r"checkpoint of the last whole epoch is kept in "):
+        run(tmp_path, 3)
+    assert checkpoint(tmp_path)["epoch"] == 1
+
+
+def test_logs_that_cannot_be_written_are_named(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "tensorboard").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match=r"exists|directory|Input/output") as caught:
+        run(tmp_path, 1)
+    assert caught.value.filename == str(tmp_path / "tensorboard")
 
 
 def test_an_epoch_is_a_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,10 +113,10 @@ def define_options() -> None:
         flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
 
 
-def warn_of_large(grid: Sequence[float], attack: attacks.Attack | None = None) -> None:
+def warn_of_large(grid: Sequence[float], attack: attacks.Attack) -> None:
     """Remark on sizes in the infinity norm that are more than the whole range of pixels."""
     for eps in grid:
-        in_pixels = attack is None or attack.eps_name(eps).startswith("eps")  # cw: a constant
+        in_pixels = attack.eps_name(eps).startswith("eps")  # of cw it is a constant
         if eps > 1.0 and in_pixels and getattr(attack, "norm", np.inf) == np.inf:
             print(
                 f"warning: --eps {eps:g} is more than the whole range of pixels, [0, 1]; did you "

@@ -22,8 +22,11 @@ from absl import flags
 from tf_deepbayes.core.errors import InputError, StoppedError, StopRequested
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # 3, the quietest, is what apps set when it is not set
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room and run it again"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "change its owner or give another"),
+    errno.EROFS: "make it writable or give another",
+}
 # What the project's own messages are in ASCII; other characters, as in names of files, are escaped.
 IN_ASCII = {
     **{"–": "-", "—": "-", "−": "-", "…": "...", "→": "->", "×": "x", "·": "*"},
@@ -113,11 +116,7 @@ def orderly_end() -> Iterator[None]:
 
 def _in_words(error: OSError) -> str:
     name = "the output" if error.filename is None else error.filename
-    advice = "repair it or give another"
-    if error.errno in DISK_FULL:
-        advice = "make room and run the command again"
-    elif error.errno in READ_ONLY:
-        advice = "make it writable or give another"
+    advice = ADVICE.get(error.errno or 0, "repair it or give another")
     return f"cannot use {name}: {error.strerror or error}; {advice}"
 
 

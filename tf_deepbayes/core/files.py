@@ -95,6 +95,8 @@ def errors_named(path: PathLike, temporary: pathlib.Path | None = None) -> Itera
         raise OSError(number, os.strerror(number), str(path)) from None
     except OSError as error:
         name = str(error.filename or "")
+        if error.errno is None:
+            raise OSError(errno.EIO, str(error), str(path)) from None
         if not name or (temporary and name.startswith(str(temporary))):
             error.filename = str(path)
         raise

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.files import read_arrays
+from tf_deepbayes.core.files import named, read_arrays
 from tf_deepbayes.core.validation import check_images, check_labels
 from tf_deepbayes.data import datasets
 from tf_deepbayes.data.datasets import Dataset
@@ -32,7 +32,7 @@ def is_own(source: Source) -> bool:
 
 def own_name(source: Source) -> str:
     """The name of own data in `runs/<name>/<model>`: a file's or folder's, without its ending."""
-    return pathlib.Path(source).stem if isinstance(source, str | pathlib.Path) else "arrays"
+    return named(source).stem if isinstance(source, str | pathlib.Path) else "arrays"
 
 
 def load_data(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tf_deepbayes.cli import app, attack_flags, classifier_flags
+from tf_deepbayes.cli import app, classifier_flags
 from tf_deepbayes.cli.help import group
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.evaluation.scoring import EVAL_DRAWS
@@ -62,7 +62,6 @@ def main(arguments: Sequence[str]) -> None:
     name = app.expect_victim(arguments)
     plan = EvaluationSettings(BUDGETS[FLAGS.budget], **{n: FLAGS[n].value for n in PLAN})
     check_count("num_images", FLAGS.num_images)
-    attack_flags.warn_of_large([plan.eps])
     victim = classifier_flags.load(name)
     evaluation = RunEvaluation(
         plan,
