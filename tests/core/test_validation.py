@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_inputs, check_pixels
 
@@ -10,7 +11,7 @@ from tf_deepbayes.core.validation import check_inputs, check_pixels
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_rounding_beyond_the_range_is_clipped(kind: type) -> None:
     above = np.nextafter(np.float32(1), np.float32(2))
-    x = np.array([[0.0, 0.25, above], [-1e-7, 1.0, 1.0000001]], kind)
+    x: Array = np.array([[0.0, 0.25, above], [-1e-7, 1.0, 1.0000001]], kind)
     found = check_pixels(x)
     assert found.dtype == np.float32 and found.min() == 0.0 and found.max() == 1.0
     np.testing.assert_array_equal(found[0, :2], np.array([0.0, 0.25], np.float32))
