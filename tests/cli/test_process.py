@@ -54,7 +54,10 @@ def test_output_that_cannot_be_written(out: str, status: int) -> None:
         writer = os.open(out, os.O_WRONLY)
     done = subprocess.run(
         [sys.executable, "-c", OVERVIEW, "--help"],
-        **{"stdout": writer, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     )
     os.close(writer)
     assert done.returncode == status and len(done.stderr.splitlines()) == (status == 2)
@@ -71,7 +74,10 @@ def test_a_reader_of_the_results_that_goes(sound: pathlib.Path, tmp_path: pathli
     few = [*DATA, "--num_images", "2", "--num_samples", "2", "--eval_draws", "1", "--nosave"]
     with subprocess.Popen(
         [str(c) for c in [*command, *few, "--eps", "0,0.01,0.02", "--name", "piped"]],
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
         env=app_environment(str(tmp_path)),
     ) as app:
         assert app.stdout and app.stdout.readline().startswith("DBX on mnist_5k")

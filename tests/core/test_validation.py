@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.metrics import accuracy
 from tf_deepbayes.core.validation import check_images, check_inputs, check_labels, check_pixels
@@ -14,6 +15,7 @@ UNIT = np.random.default_rng(0).uniform(size=(4, 8, 8, 1)).astype(np.float32)
 BYTES = (UNIT * 255).astype(np.uint8)
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_floats_of_any_precision_are_pixels(kind: type) -> None:
     found = check_images(UNIT.astype(kind))
@@ -94,6 +96,15 @@ def test_a_split_has_a_label_for_each_image() -> None:
     assert Split(BYTES, soft).labels is soft
     with pytest.raises(InputError, match="4 images and 3 labels"):
         Split(BYTES, np.arange(3))
+=======
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_rounding_beyond_the_range_is_clipped(kind: type) -> None:
+    above = np.nextafter(np.float32(1), np.float32(2))
+    x: Array = np.array([[0.0, 0.25, above], [-1e-7, 1.0, 1.0000001]], kind)
+    found = check_pixels(x)
+    assert found.dtype == np.float32 and found.min() == 0.0 and found.max() == 1.0
+    np.testing.assert_array_equal(found[0, :2], np.array([0.0, 0.25], np.float32))
+>>>>>>> wt-shell
 
 
 @pytest.mark.parametrize("value", [1.00001, -0.00001, 255.0])

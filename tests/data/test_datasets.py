@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tf_deepbayes.core.keras_config import keras_home
 from tf_deepbayes.data import datasets, places, readers
 
 
@@ -194,4 +195,4 @@ def test_without_a_home_the_keras_cache_is_where_keras_puts_it(
 
     monkeypatch.delenv("KERAS_HOME", raising=False)
     monkeypatch.setattr(pathlib.Path, "home", no_home)
-    assert datasets.keras_cache() == pathlib.Path(tempfile.gettempdir()) / ".keras" / "datasets"
+    assert keras_home() == pathlib.Path(tempfile.gettempdir()) / ".keras"

@@ -127,7 +127,8 @@ def test_the_flags_named_are_flags_of_the_apps() -> None:
     apps = [*ROOT.glob("train/*.py"), *ROOT.glob("attack/*.py"), *ROOT.glob("detect/*.py")]
     apps += [*ROOT.glob("reproduce/*.py"), *ROOT.glob("benchmark/*.py")]
     apps += [*ROOT.glob("tf_deepbayes/cli/**/*.py")]
-    defined = re.findall(r'DEFINE_\w+\(\s*"(\w+)"', "".join(app.read_text() for app in apps))
+    define = r'(?:DEFINE_\w+\(|define_path\(|DEFINE\(\s*[\w.]+\(\),)\s*"(\w+)"'
+    defined = re.findall(define, "".join(app.read_text() for app in apps))
     settings = re.findall(
         r'^    "(\w+)": ', (ROOT / "tf_deepbayes/cli/commands/train.py").read_text(), re.MULTILINE
     )

@@ -63,7 +63,7 @@ def test_folders_given_as_text(tmp_path: pathlib.Path) -> None:
     assert run.folder == Run.load(text).folder == pathlib.Path(text)
     split = Split(images(20), np.arange(20) % 3)
     new = str(tmp_path / "new")
-    checkpoints.prepare_folder(new, config, resume=False)
+    checkpoints.save_config(new, config)
     train(model, split, split, TrainingSettings(epochs=1, batch_size=10), new, verbose=False)
     checkpoints.save(new, model, epoch=1)
     assert checkpoints.restore(new, model) == 1
