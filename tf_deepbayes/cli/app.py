@@ -114,6 +114,13 @@ class NameParser(flags.ArgumentParser):
         return argument
 
 
+class NamesParser(flags.ListParser):
+    """Such names, separated by commas."""
+
+    def parse(self, argument: Any) -> list[str]:
+        return [NameParser().parse(name) for name in super().parse(argument)]
+
+
 def define_path(name: str, default: str | None, help_text: str) -> None:
     """A flag that takes a path, or a name where a path may stand."""
     flags.DEFINE(PathParser(), name, default, help_text)

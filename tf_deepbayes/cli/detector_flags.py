@@ -27,10 +27,10 @@ def define() -> None:
     classifier_flags.define("the guard")
     with group("Attack"):
         flags.DEFINE(
-            app.NameParser(),
+            app.NamesParser(),
             "attack",
-            "fgsm_eps0.10",
-            "name of the saved attack, ours or published",
+            ["fgsm_eps0.10"],
+            "names of saved attacks, ours or published, separated by commas",
         )
         flags.DEFINE_bool("targeted", False, "the attack was targeted: its name ends in _targeted")
         flags.DEFINE(
@@ -45,6 +45,7 @@ def define() -> None:
         flags.DEFINE_enum("threshold", "published", kinds, "kind of threshold")
         flags.DEFINE_integer("num_train", None, "fit on the first N training images (default: all)")
         app.define_path("thresholds", None, "fitted detectors to read instead of fitting")
+        flags.DEFINE_bool("fit_only", False, "fit the detectors and stop")
     with group("Results"):
         flags.DEFINE_bool("save", True, "write the result and the fitted detectors")
         flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
@@ -59,6 +60,8 @@ def check() -> None:
     check_count("num_clean", FLAGS.num_clean)
     if FLAGS.plot and not FLAGS.save:
         raise InputError("--plot is written next to the result, which --nosave skips; drop one")
+    if FLAGS.fit_only and (FLAGS.thresholds or not FLAGS.save):
+        raise InputError("--fit_only writes fitted detectors; leave out --thresholds and --nosave")
     given = [f"--{name}" for name in FIT_FLAGS if FLAGS[name].present]
     if FLAGS.thresholds and given:
         raise InputError(f"{', '.join(given)} and --thresholds exclude each other; leave one out")
@@ -67,10 +70,11 @@ def check() -> None:
         raise InputError(f"--false_positive_rate must be in (0, 100) percent, got {rate}")
 
 
-def attack_name() -> str:
-    """Name of the saved attack's files."""
-    name = saved_attack_name(FLAGS.attack, classifier_flags.data_name())
-    return name + ("_targeted" if FLAGS.targeted and not name.endswith("_targeted") else "")
+def attack_names() -> list[str]:
+    """Names of the saved attacks' files."""
+    data, ending = classifier_flags.data_name(), "_targeted" if FLAGS.targeted else ""
+    names = [saved_attack_name(name, data) for name in FLAGS.attack]
+    return [name if name.endswith("_targeted") else name + ending for name in names]
 
 
 def options() -> dict[str, Any]:

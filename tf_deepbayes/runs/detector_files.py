@@ -13,12 +13,16 @@ import numpy as np
 
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import digest
+from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
 from tf_deepbayes.detection.detectors import NOT_FITTED, Detector
 from tf_deepbayes.detection.thresholds import check_rate
 from tf_deepbayes.inference.noise import INDEPENDENT
 from tf_deepbayes.runs import results
 from tf_deepbayes.runs.checkpoints import RunConfig
+from tf_deepbayes.runs.run import Run
+from tf_deepbayes.runs.state.identity import weights_digest
 
 KIND = "thresholds"
 PUBLISHED = "published_fpr5"  # the paper's `FitSettings.kind`
@@ -38,6 +42,7 @@ class FitSettings:
         false_positive_rate: the requested rate, in (0, 1).
         threshold: the kind of threshold.
         noise: how the K draws were made, one of `noise.SCHEMES`.
+        images: digest of the training images and labels; empty in files of earlier versions.
     """
 
     run: str
@@ -48,6 +53,7 @@ class FitSettings:
     false_positive_rate: float
     threshold: str
     noise: str = INDEPENDENT
+    images: str = ""
 
     @property
     def kind(self) -> str:
@@ -60,6 +66,23 @@ class FitSettings:
         scheme = "" if self.noise == INDEPENDENT else f"_{self.noise}"
         sizes = f"K{self.num_samples}{scheme}_n{self.num_train}_seed{self.seed}"
         return f"thresholds_{self.kind}_{sizes}.json"
+
+
+def fit_settings(
+    guard: Run, train: Split, seed: int, false_positive_rate: float, threshold: str
+) -> FitSettings:
+    """How `guards.fit` fits the guard's detectors, with the same arguments."""
+    return FitSettings(
+        run=guard.folder.name,
+        weights=weights_digest(guard.model),
+        num_samples=guard.sampling.num_samples,
+        seed=seed,
+        num_train=len(train),
+        images=digest(train.images, train.labels),
+        false_positive_rate=false_positive_rate,
+        threshold=threshold,
+        noise=guard.sampling.scheme,
+    )
 
 
 def missed_rate(detector: Detector, settings: FitSettings) -> float | None:

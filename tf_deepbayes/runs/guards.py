@@ -5,6 +5,7 @@ as <guard's run>/detection/thresholds_….json.
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.files import digest, read_arrays, write_arrays
+from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
 from tf_deepbayes.detection.detectors import Detector
@@ -33,22 +35,6 @@ def has_p_x(guard: Run) -> bool:
     return bool(getattr(guard.model, "has_p_x", False))
 
 
-def fit_settings(
-    guard: Run, num_train: int, seed: int, false_positive_rate: float, threshold: str
-) -> FitSettings:
-    """How `fit` fits the guard's detectors, with the same arguments."""
-    return FitSettings(
-        run=guard.folder.name,
-        weights=weights_digest(guard.model),
-        num_samples=guard.sampling.num_samples,
-        seed=seed,
-        num_train=num_train,
-        false_positive_rate=false_positive_rate,
-        threshold=threshold,
-        noise=guard.sampling.scheme,
-    )
-
-
 def fit(
     guard: Run,
     train: Split,
@@ -63,7 +49,7 @@ def fit(
         guard: a freshly loaded guard: earlier draws would change the noise drawn here.
         seed: the seed that the guard was loaded with, for the record.
     """
-    settings = fit_settings(guard, len(train), seed, false_positive_rate, threshold)
+    settings = detector_files.fit_settings(guard, train, seed, false_positive_rate, threshold)
     logits = metrics.predict(guard.logits_fn, train.pixels, batch_size, "training images")
     detectors = selection.fit_all(
         logits, train.labels, has_p_x(guard), false_positive_rate, threshold
@@ -85,10 +71,9 @@ def read(guard: Run, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettin
 
 @dataclasses.dataclass(frozen=True)
 class Detection:
-    """The detection of a saved attack on a victim by a guard.
+    """The detection of saved attacks on a victim by a guard.
 
     Attributes:
-        attack: name of the saved attack.
         victim: the run attacked.
         guard: the run that detects; None for the victim itself.
         load_guard: loads a fresh guard. Detectors are fitted on a copy, so that the noise on the
@@ -106,7 +91,6 @@ class Detection:
         say: called with progress messages, one line each.
     """
 
-    attack: str
     victim: Run
     guard: Run | None
     load_guard: Callable[[], Run]
@@ -129,42 +113,61 @@ class Detection:
         """The guard, or the victim as its own guard."""
         return self.guard or self.victim
 
-    def figures(self) -> list[dict[str, Any]]:
-        """Score the attack and write the result; returns the figures of each detector."""
+    @functools.cached_property
+    def dataset(self) -> Dataset:
+        """The guard's data set."""
+        return self.by.load_data(self.data_dir)
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """The detectors to use."""
         has_density = has_p_x(self.by)
-        names = selection.detector_names(self.detectors, has_density)
         if self.detectors is None and not has_density:
             model = self.by.config.model
             self.say(f"{model} has no p(x): the marginal and logit detectors are left out")
-        found = self._detect(names)
-        if self.save:
-            self._write(found)
-        return found.figures
+        return selection.detector_names(self.detectors, has_density)
 
-    def _detect(self, names: Sequence[str]) -> "Scored":
-        """Score the attack with these detectors."""
-        guard, victim = self.by, self.victim
-        dataset = guard.load_data(self.data_dir)
-        indices = test_indices(dataset, self.indices)
-        saved = saved_attacks.read_attack_arrays(victim.folder / "attacks" / f"{self.attack}.npz")
-        if self.indices:
-            saved = saved_attacks.select_images(saved, indices)
-        train = dataset.train.first(self.num_train)
-        clean = dataset.test.take(indices[: self.num_clean])
-        found = read(guard, pathlib.Path(self.thresholds)) if self.thresholds else None
-        is_transfer = guard.folder.resolve() != victim.folder.resolve()
-        scored = ScoredAttack.of(
-            guard.logits_fn, clean.pixels, clean.labels, saved, is_transfer, self.batch_size
-        )
-        detectors, settings = found or self._fit(train)
-        chosen = selection.choose(names, detectors)
-        for detector in chosen:
+    @functools.cached_property
+    def fitted(self) -> tuple[dict[str, Detector], FitSettings]:
+        """The guard's detectors, read or fitted once for all attacks, and how they were fitted."""
+        names, path = self.names, self.thresholds
+        found = read(self.by, pathlib.Path(path)) if path else self._fit()
+        detectors, settings = found
+        for detector in selection.choose(names, detectors):
             missed = detector_files.missed_rate(detector, settings)
             if missed is not None:
                 self.say(
                     f"{detector.name}: the {detector.threshold} thresholds reject {missed:.3f} of "
                     f"the training images, not the requested {settings.false_positive_rate:.3f}"
                 )
+        return found
+
+    def figures(self, attack: str) -> list[dict[str, Any]]:
+        """Score a saved attack and write the result; returns the figures of each detector.
+
+        Args:
+            attack: name of the saved attack.
+        """
+        found = self._detect(attack)
+        if self.save:
+            self._write(attack, found)
+        return found.figures
+
+    def _detect(self, attack: str) -> "Scored":
+        """Score the attack with the detectors; the noise is that of a guard just loaded."""
+        guard, victim, dataset = self.by, self.victim, self.dataset
+        indices = test_indices(dataset, self.indices)
+        saved = saved_attacks.read_attack_arrays(victim.folder / "attacks" / f"{attack}.npz")
+        if self.indices:
+            saved = saved_attacks.select_images(saved, indices)
+        detectors, settings = self.fitted
+        guard.model.generator.reset_from_seed(guard.seed)
+        clean = dataset.test.take(indices[: self.num_clean])
+        is_transfer = guard.folder.resolve() != victim.folder.resolve()
+        scored = ScoredAttack.of(
+            guard.logits_fn, clean.pixels, clean.labels, saved, is_transfer, self.batch_size
+        )
+        chosen = selection.choose(self.names, detectors)
         identity = {
             "attacked": digest(saved["adversarial"]),
             "data": digest(clean.images, clean.labels),
@@ -172,12 +175,12 @@ class Detection:
         }
         return Scored(scored.figures(chosen), scored.outcomes(chosen), settings, identity)
 
-    def _fit(self, train: Split) -> tuple[dict[str, Detector], FitSettings]:
+    def _fit(self) -> tuple[dict[str, Detector], FitSettings]:
         """Fit the guard's detectors and write them to its run folder."""
-        guard = self.load_guard()
+        guard, train = self.load_guard(), self.dataset.train.first(self.num_train)
         self.say(f"fitting the detectors of {guard.config.model} on {len(train)} images")
         kind = (guard.seed, self.false_positive_rate, self.threshold)
-        settings = fit_settings(guard, len(train), *kind)
+        settings = detector_files.fit_settings(guard, train, *kind)
         path = guard.folder / "detection" / settings.file_name
         if self.save:
             found = dataclasses.asdict(settings)
@@ -188,15 +191,15 @@ class Detection:
             self.say(f"fitted detectors in {path}")
         return detectors, settings
 
-    def _write(self, found: "Scored") -> None:
+    def _write(self, attack: str, found: "Scored") -> None:
         """Write the result and, if requested, a plot of the ROC curves next to it.
 
         Figures of other detectors with the same settings stay in the result.
         """
         guard, config, fitted = self.by, self.victim.config, found.fitted
-        settings = self._settings(fitted) | found.identity
+        settings = {"attack": attack} | self._settings(fitted) | found.identity
         name = joined(
-            self.attack,
+            attack,
             f"guard_{guard.folder.name}" if self.guard else None,
             None if fitted.kind == detector_files.PUBLISHED else fitted.kind,
         )
@@ -209,14 +212,13 @@ class Detection:
                 write_arrays(arrays, others | found.outcomes)
                 results.write_result(path, "detection", config, settings, rows)
         if self.plot:
-            title = f"{self.attack} on {config.model}, detected by {guard.config.model}"
+            title = f"{attack} on {config.model}, detected by {guard.config.model}"
             write_roc_figure(path.with_suffix(".png"), rows, title)
 
     def _settings(self, fitted: FitSettings) -> dict[str, Any]:
         """Everything the figures depend on, apart from weights and images."""
         guard = self.by
         return {
-            "attack": self.attack,
             "indices": self.indices,
             "guard": guard.config.model,
             "num_clean": self.num_clean,

@@ -119,3 +119,32 @@ def test_bad_input_is_one_line_and_status_2(
     assert done.returncode == 2, done.stderr
     assert len(lines) == 1 and lines[0].startswith("error: ") and message in lines[0]
     assert sorted(runs.rglob("*")) == before
+
+
+def test_one_fit_serves_several_attacks_with_the_figures_of_single_calls(
+    runs: pathlib.Path, detect: App
+) -> None:
+    folder = runs / "mnist_5k" / "GBY"
+    for old in (folder / "detection").glob("*"):
+        old.unlink()
+    saved = folder / "attacks" / "fgsm_eps0.10.npz"
+    names = ["fgsm_eps0.20", "fgsm_eps0.30"]
+    for name in names:
+        saved.with_name(f"{name}.npz").write_bytes(saved.read_bytes())
+    done = detect(*FIT, "--fit_only")
+    assert done.returncode == 0 and done.stdout.endswith("marginal, logit, kl, tv\n")
+    fitted = (folder / "detection" / FITTED).read_bytes()
+    assert not list((folder / "detection").glob("fgsm*"))
+    done = detect(*FIT, "--attack", ",".join(names), "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("fitting") == 1
+    both = [json.loads((folder / "detection" / f"{n}.json").read_text())["figures"] for n in names]
+    one = json.loads(fitted)["figures"]
+    assert json.loads((folder / "detection" / FITTED).read_bytes())["figures"] == one
+    known = ["--thresholds", folder / "detection" / FITTED, "--num_clean", 30]
+    done = detect(*known, "--attack", names[1])
+    assert done.returncode == 0, done.stderr
+    again = json.loads((folder / "detection" / f"{names[1]}.json").read_text())["figures"]
+    assert both[0] == both[1] == again
+    with np.load(folder / "detection" / f"{names[0]}.npz") as outcomes:
+        assert outcomes["rejected_kl"].shape == (20,) and outcomes["predicted"].shape == (20,)
