@@ -35,7 +35,7 @@ APPS: dict[str, list[str]] = {
     ],
     "train/import_checkpoint.py": ["checkpoint_0.pkl", "--letter", "E", *DATA, "--out", "new"],
     "train/export_checkpoint.py": [RUN, "--out", "new"],
-    "train/export.py": [RUN, "--num_samples", "1", "--out", "new", *HERE],
+    "train/export.py": [RUN, "--num_samples", "2", "--out", "new", *HERE],
     "attack/attack.py": ["--victim", "DBX", "--name", "fgsm", *FEW, *HERE],
     "attack/evaluate.py": [
         "--victim",
@@ -50,7 +50,7 @@ APPS: dict[str, list[str]] = {
     "attack/substitute.py": ["--victim", "DBX", "--num_train", "50", "--epochs", "1", *HERE],
     "attack/extract_index.py": ["--victim", "DBX", "--num_samples", "1", *HERE],
     "detect/detect.py": [
-        *("--victim", "DBX", "--num_train", "30", "--num_clean", "2", "--num_samples", "2"),
+        *("--victim", "DBX", "--thresholds", THRESHOLDS, "--num_clean", "2", "--num_samples", "2"),
         *HERE,
     ],
     "reproduce/tables.py": ["--models", "DBX", *HERE],
@@ -88,7 +88,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     run("train/vae.py", *APPS["train/vae.py"], "--out", RUN)
     run("train/export_checkpoint.py", RUN, "--out", "checkpoint_0.pkl")
     run("attack/attack.py", *APPS["attack/attack.py"])
-    run("detect/detect.py", *APPS["detect/detect.py"])
+    sizes = ["--num_train", "30", "--num_clean", "2", "--num_samples", "2"]
+    run("detect/detect.py", "--victim", "DBX", *sizes, *HERE)
     (fitted,) = (folder / RUN / "detection").glob("thresholds_*.json")
     shutil.copy(fitted, folder / THRESHOLDS)
     run("attack/extract_index.py", *APPS["attack/extract_index.py"], "--out", "indices.json")

@@ -125,7 +125,7 @@ def test_fractions_and_large_sizes(sound: pathlib.Path, folder: pathlib.Path) ->
     assert "up to 1, got 8.0" in refused(EVALUATE, ["--eps", "8"], folder)
     assert "eps" in refused(EVALUATE, ["--eps", "8/0"], folder)
     for flags in (["--norm", "2"], ["--attack", "cw", "--nb_iter", "1"]):
-        done = run_app(ATTACK, [*APPS[ATTACK], "--eps", "8", *flags], folder)
+        done = run_app(ATTACK, [*APPS[ATTACK], "--eps", "8", "--overwrite", *flags], folder)
         assert done.returncode == 0 and done.stderr == ""
 
 

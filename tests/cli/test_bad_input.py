@@ -37,8 +37,8 @@ FILES: list[tuple[str, str, list[str]]] = [
     ("train/import_checkpoint.py", "checkpoint_0.pkl", []),
     ("train/export_checkpoint.py", f"{RUN}/checkpoint.npz", []),
     ("train/export.py", THRESHOLDS, ["--thresholds", THRESHOLDS]),
-    ("detect/detect.py", f"{RUN}/attacks/{ATTACKED}.npz", ["--thresholds", THRESHOLDS]),
-    ("detect/detect.py", THRESHOLDS, ["--thresholds", THRESHOLDS]),
+    ("detect/detect.py", f"{RUN}/attacks/{ATTACKED}.npz", []),
+    ("detect/detect.py", THRESHOLDS, []),
     ("reproduce/tables.py", f"{RUN}/attacks/{ATTACKED}.json", []),
     ("reproduce/tables.py", f"{RUN}/detection/{ATTACKED}.json", []),
 ]

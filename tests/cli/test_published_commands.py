@@ -131,7 +131,7 @@ def test_attack(flags: str, name: str, published: Published) -> None:
     """`python attack.py --data mnist --attack fgsm --eps 0.1 --victim bayes_K10_A --save`."""
     folder = published.train("A") / "attacks"
     published(f"{ATTACK} --data mnist --attack {flags} --victim bayes_K10_A --save")
-    count = 6 * 9 if "targeted" in flags else 6
+    count = 20 * 9 if "targeted" in flags else 20
     assert figures(folder / f"{name}.json")["num_images"] == count
     with np.load(folder / f"{name}.npz") as saved:
         assert saved["adversarial"].shape == (count, 28, 28, 1)
@@ -185,7 +185,7 @@ def test_superwhite(published: Published) -> None:
 def test_planes_and_frogs_that_all_models_get_right(published: Published) -> None:
     """`python extract_index.py bayes_K10_A plane_frog`; what is common to all."""
     folders = [published.untrained(letter) for letter in "AB"]
-    published(f"{ATTACK} --data plane_frog --victim bayes_K10_A --num_images 20")
+    published(f"{ATTACK} --data plane_frog --victim bayes_K10_A")
     for letter in "AB":
         printed = published(f"{EXTRACT} --data plane_frog --victim bayes_K10_{letter}")
         assert "of 20 test images are classified correctly" in printed

@@ -12,7 +12,7 @@ import secrets
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -162,11 +162,17 @@ def digest(*arrays: Array) -> str:
     return found.hexdigest()
 
 
-def read_arrays(path: PathLike, advice: str) -> dict[str, Array]:
-    """All arrays of an .npz file; InputError, ending in the advice, when it is damaged."""
+def read_arrays(
+    path: PathLike, advice: str, names: Sequence[str] | None = None
+) -> dict[str, Array]:
+    """The arrays of an .npz file; InputError, ending in the advice, when it is damaged.
+
+    Args:
+        names: read these alone; None: all.
+    """
     try:
         with pathlib.Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            return {name: archive[name] for name in (archive.files if names is None else names)}
     except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is damaged ({error}); {advice}") from None
 

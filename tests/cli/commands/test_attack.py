@@ -159,7 +159,7 @@ def test_every_setting_has_a_name_and_every_draw_an_outcome(
         assert done.returncode == 0, done.stderr
     folder = own / "mnist_5k" / "GBZ" / "attacks"
     names = ["eps0.03", "eps0.034", "eps0.03137254901960784", "margin", "norm2"]
-    found = [path.stem for path in folder.glob("*.json")]
+    found = [path.stem for path in folder.glob("fgsm*.json")]
     expected = [f"fgsm_K2_n3_{n}" for n in names[:3]]
     expected += [f"fgsm_{n}_K2_n3_eps0.10" for n in names[3:]]
     assert sorted(found) == sorted(expected)

@@ -5,10 +5,8 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.files import read_json, write_json
+from tf_deepbayes.core.files import read_arrays, read_json, write_json
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.checkpoints import RunConfig
 from tf_deepbayes.runs.state.identity import weights_digest
@@ -113,11 +111,10 @@ def epochs_done(folder: pathlib.Path) -> int:
     path = folder / checkpoints.CHECKPOINT
     if not path.is_file():
         return 0
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return int(arrays["epoch"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        raise InputError(f"{path} is damaged ({error}); restore it or train again") from None
+    found = read_arrays(path, "restore it or train again", ["epoch"])["epoch"]
+    if found.dtype.kind != "i" or found.ndim:
+        raise InputError(f"{path} is not a checkpoint: expected a whole number 'epoch' in it")
+    return int(found)
 
 
 def unfinished(folder: pathlib.Path, training: Mapping[str, Any]) -> str | None:
