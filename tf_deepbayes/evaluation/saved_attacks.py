@@ -10,6 +10,7 @@ import numpy as np
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, write_arrays
+from tf_deepbayes.core.validation import check_labels, check_pixels
 from tf_deepbayes.evaluation.result_names import same_size, split_name
 from tf_deepbayes.evaluation.runner import AttackResult
 from tf_deepbayes.evaluation.scoring import EvaluationSet
@@ -89,7 +90,28 @@ def read_attack_arrays(path: pathlib.Path) -> dict[str, Array]:
     missing = set(ATTACK_ARRAYS) - set(arrays)
     if missing:
         raise InputError(f"{path} is not a saved attack: expected arrays {sorted(missing)} in it")
-    return arrays
+    try:
+        return arrays | _checked(arrays)
+    except InputError as error:
+        raise InputError(f"{path} is damaged: {error}; run the attack again") from None
+
+
+def _checked(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The images and labels of a saved attack; InputError unless all arrays fit together."""
+    images = check_pixels(arrays["adversarial"])
+    count = len(images) if images.ndim else -1
+    for name in ("clean_logits", "adversarial_logits"):
+        logits = arrays[name]
+        if logits.ndim != 2 or logits.dtype.kind != "f" or not np.isfinite(logits).all():
+            raise InputError(f"{name} must be finite floats [N, C], got {list(logits.shape)}")
+    classes = arrays["adversarial_logits"].shape[1]
+    labels = {n: check_labels(arrays[n], classes, count, n) for n in ("labels", "attack_labels")}
+    for name, values in arrays.items():
+        if not values.ndim or len(values) != count:
+            raise InputError(f"{name} must have a row for each of {count} images")
+    if arrays.get("indices", np.arange(0)).dtype.kind not in "iu":
+        raise InputError("indices must be whole numbers")
+    return {"adversarial": images, **labels}
 
 
 def select_images(arrays: Mapping[str, Array], indices: Array) -> dict[str, Array]:
