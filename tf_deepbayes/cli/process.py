@@ -89,7 +89,8 @@ def orderly_end() -> Iterator[None]:
     """Run the block of a command; however it ends, there is at most one line on stderr."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=READABLE)
+            with contextlib.suppress(OSError):  # a file that became a pipe cannot seek
+                stream.reconfigure(errors=READABLE)
     try:
         yield
         sys.stdout.flush()
