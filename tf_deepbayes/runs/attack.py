@@ -25,7 +25,12 @@ from tf_deepbayes.evaluation.workers import Worker, on_device
 from tf_deepbayes.runs import guards, results
 from tf_deepbayes.runs.indices import test_indices
 from tf_deepbayes.runs.run import Run
-from tf_deepbayes.runs.state.identity import identity_of, sampling_parts, weights_digest
+from tf_deepbayes.runs.state.identity import (
+    identity_of,
+    sampling_parts,
+    substitute_parts,
+    weights_digest,
+)
 from tf_deepbayes.runs.state.lock import locked
 
 # Settings that change the figures but not the attacked images.
@@ -79,13 +84,9 @@ class AttackOptions:
         """What the name of a result says of the access to the classifier, and of the images."""
         names = ("attack_samples", "common_random_numbers", "label_only")
         given = {name: getattr(self, name) for name in names}
-        count = [f"n{self.num_images}"] if self.num_images is not None else []
-        whose = self.substitute and f"substitute_{pathlib.Path(self.substitute).resolve().name}"
-        return [
-            *result_names.parts_of(given, {f.name: f.default for f in dataclasses.fields(self)}),
-            *([whose] if whose else []),
-            *count,
-        ]
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        parts = result_names.parts_of(given, defaults) + substitute_parts(self.substitute)
+        return parts if self.num_images is None else [*parts, f"n{self.num_images}"]
 
 
 class RunAttack:
@@ -163,8 +164,7 @@ class RunAttack:
             return self._at(name, folder, eps)
 
     def _at(self, name: str, folder: pathlib.Path, eps: float) -> dict[str, Any]:
-        settings, options = self.settings(eps), self.options
-        path = folder / f"{name}.json"
+        settings, options, path = self.settings(eps), self.options, folder / f"{name}.json"
         finished = results.on_disk(path, "attack", settings, options.overwrite)
         if options.resume and finished:
             return finished

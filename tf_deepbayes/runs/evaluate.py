@@ -33,7 +33,12 @@ from tf_deepbayes.robustness.suite import (
 )
 from tf_deepbayes.runs import guards, results
 from tf_deepbayes.runs.run import Run
-from tf_deepbayes.runs.state.identity import identity_of, sampling_parts, weights_digest
+from tf_deepbayes.runs.state.identity import (
+    identity_of,
+    sampling_parts,
+    substitute_parts,
+    weights_digest,
+)
 from tf_deepbayes.runs.state.lock import locked
 
 NUM_IMAGES = 100  # of an evaluation, unless told otherwise
@@ -122,8 +127,7 @@ class RunEvaluation:
         extra = ["thresholds"] if self.thresholds else []
         if self.num_images != NUM_IMAGES:
             extra.append(f"n{self.num_images}")
-        if self.substitute_name:
-            extra.append(f"substitute_{pathlib.Path(self.substitute_name).resolve().name}")
+        extra += substitute_parts(self.substitute_name)
         size = f"eps{number_text(plan.eps, 2)}"
         return joined(size, self.budget, *parts, *sampling_parts(self.victim), *extra)
 

@@ -1,6 +1,7 @@
 """What a result is of, apart from its settings: the weights, the images and the code."""
 
 import dataclasses
+import pathlib
 
 import keras
 
@@ -24,6 +25,11 @@ def identity_of(model: keras.Model, images: Split) -> dict[str, str]:
         "data": digest(images.images, images.labels),
         "version": versions()["tf_deepbayes"],
     }
+
+
+def substitute_parts(name: str | None) -> list[str]:
+    """What names of results say of the classifier whose gradients are followed."""
+    return [f"substitute_{pathlib.Path(name).resolve().name}"] if name else []
 
 
 def sampling_parts(run: Run) -> list[str]:
