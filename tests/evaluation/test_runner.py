@@ -11,6 +11,7 @@ import tensorflow as tf
 from tests.small import IMAGES, classifier, convnet, images, labels_of
 from tf_deepbayes.attacks import FGSM, PGD, Superwhite
 from tf_deepbayes.attacks.access import ModelAccess
+from tf_deepbayes.attacks.base import AttackedBatch
 from tf_deepbayes.core import files
 from tf_deepbayes.core.axes import Array, Tensor
 from tf_deepbayes.core.errors import InputError, StopRequested
@@ -94,14 +95,14 @@ def test_a_full_disk_keeps_the_finished_batches(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = BatchStore(tmp_path / "partial", SETTINGS, resume=False)
-    store.put(0, X[:5], X[:5])
+    store.put(0, X[:5], AttackedBatch(X[:5]))
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(AttackStoppedError, match=r"No space left on device.*1 finished batches"):
-        store.put(1, X[5:], X[5:])
+        store.put(1, X[5:], AttackedBatch(X[5:]))
     assert sorted(p.name for p in store.folder.iterdir()) == ["batch_00000.npz", "settings.json"]
     assert store.get(0, X[:5]) is not None
 

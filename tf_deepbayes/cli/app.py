@@ -15,6 +15,7 @@ from tf_deepbayes.core import devices
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import named
 from tf_deepbayes.core.progress import listen_for_signals
+from tf_deepbayes.evaluation.parts import Part
 
 FLAGS = flags.FLAGS
 PRECISION_FLAGS = ("jit_compile", "mixed_precision")
@@ -105,6 +106,16 @@ class SizesParser(flags.ListParser):
         return [SizeParser().parse(size) for size in super().parse(argument)]
 
 
+class PartParser(flags.ArgumentParser):
+    """A part of a divided result, see `Part`."""
+
+    def parse(self, argument: str | Part) -> Part:
+        try:
+            return Part.parse(str(argument))
+        except InputError as error:
+            raise ValueError(str(error)) from None
+
+
 class NameParser(flags.ArgumentParser):
     """The name of a file that is written into a run, without folders."""
 
@@ -131,6 +142,26 @@ def define_precision_flags() -> None:
     with group("Computing"):
         flags.DEFINE_bool("jit_compile", False, "compile the networks with XLA")
         flags.DEFINE_bool("mixed_precision", False, "networks in bfloat16, densities in float32")
+
+
+def define_threads_flag() -> None:
+    """The flag that `process.limit_threads` has read before TensorFlow was imported."""
+    with group("Computing"):
+        text = "threads to compute with (default: one a core)"
+        flags.DEFINE_integer("threads", None, text, lower_bound=1)
+
+
+def define_part_flags(what: str) -> None:
+    """The flags that divide a result among processes; `part_given` reads them."""
+    flags.DEFINE(PartParser(), "part", None, f"do only part I of N of {what}, such as 2/7")
+    flags.DEFINE_bool("merge", False, "make the result from its parts, all of which are done")
+
+
+def part_given() -> Part | None:
+    """The part to do; None for the whole result or its merge."""
+    if FLAGS.part and FLAGS.merge:
+        raise InputError("--part does a part and --merge joins them all; leave one out")
+    return FLAGS.part
 
 
 def define_devices_flag() -> None:

@@ -15,7 +15,9 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.detection import selection
 from tf_deepbayes.evaluation.scoring import EVAL_DRAWS
-from tf_deepbayes.runs.attack import PUBLISHED_DETECTOR, AttackOptions
+from tf_deepbayes.runs.attack import PUBLISHED_DETECTOR
+from tf_deepbayes.runs.attacking.options import AttackOptions
+from tf_deepbayes.runs.indices import IMAGE_ORDERS, IN_FILE_ORDER
 
 FLAGS = flags.FLAGS
 # Flag → the attack's field that it sets, if the attack has it.
@@ -32,7 +34,7 @@ OPTIONS = {
 RUN_OPTIONS = (
     *("num_images", "indices", "attack_samples", "eval_draws", "common_random_numbers"),
     *("label_only", "substitute", "thresholds", "num_train", "pool_size", "save", "resume"),
-    *("name", "overwrite"),
+    *("name", "overwrite", "image_order", "merge"),
 )
 
 
@@ -85,6 +87,7 @@ def define_options() -> None:
     """The flags that `options` reads: the images, the access to the classifier, the results."""
     with group("Images"):
         flags.DEFINE_integer("num_images", None, "attack the first N test images only")
+        define_image_order()
         flags.DEFINE(
             app.PathsParser(),
             "indices",
@@ -111,6 +114,13 @@ def define_options() -> None:
         flags.DEFINE_bool("save", True, "save the adversarial images")
         flags.DEFINE_bool("resume", False, "continue from finished batches and results on disk")
         flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
+        app.define_part_flags("the batches")
+
+
+def define_image_order() -> None:
+    """The flag that says which images come first."""
+    text = "which are the first: file, as the test set has them, or random, one fixed random order"
+    flags.DEFINE_enum("image_order", IN_FILE_ORDER, IMAGE_ORDERS, text)
 
 
 def warn_of_large(grid: Sequence[float], attack: attacks.Attack) -> None:

@@ -15,7 +15,7 @@ FLAGS = flags.FLAGS
 FIT_FLAGS = ("false_positive_rate", "threshold", "num_train")  # fixed by a file of thresholds
 OPTIONS = (
     *("detectors", "thresholds", "num_train", "threshold", "indices", "num_clean", "batch_size"),
-    *("save", "plot", "overwrite"),
+    *("save", "plot", "overwrite", "resume", "merge"),
 )
 
 
@@ -48,7 +48,9 @@ def define() -> None:
         flags.DEFINE_bool("fit_only", False, "fit the detectors and stop")
     with group("Results"):
         flags.DEFINE_bool("save", True, "write the result and the fitted detectors")
+        flags.DEFINE_bool("resume", False, "keep fitted detectors and results that are on disk")
         flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
+        app.define_part_flags("the attacks")
         flags.DEFINE_bool("plot", False, "plot the ROC curves as PNG next to the result")
     with group("Computing"):
         flags.DEFINE_integer("batch_size", 100, "images at a time")

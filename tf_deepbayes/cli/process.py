@@ -9,18 +9,24 @@ import codecs
 import contextlib
 import errno
 import io
+import itertools
 import logging
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from absl import flags
 
 from tf_deepbayes.core.errors import InputError, StoppedError, StopRequested
 
+THREADS = (  # TensorFlow's, and those of the libraries beneath it and NumPy
+    *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"),
+)
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # 3, the quietest, is what apps set when it is not set
 ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room and run it again"),
@@ -32,6 +38,17 @@ IN_ASCII = {
     **{"–": "-", "—": "-", "−": "-", "…": "...", "→": "->", "×": "x", "·": "*"},
     **{"ε": "eps", "∞": "inf", "³": "^3", "¹": "1", "\N{COMBINING CIRCUMFLEX ACCENT}": "^"},
 }
+
+
+def limit_threads(argv: Sequence[str]) -> None:
+    """Set the number of threads that --threads asks for, which TensorFlow reads as it starts.
+
+    A value that is no number is left for the parser of flags to refuse.
+    """
+    values = [text.partition("=")[2] for text in argv if re.match("--?threads=", text)]
+    values += [b for a, b in itertools.pairwise(argv) if a in ("--threads", "-threads")]
+    if values and values[-1].isdecimal():
+        os.environ.update(dict.fromkeys(THREADS, values[-1]))
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import pathlib
 import sys
 from typing import NamedTuple
 
-from tf_deepbayes.cli.process import orderly_end, quiet_start
+from tf_deepbayes.cli.process import limit_threads, orderly_end, quiet_start
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.keras_config import check_backend
 
@@ -76,6 +76,7 @@ def run(name: str, program: str, argv: list[str], runs: pathlib.Path) -> None:
         runs: the default folder of all runs.
     """
     check_backend()
+    limit_threads(argv)
     with quiet_start():
         from tf_deepbayes.cli import app
 
@@ -84,8 +85,13 @@ def run(name: str, program: str, argv: list[str], runs: pathlib.Path) -> None:
     app.default_runs = runs
     usage = " ".join(filter(None, [program, command.takes, "[flags]"]))
     text = (module.__doc__ or "").replace(f"{PROGRAM} {name}", program)
-    functions = getattr(module, command.main), getattr(module, command.define_flags)
-    app.run(*functions, argv, f"usage: {usage}\n\n{text}")
+    work, own_flags = getattr(module, command.main), getattr(module, command.define_flags)
+
+    def define_flags() -> None:
+        app.define_threads_flag()
+        own_flags()
+
+    app.run(work, define_flags, argv, f"usage: {usage}\n\n{text}")
 
 
 def overview() -> str:

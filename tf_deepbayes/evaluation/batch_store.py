@@ -3,7 +3,7 @@
 import json
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class BatchStore:
         settings: what the batches depend on; batches on disk must have the same settings.
         resume: reuse the batches on disk.
         overwrite: delete them instead, where `resume` is not given.
+        merge: all batches have to be on disk, from the parts of a divided attack.
 
     Raises:
         InputError: there are batches but not `resume`, or they have different settings.
@@ -40,8 +41,10 @@ class BatchStore:
         settings: Mapping[str, Any],
         resume: bool,
         overwrite: bool = False,
+        merge: bool = False,
     ) -> None:
-        self.folder, self.settings = folder, dict(settings)
+        self.folder, self.settings, self.merge = folder, dict(settings), merge
+        resume = resume or merge
         if overwrite and not resume:
             self.remove()
         if not (folder / SETTINGS).is_file():
@@ -66,17 +69,34 @@ class BatchStore:
         settings = json.dumps(self.settings, sort_keys=True, default=str)
         return digest(x, np.frombuffer(settings.encode(), np.uint8))
 
-    def get(self, index: int, x: Array) -> AttackedBatch | None:
-        """The batch finished on these images with these settings; None when there is none."""
+    def get(self, index: int, x: Array) -> tuple[AttackedBatch, float] | None:
+        """The batch finished on these images with these settings, and its seconds; None if none."""
         path = self._path(index)
         if not path.is_file():
             return None
         arrays = read_arrays(path, "delete it and resume")
         if not {"adversarial", "digest"} <= set(arrays) or str(arrays["digest"]) != self._key(x):
             return None
-        return AttackedBatch(arrays["adversarial"], arrays.get("steps"))
+        batch = AttackedBatch(arrays["adversarial"], arrays.get("steps"))
+        return batch, float(arrays.get("seconds", 0.0))
 
-    def put(self, index: int, x: Array, adversarial: Array, steps: Array | None = None) -> None:
+    def check_complete(self, batches: Sequence[Array]) -> None:
+        """InputError, in a merge, unless all these batches are on disk; it names the others."""
+        if not self.merge:
+            return
+        numbers = range(len(batches))
+        if missing := [i for i in numbers if not self._path(i).is_file()]:
+            raise InputError(
+                f"{self.folder} lacks {_numbered(missing)} of {len(batches)}; run the missing "
+                "parts, then merge again"
+            )
+        if foreign := [i for i in numbers if self.get(i, batches[i]) is None]:
+            raise InputError(
+                f"{self.folder}: {_numbered(foreign)} of {len(batches)} attack other images; "
+                "delete the folder and run all parts with the same flags"
+            )
+
+    def put(self, index: int, x: Array, batch: AttackedBatch, seconds: float = 0.0) -> None:
         """Save a finished batch.
 
         Raises:
@@ -85,8 +105,8 @@ class BatchStore:
         try:
             if not (self.folder / SETTINGS).is_file():
                 write_json(self.folder / SETTINGS, self.settings)
-            arrays: dict[str, Any] = {"adversarial": adversarial, "digest": self._key(x)}
-            arrays |= {} if steps is None else {"steps": steps}
+            arrays: dict[str, Any] = {"adversarial": batch.images, "digest": self._key(x)}
+            arrays |= {"seconds": seconds} | ({} if batch.steps is None else {"steps": batch.steps})
             write_atomically(self._path(index), lambda file: np.savez(file, **arrays))
         except OSError as error:
             raise AttackStoppedError(
@@ -106,3 +126,7 @@ class BatchStore:
 
     def _path(self, index: int) -> pathlib.Path:
         return self.folder / f"batch_{index:05d}.npz"
+
+
+def _numbered(numbers: Sequence[int]) -> str:
+    return f"batch{'es' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"

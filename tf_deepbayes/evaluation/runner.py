@@ -13,6 +13,7 @@ from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import StopRequested
 from tf_deepbayes.core.progress import progress, stop_requested, stopping_between_steps
 from tf_deepbayes.evaluation.batch_store import AttackStoppedError, BatchStore
+from tf_deepbayes.evaluation.parts import Part
 from tf_deepbayes.evaluation.scoring import (
     EvaluationSet,
     draw_logits,
@@ -68,14 +69,16 @@ def run(
         Figures: those of `score`; `zero_gradients`, the share of images where the gradient of the
         attack's loss is exactly zero; `counting_terms`, the share of terms (sample, class) that
         are significant for it, None if there are none; `mean_steps` per image, if the attack stops
-        early; `seconds` spent on the batches of this run, summed over devices.
+        early; `seconds` spent on the batches, summed over devices and interrupted runs.
 
     Raises:
         StopRequested: the process was asked to stop; finished batches are kept.
         AttackStoppedError: an image is not finite, or the disk is full; finished batches are kept.
     """
     workers = [Worker(access, target.logits_fn, reseed), *others]
-    (adversarial, steps), seconds = _attack(attack, workers, target, eps, store)
+    found = _attack(attack, workers, target.images, target.attack_labels, eps, store)
+    adversarial, steps = AttackedBatch.joined([batch for batch, _ in found])
+    seconds = sum(seconds for _, seconds in found)
     reseed(SCORING)
     draws = draw_logits(target.logits_fn, adversarial, target.draws, attack.batch_size)
     if zero_gradients is None:
@@ -92,28 +95,55 @@ def run(
     return AttackResult(adversarial, draws, figures)
 
 
+def run_part(
+    attack: Attack,
+    workers: Sequence[Worker],
+    images: Array,
+    attack_labels: Array,
+    eps: float,
+    store: BatchStore,
+    part: Part,
+) -> Sequence[int]:
+    """Attack a part of the batches, which are kept in the store; the numbers of these batches."""
+    if eps == 0.0:
+        return []
+    numbers = part.of(range(-(-len(images) // attack.batch_size)))
+    _attack(attack, workers, images, attack_labels, eps, store, numbers)
+    return numbers
+
+
 def _attack(
     attack: Attack,
     workers: Sequence[Worker],
-    target: EvaluationSet,
+    x: Array,
+    attack_labels: Array,
     eps: float,
     store: BatchStore | None,
-) -> tuple[AttackedBatch, float]:
-    """All attacked images, and the seconds spent on the batches not found on disk."""
-    x, size = target.images, attack.batch_size
+    numbers: Sequence[int] | None = None,
+) -> list[tuple[AttackedBatch, float]]:
+    """Attacked batches, and the seconds spent on each.
+
+    Args:
+        numbers: of the batches; None: all.
+    """
+    size = attack.batch_size
     if eps == 0.0:
-        return AttackedBatch(x.copy()), 0.0
+        return [(AttackedBatch(x.copy()), 0.0)]
     calls = [
-        list(attack.parts(w.access.for_attack(attack), x, target.attack_labels, eps, w.target_fn))
+        list(attack.parts(w.access.for_attack(attack), x, attack_labels, eps, w.target_fn))
         for w in workers
     ]
+    numbers = range(len(calls[0])) if numbers is None else numbers
+    if store is not None:
+        store.check_complete([x[i * size : (i + 1) * size] for i in numbers])
 
-    def one(number: int, index: int) -> tuple[AttackedBatch, float]:
+    def one(number: int, at: int) -> tuple[AttackedBatch, float]:
+        index = numbers[at]
         _stop_if_requested(store)
         images = x[index * size : (index + 1) * size]
-        part = store.get(index, images) if store is not None else None
-        if part is not None:
-            return part, 0.0
+        kept = store.get(index, images) if store is not None else None
+        if kept is not None:
+            return kept
         with workers[number].on_device():
             workers[number].reseed(index)
             started = time.monotonic()
@@ -121,14 +151,14 @@ def _attack(
         seconds = time.monotonic() - started
         _check_finite(part.images, index, store)
         if store is not None:
-            store.put(index, images, part.images, part.steps)
+            store.put(index, images, part, seconds)
         return part, seconds
 
-    count = len(calls[0])
+    count = len(numbers)
     with stopping_between_steps():
         found = list(progress(spread(one, count, len(workers)), count, type(attack).__name__))
         _stop_if_requested(store)
-    return AttackedBatch.joined([part for part, _ in found]), sum(seconds for _, seconds in found)
+    return found
 
 
 def _stop_if_requested(store: BatchStore | None) -> None:

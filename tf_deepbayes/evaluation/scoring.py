@@ -78,9 +78,7 @@ class EvaluationSet:
         """
         clean = draw_logits(logits_fn, x, 1 + check_count("draws", draws), batch_size)
         predicted, labels = clean.argmax(-1), check_labels(labels, clean.shape[-1], len(x))
-        rows, goals = np.arange(len(x)), labels
-        if targeted:
-            rows, goals = np.nonzero(np.arange(clean.shape[-1])[None] != labels[:, None])
+        rows, goals = attack_rows(labels, clean.shape[-1], targeted)
         changes = float(np.mean(predicted[1:] != predicted[:1]))
         numbers = rows if indices is None else indices[rows]
         return cls(
@@ -103,6 +101,14 @@ class EvaluationSet:
         if self.targeted:
             return np.ones(len(self.labels), bool)
         return self.clean_logits.argmax(1) == self.labels
+
+
+def attack_rows(labels: Array, num_classes: int, targeted: bool) -> tuple[Array, Array]:
+    """(the image of each row, the label given to the attack): its class, or every other one."""
+    if targeted:
+        rows, goals = np.nonzero(np.arange(num_classes)[None] != labels[:, None])
+        return rows, goals
+    return np.arange(len(labels)), labels
 
 
 def zero_gradient_share(logits_fn: LogitsFn, target: EvaluationSet, attack: Attack) -> float:

@@ -9,8 +9,10 @@ import numpy as np
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.gradient_checks import zero_gradients
 from tf_deepbayes.evaluation.batch_store import BatchStore
-from tf_deepbayes.evaluation.runner import AttackResult, run
+from tf_deepbayes.evaluation.parts import Part
+from tf_deepbayes.evaluation.runner import AttackResult, run, run_part
 from tf_deepbayes.evaluation.scoring import score
+from tf_deepbayes.evaluation.workers import Worker
 from tf_deepbayes.robustness.suite import Defence, SuiteAttack
 from tf_deepbayes.robustness.worst_case import with_robust_accuracy
 
@@ -92,6 +94,42 @@ class AttackCache:
         images, draws = outcome.adversarial[:count], outcome.draws[:, :count]
         figures = with_robust_accuracy(target, score(target, images, draws))
         return AttackResult(images, draws, figures)
+
+
+class PartOfAttacks(AttackCache):
+    """Does a part of each attack's batches; scores nothing, so that no figure is known.
+
+    Args:
+        part: which of the batches.
+    """
+
+    def __init__(
+        self,
+        defence: Defence,
+        open_store: OpenStore,
+        on_done: Callable[[FinishedAttack], None],
+        part: Part,
+    ) -> None:
+        super().__init__(defence, open_store, on_done)
+        self.part = part
+
+    def zero_gradients(self, source: str, loss: str) -> float:
+        """Left to the merge."""
+        return 0.0
+
+    def _run(self, component: SuiteAttack, count: int) -> AttackResult:
+        target, access = self.defence.target.first(count), self.defence.sources[component.source]
+        store = self.open_store(component)
+        if store is None:
+            raise ValueError("a part needs a store, where the merge finds its batches")
+        workers = [Worker(access, target.logits_fn, self.defence.reseed)]
+        labels = target.attack_labels
+        attack, eps = component.attack, component.eps
+        run_part(attack, workers, target.images, labels, eps, store, self.part)
+        return AttackResult(target.images, np.zeros([0]), {"success_rate": None})
+
+    def _first(self, outcome: AttackResult, count: int) -> AttackResult:
+        return outcome
 
 
 def _same(first: SuiteAttack, second: SuiteAttack) -> bool:

@@ -4,9 +4,15 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tf_deepbayes.evaluation.parts import Part
 from tf_deepbayes.evaluation.runner import SCORING, AttackResult
 from tf_deepbayes.evaluation.scoring import draw_logits, score
-from tf_deepbayes.robustness.attack_cache import AttackCache, FinishedAttack, OpenStore
+from tf_deepbayes.robustness.attack_cache import (
+    AttackCache,
+    FinishedAttack,
+    OpenStore,
+    PartOfAttacks,
+)
 from tf_deepbayes.robustness.sanity_checks import SanityChecks
 from tf_deepbayes.robustness.suite import Defence, EvaluationSettings, SuiteAttack
 from tf_deepbayes.robustness.worst_case import Candidate, with_robust_accuracy, worst_case
@@ -56,6 +62,17 @@ def evaluate(
         "samples": defence.samples,
     }
     return figures, worst
+
+
+def evaluate_part(
+    plan: EvaluationSettings, defence: Defence, open_store: OpenStore, part: Part
+) -> None:
+    """Do a part of the batches of every attack that `evaluate` runs; all are kept in the stores."""
+    runs = PartOfAttacks(defence, open_store, lambda finished: None, part)
+    components, _ = plan.standard_set(defence)
+    for component in components:
+        runs.of(component)
+    SanityChecks(plan, runs, components, None).all()  # runs the attacks that the checks need
 
 
 def _unperturbed(plan: EvaluationSettings, defence: Defence) -> AttackResult:

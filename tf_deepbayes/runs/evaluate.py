@@ -13,16 +13,17 @@ from typing import Any
 from tf_deepbayes.attacks import GuideImages
 from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.attacks.base import number_text
+from tf_deepbayes.core.axes import Array
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
 from tf_deepbayes.detection.detectors import Detector
 from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.evaluation.batch_store import BatchStore
+from tf_deepbayes.evaluation.parts import Part
 from tf_deepbayes.evaluation.result_names import joined, parts_of
-from tf_deepbayes.evaluation.runner import AttackResult
 from tf_deepbayes.robustness.attack_cache import FinishedAttack
-from tf_deepbayes.robustness.evaluate import evaluate
+from tf_deepbayes.robustness.evaluate import evaluate, evaluate_part
 from tf_deepbayes.robustness.suite import (
     LABEL_ONLY,
     SUBSTITUTE,
@@ -32,6 +33,7 @@ from tf_deepbayes.robustness.suite import (
     SuiteAttack,
 )
 from tf_deepbayes.runs import guards, results
+from tf_deepbayes.runs.indices import IN_FILE_ORDER, test_indices
 from tf_deepbayes.runs.run import Run
 from tf_deepbayes.runs.state.identity import (
     identity_of,
@@ -58,7 +60,9 @@ class RunEvaluation:
         thresholds: file of fitted detectors, for attacks that evade them.
         name: name of the result; None: the size, the budget and every setting that is not the
             default.
+        image_order: which images are the first, see `indices.test_indices`.
         resume: continue from the finished batches and the result on disk.
+        merge: take all batches from disk, where the parts of a divided evaluation have left them.
         overwrite: replace a result on disk that has other settings.
         computing: precision settings in use, for the record.
     """
@@ -72,7 +76,9 @@ class RunEvaluation:
     substitute_name: str | None = None
     thresholds: str | None = None
     data_dir: str | None = None
+    image_order: str = IN_FILE_ORDER
     resume: bool = False
+    merge: bool = False
     overwrite: bool = False
     computing: Mapping[str, bool] = dataclasses.field(default_factory=dict)
 
@@ -105,7 +111,8 @@ class RunEvaluation:
             on_done(attack)
 
         defence = self._defence()
-        figures, worst = self._attack(defence, partial, settings, remember)
+        open_store = self._stores(partial, settings, self.resume)
+        figures, worst = evaluate(self.plan, defence, open_store, remember)
         saved_attacks.write_attack_arrays(
             self.victim.folder / "attacks" / images, defence.target, worst
         )
@@ -127,6 +134,7 @@ class RunEvaluation:
         extra = ["thresholds"] if self.thresholds else []
         if self.num_images != NUM_IMAGES:
             extra.append(f"n{self.num_images}")
+        extra += [] if self.image_order == IN_FILE_ORDER else [self.image_order]
         extra += substitute_parts(self.substitute_name)
         size = f"eps{number_text(plan.eps, 2)}"
         return joined(size, self.budget, *parts, *sampling_parts(self.victim), *extra)
@@ -145,17 +153,33 @@ class RunEvaluation:
             **identity_of(self.victim.model, self.test),
             "substitute_weights": self.substitute and weights_digest(self.substitute.model),
             "detectors": {name: d.settings() for name, d in self.detectors.items()},
+            **({} if self.image_order == IN_FILE_ORDER else {"image_order": self.image_order}),
             **self.computing,
         }
 
-    def _attack(
-        self,
-        defence: Defence,
-        partial: pathlib.Path,
-        settings: Mapping[str, Any],
-        on_done: Callable[[FinishedAttack], None],
-    ) -> tuple[dict[str, Any], AttackResult]:
-        """Run the evaluation; finished batches are kept in the folder `partial`."""
+    def do_part(self, part: Part) -> str:
+        """Do a part of the batches of each attack, and keep them for the merge.
+
+        Returns:
+            What there is now, in words.
+
+        Raises:
+            InputError: another process does this part, or the result on disk has other settings.
+        """
+        name = self.result_name
+        path = self.victim.folder / "evaluation" / f"{name}.json"
+        lock = path.with_name(f".{name}.part{part.number}of{part.count}.lock")
+        with locked(lock, f"part {part} of {name}"):
+            settings, partial = self.settings(), path.with_suffix(".partial")
+            if results.on_disk(path, "evaluation", settings, False):
+                return f"part {part} of {name}: the result is finished"
+            evaluate_part(self.plan, self._defence(), self._stores(partial, settings, True), part)
+            return f"part {part} of {name}: its batches are in {partial}"
+
+    def _stores(
+        self, partial: pathlib.Path, settings: Mapping[str, Any], resume: bool
+    ) -> Callable[[SuiteAttack], BatchStore]:
+        """Where the finished batches of each attack are, in the folder `partial`."""
         fixed = {name: settings[name] for name in LASTING}
 
         def open_store(component: SuiteAttack) -> BatchStore:
@@ -166,9 +190,9 @@ class RunEvaluation:
                 "seed": self.plan.seed,
             }
             folder = partial / component.name
-            return BatchStore(folder, own | fixed, self.resume, self.overwrite)
+            return BatchStore(folder, own | fixed, resume, self.overwrite, self.merge)
 
-        return evaluate(self.plan, defence, open_store, on_done)
+        return open_store
 
     def _defence(self) -> Defence:
         """Everything the attacks see, including the images to imitate."""
@@ -179,8 +203,9 @@ class RunEvaluation:
             few = train.first(min(size, len(train)))
             guides = GuideImages.of_right(victim.logits_fn, few.pixels, few.labels, plan.batch_size)
         defence = Defence.of(plan, victim.logits_fn, sources, test.pixels, test.labels)
+        target = dataclasses.replace(defence.target, indices=self.indices)
         return dataclasses.replace(
-            defence, guides=guides, detectors=self.detectors, reseed=victim.reseed
+            defence, target=target, guides=guides, detectors=self.detectors, reseed=victim.reseed
         )
 
     def _sources(self) -> dict[str, ModelAccess]:
@@ -201,7 +226,13 @@ class RunEvaluation:
     @functools.cached_property
     def test(self) -> Split:
         """The images attacked."""
-        return self.dataset.test.first(self.num_images)
+        return self.dataset.test.take(self.indices)
+
+    @functools.cached_property
+    def indices(self) -> Array:
+        """Their indices in the test set, `[N]`."""
+        self.dataset.test.first(self.num_images)  # an error where there are fewer
+        return test_indices(self.dataset, None, self.image_order)[: self.num_images]
 
     @functools.cached_property
     def detectors(self) -> dict[str, Detector]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import digest, read_arrays, write_arrays
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split
@@ -88,6 +89,8 @@ class Detection:
         save: write the result and the fitted detectors.
         plot: plot the ROC curves next to the result.
         overwrite: replace a result on disk that has other settings.
+        resume: keep the fitted detectors and the results on disk.
+        merge: all results have to be on disk, from the parts of a divided detection.
         say: called with progress messages, one line each.
     """
 
@@ -106,6 +109,8 @@ class Detection:
     save: bool = True
     plot: bool = False
     overwrite: bool = False
+    resume: bool = False
+    merge: bool = False
     say: Callable[[str], None] = print
 
     @property
@@ -145,35 +150,56 @@ class Detection:
     def figures(self, attack: str) -> list[dict[str, Any]]:
         """Score a saved attack and write the result; returns the figures of each detector.
 
+        Figures of other detectors with the same settings stay in the result.
+
         Args:
             attack: name of the saved attack.
-        """
-        found = self._detect(attack)
-        if self.save:
-            self._write(attack, found)
-        return found.figures
 
-    def _detect(self, attack: str) -> "Scored":
-        """Score the attack with the detectors; the noise is that of a guard just loaded."""
-        guard, victim, dataset = self.by, self.victim, self.dataset
-        indices = test_indices(dataset, self.indices)
-        saved = saved_attacks.read_attack_arrays(victim.folder / "attacks" / f"{attack}.npz")
+        Raises:
+            InputError: the result on disk has other settings, or a merge does not find it.
+        """
+        saved, clean = self._images(attack)
+        settings = self._settings(attack, saved, clean)
+        path = self._path(attack)
+        if not self.save:
+            return self._score(saved, clean)[0]
+        with locked(path.with_name(f".{path.stem}.lock"), f"the result {path.stem}"):
+            rows = earlier = results.on_disk(path, "detection", settings, self.overwrite) or []
+            missing = set(self.names) - {row["detector"] for row in earlier}
+            if self.merge and missing:
+                raise InputError(f"there is no {path}; run the missing parts, then merge again")
+            if missing or not (self.resume or self.merge):
+                figures, outcomes = self._score(saved, clean)
+                rows, arrays = with_earlier(figures, earlier), path.with_suffix(".npz")
+            if rows != earlier:
+                others = read_arrays(arrays, "delete it") if earlier and arrays.is_file() else {}
+                write_arrays(arrays, others | outcomes)
+                results.write_result(path, "detection", self.victim.config, settings, rows)
+        if self.plot:
+            title = f"{attack} on {self.victim.config.model}, detected by {self.by.config.model}"
+            write_roc_figure(path.with_suffix(".png"), rows, title)
+        return rows
+
+    def _images(self, attack: str) -> tuple[dict[str, Array], Split]:
+        """(the saved attack's arrays, clean test images)."""
+        indices = test_indices(self.dataset, self.indices)
+        path = self.victim.folder / "attacks" / f"{attack}.npz"
+        saved = saved_attacks.read_attack_arrays(path)
         if self.indices:
             saved = saved_attacks.select_images(saved, indices)
-        detectors, settings = self.fitted
+        return saved, self.dataset.test.take(indices[: self.num_clean])
+
+    def _score(
+        self, saved: dict[str, Array], clean: Split
+    ) -> tuple[list[dict[str, Any]], dict[str, Array]]:
+        """(figures, outcomes) of each detector; the noise is that of a guard just loaded."""
+        guard, chosen = self.by, selection.choose(self.names, self.fitted[0])
         guard.model.generator.reset_from_seed(guard.seed)
-        clean = dataset.test.take(indices[: self.num_clean])
-        is_transfer = guard.folder.resolve() != victim.folder.resolve()
+        is_transfer = guard.folder.resolve() != self.victim.folder.resolve()
         scored = ScoredAttack.of(
             guard.logits_fn, clean.pixels, clean.labels, saved, is_transfer, self.batch_size
         )
-        chosen = selection.choose(self.names, detectors)
-        identity = {
-            "attacked": digest(saved["adversarial"]),
-            "data": digest(clean.images, clean.labels),
-            "version": versions()["tf_deepbayes"],
-        }
-        return Scored(scored.figures(chosen), scored.outcomes(chosen), settings, identity)
+        return scored.figures(chosen), scored.outcomes(chosen)
 
     def _fit(self) -> tuple[dict[str, Detector], FitSettings]:
         """Fit the guard's detectors and write them to its run folder."""
@@ -184,41 +210,30 @@ class Detection:
         path = guard.folder / "detection" / settings.file_name
         if self.save:
             found = dataclasses.asdict(settings)
-            results.on_disk(path, detector_files.KIND, found, self.overwrite)
+            known = results.on_disk(path, detector_files.KIND, found, self.overwrite)
+            if known and (self.resume or self.merge):
+                return detector_files.read_detectors(path), settings
         detectors, _ = fit(guard, train, *kind, self.batch_size)
         if self.save:
             detector_files.write_detectors(path, guard.config, settings, detectors)
             self.say(f"fitted detectors in {path}")
         return detectors, settings
 
-    def _write(self, attack: str, found: "Scored") -> None:
-        """Write the result and, if requested, a plot of the ROC curves next to it.
-
-        Figures of other detectors with the same settings stay in the result.
-        """
-        guard, config, fitted = self.by, self.victim.config, found.fitted
-        settings = {"attack": attack} | self._settings(fitted) | found.identity
+    def _path(self, attack: str) -> pathlib.Path:
+        """The result's file."""
+        kind = self.fitted[1].kind
         name = joined(
             attack,
-            f"guard_{guard.folder.name}" if self.guard else None,
-            None if fitted.kind == detector_files.PUBLISHED else fitted.kind,
+            f"guard_{self.by.folder.name}" if self.guard else None,
+            None if kind == detector_files.PUBLISHED else kind,
         )
-        path = self.victim.folder / "detection" / f"{name}.json"
-        with locked(path.with_name(f".{name}.lock"), f"the result {name}"):
-            earlier = results.on_disk(path, "detection", settings, self.overwrite) or []
-            rows, arrays = with_earlier(found.figures, earlier), path.with_suffix(".npz")
-            if rows != earlier:
-                others = read_arrays(arrays, "delete it") if earlier and arrays.is_file() else {}
-                write_arrays(arrays, others | found.outcomes)
-                results.write_result(path, "detection", config, settings, rows)
-        if self.plot:
-            title = f"{attack} on {config.model}, detected by {guard.config.model}"
-            write_roc_figure(path.with_suffix(".png"), rows, title)
+        return self.victim.folder / "detection" / f"{name}.json"
 
-    def _settings(self, fitted: FitSettings) -> dict[str, Any]:
-        """Everything the figures depend on, apart from weights and images."""
-        guard = self.by
+    def _settings(self, attack: str, saved: dict[str, Array], clean: Split) -> dict[str, Any]:
+        """Everything the figures depend on, apart from the detectors' names."""
+        guard, fitted = self.by, self.fitted[1]
         return {
+            "attack": attack,
             "indices": self.indices,
             "guard": guard.config.model,
             "num_clean": self.num_clean,
@@ -228,14 +243,7 @@ class Detection:
             "false_positive_rate": fitted.false_positive_rate,
             "num_train": fitted.num_train,
             "fitted": dataclasses.asdict(fitted),
+            "attacked": digest(saved["adversarial"]),
+            "data": digest(clean.images, clean.labels),
+            "version": versions()["tf_deepbayes"],
         }
-
-
-@dataclasses.dataclass(frozen=True)
-class Scored:
-    """What a detection found: the figures of each detector, and the outcome of each image."""
-
-    figures: list[dict[str, Any]]
-    outcomes: dict[str, Array]
-    fitted: FitSettings
-    identity: dict[str, str]

@@ -17,6 +17,7 @@ from tf_deepbayes.runs.run import Run
 from tf_deepbayes.runs.state.identity import identity_of
 
 KIND = "indices"
+IMAGE_ORDERS = (IN_FILE_ORDER, RANDOM_ORDER) = ("file", "random")
 
 
 def correct_indices(logits: Array, labels: Array) -> Array:
@@ -44,10 +45,22 @@ def write_indices(
     results.write_result(path, KIND, victim.config, settings, figures)
 
 
-def test_indices(dataset: Dataset, paths: Sequence[str] | None) -> Array:
-    """Indices of a data set's test images: those in all of the files, or all without files."""
+def test_indices(
+    dataset: Dataset, paths: Sequence[str] | None, order: str = IN_FILE_ORDER
+) -> Array:
+    """Indices of a data set's test images: those in all of the files, or all without files.
+
+    Args:
+        order: "file", ascending; "random", in the one random order that there is for a test set of
+            this size, so that the first images are a sample of all. In their file MNIST's first
+            5,000 images are harder than its last.
+    """
     count = len(dataset.test)
-    return np.arange(count) if paths is None else read_indices(paths, dataset.name, count)
+    found = np.arange(count) if paths is None else read_indices(paths, dataset.name, count)
+    if order == IN_FILE_ORDER:
+        return found
+    shuffled = np.random.default_rng(0).permutation(count)
+    return shuffled[np.isin(shuffled, found)]
 
 
 def read_indices(paths: Sequence[str], data_name: str, num_images: int) -> Array:

@@ -207,8 +207,9 @@ def _only_data(name: str, runs: pathlib.Path) -> str:
 
 def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Path, int]:
     """(run folder, K) of a victim or guard named on the command line; a run folder goes first."""
-    if (pathlib.Path(name) / checkpoints.CONFIG).is_file():
-        return named(name), DEFAULT_NUM_SAMPLES
+    for folder in (named(name), runs / data_name / name):
+        if (folder / checkpoints.CONFIG).is_file():
+            return folder, DEFAULT_NUM_SAMPLES
     published = published_names.parse_victim(name)
     if published is not None:
         model, num_samples, dim_z = published
@@ -235,7 +236,11 @@ def _fusion_run(folder: pathlib.Path, layer: str) -> pathlib.Path:
     return folder
 
 
-def run_name(model: str, dim_z: int | None, layer: str | None = None) -> str:
-    """Folder name of a run: the model, the size of z if not the published one, the VGG layer."""
-    parts = [model, f"Z{dim_z}" if dim_z is not None else None, layer]
+def run_name(model: str, dim_z: int | None, layer: str | None = None, seed: int = 0) -> str:
+    """Folder name of a run: the model, and what is not as published.
+
+    That is the size of z, the VGG layer, and the seed if it is not 0.
+    """
+    size, start = f"Z{dim_z}" if dim_z is not None else None, f"seed{seed}" if seed else None
+    parts = [model, size, layer, start]
     return "_".join(part for part in parts if part)

@@ -1,7 +1,8 @@
 """Attack a trained classifier: deepbayes attack --victim GFZ --data mnist --eps 0.1,0.2.
 
 Writes <run>/attacks/<attack>_eps<eps>.json and, with --save, the images next to it as .npz.
-Finished batches are kept while the attack runs; --resume continues from them.
+Finished batches are kept while the attack runs; --resume continues from them. Several processes
+can share the work: each does one --part, then one more run with --merge makes the result.
 """
 
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ def load_runs() -> tuple[Run, Run]:
 def main(arguments: Sequence[str]) -> None:
     """Attack at each ε and print one line for each."""
     app.expect_victim(arguments)
+    part = app.part_given()
     grid, attack = [check_eps(eps) for eps in FLAGS.eps], attack_flags.make()
     devices = local_devices(FLAGS.devices)
     attack_flags.warn_of_large(grid, attack)
@@ -45,4 +47,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     print(prepared)
     for eps in grid:
+        if part:
+            print(prepared.part_at(eps, part), flush=True)
+            continue
         print(attack_line(eps, prepared.at(eps)), flush=True)

@@ -29,10 +29,13 @@ def define_flags() -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the detectors and print a line for each."""
-    name = app.expect_victim(arguments)
+    name, part = app.expect_victim(arguments), app.part_given()
     detector_flags.check()
     victim = classifier_flags.load(name)
     attacks = {} if FLAGS.fit_only else saved_attacks_of(victim)
+    if part:
+        attacks = dict(part.of(list(attacks.items())))
+        print(f"part {part}: {', '.join(attacks) or 'no attack'}")
     detection = Detection(
         victim,
         guard=classifier_flags.load(FLAGS.guard) if FLAGS.guard else None,

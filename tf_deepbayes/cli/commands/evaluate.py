@@ -3,7 +3,8 @@
 Runs a set of attacks, takes the worst one for each image, and checks whether the attacks can be
 trusted. Writes <run>/evaluation/<name>.json, and the worst images as
 <run>/attacks/worst_case_<name>.npz, which detect can score. Finished batches are kept while it
-runs; --resume continues from them.
+runs; --resume continues from them. Several processes can share the work: each does one --part, then
+one more run with --merge makes the result.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from tf_deepbayes.cli import app, classifier_flags
+from tf_deepbayes.cli.attack_flags import define_image_order
 from tf_deepbayes.cli.help import group
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.evaluation.scoring import EVAL_DRAWS
@@ -22,7 +24,7 @@ from tf_deepbayes.runs.evaluate import NUM_IMAGES, RunEvaluation
 
 FLAGS = flags.FLAGS
 PLAN = ("eps", "eot", "batch_size", "check_images", "eval_draws", "seed", "lazy_classes")
-OPTIONS = ("name", "num_images", "thresholds", "resume", "overwrite")
+OPTIONS = ("name", "num_images", "thresholds", "image_order", "resume", "merge", "overwrite")
 
 
 def define_flags() -> None:
@@ -33,6 +35,7 @@ def define_flags() -> None:
         flags.DEFINE(app.SizeParser(), "eps", 0.1, "radius of the l∞ ball, pixels in [0, 1]")
         flags.DEFINE_enum("budget", "standard", list(BUDGETS), "amount of work")
         flags.DEFINE_integer("num_images", NUM_IMAGES, "attack the first N test images")
+        define_image_order()
         flags.DEFINE_integer("check_images", 50, "images of the attacks that only the checks need")
         flags.DEFINE_integer("eot", 2, "gradients averaged per step, if the classifier samples")
         app.define_path("substitute", None, "classifier for a transfer attack")
@@ -47,6 +50,7 @@ def define_flags() -> None:
         )
         flags.DEFINE_bool("resume", False, "continue from finished batches on disk")
         flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
+        app.define_part_flags("the batches of each attack")
     with group("Computing"):
         flags.DEFINE_integer("batch_size", 50, "images at a time")
     app.define_precision_flags()
@@ -59,7 +63,7 @@ def show(finished: FinishedAttack) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """Evaluate and print the table."""
-    name = app.expect_victim(arguments)
+    name, part = app.expect_victim(arguments), app.part_given()
     plan = EvaluationSettings(BUDGETS[FLAGS.budget], **{n: FLAGS[n].value for n in PLAN})
     check_count("num_images", FLAGS.num_images)
     victim = classifier_flags.load(name)
@@ -74,4 +78,7 @@ def main(arguments: Sequence[str]) -> None:
         **{option: FLAGS[option].value for option in OPTIONS},
     )
     print(f"{victim.config.model} on {victim.config.data}: eps {plan.eps:g}, {plan.budget}")
+    if part:
+        print(evaluation.do_part(part))
+        return
     print("\n" + table(evaluation.figures(show)))

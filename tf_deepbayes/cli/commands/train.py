@@ -5,6 +5,7 @@ epoch), history.csv and TensorBoard logs; --resume continues a run that was stop
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from tf_deepbayes.data.own_data import load_data
 from tf_deepbayes.legacy import published_names
 from tf_deepbayes.models.baselines import BASELINES
 from tf_deepbayes.models.layers import likelihoods
+from tf_deepbayes.runs.checkpoints import CONFIG, RunConfig, load_config
 from tf_deepbayes.runs.run import run_name
 from tf_deepbayes.runs.state.trained import epochs_done
 from tf_deepbayes.training.new_runs import OF_THE_BOUND, run_config, train_run
@@ -46,8 +48,10 @@ def define_flags() -> None:
         for field in dataclasses.fields(TrainingSettings):
             define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
             define(field.name, None, SETTINGS_HELP[field.name])
+        text = "train N runs with seeds from --seed on, each in a folder of its own"
+        flags.DEFINE_integer("seeds", 1, text, lower_bound=1)
     with group("Files"):
-        app.define_path("out", None, "run folder (default: runs/<data>/<model>)")
+        app.define_path("out", None, "run folder (default: runs/<data>/<model>[_seed<seed>])")
         flags.DEFINE_bool("resume", False, "continue the run in the folder")
         app.define_path("data_dir", None, "folder to look for the data set in first")
     app.define_precision_flags()
@@ -64,6 +68,8 @@ def main(arguments: Sequence[str]) -> None:
     name = published_names.model_name(
         app.one_argument(arguments, "the model: GFZ … GBY, A … G, MLP, CNN or BNN")
     )
+    if FLAGS.out and FLAGS.seeds > 1:
+        raise InputError("--out is the folder of one run, --seeds asks for several; leave one out")
     if name in BASELINES:
         for flag in given(OF_THE_BOUND):
             raise InputError(f"--{flag} does not apply to {name}, it has no bound; leave it out")
@@ -71,10 +77,23 @@ def main(arguments: Sequence[str]) -> None:
     changes = given([field.name for field in dataclasses.fields(TrainingSettings)])
     settings = dataclasses.replace(TrainingSettings.for_data(dataset.name), **changes)
     sizes = given(["num_train", "likelihood", "dim_z"])
-    config = run_config(name, dataset, settings, **sizes, computing=app.precision_settings())
-    default = app.runs_folder() / dataset.name / run_name(name, FLAGS.dim_z)
-    folder = app.given_or(FLAGS.out, default)
-    how = (FLAGS.resume, FLAGS.devices, FLAGS.jit_compile)
-    if not train_run(config, dataset, settings, folder, *how):
-        print(f"all {epochs_done(folder)} epochs are done, nothing is left to train")
-    print(folder)
+    for seed in range(settings.seed, settings.seed + FLAGS.seeds):
+        own = dataclasses.replace(settings, seed=seed)
+        config = run_config(name, dataset, own, **sizes, computing=app.precision_settings())
+        folder = app.given_or(FLAGS.out, default_folder(config))
+        how = (FLAGS.resume, FLAGS.devices, FLAGS.jit_compile)
+        if not train_run(config, dataset, own, folder, *how):
+            print(f"all {epochs_done(folder)} epochs are done, nothing is left to train")
+        print(folder, flush=True)
+
+
+def default_folder(config: RunConfig) -> pathlib.Path:
+    """runs/<data>/<model>, with the seed in its name unless it is 0.
+
+    Earlier versions left the seed out, and such a run is gone on from where it is.
+    """
+    parent = app.runs_folder() / config.data
+    earlier = parent / run_name(config.model, FLAGS.dim_z)
+    if (earlier / CONFIG).is_file() and load_config(earlier).seed == config.seed:
+        return earlier
+    return parent / run_name(config.model, FLAGS.dim_z, seed=config.seed)

@@ -1,0 +1,1 @@
+"""What an attack on a run is given: its options, its workers, its detector or guides."""
