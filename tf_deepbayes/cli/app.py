@@ -16,6 +16,7 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import named
 from tf_deepbayes.core.progress import listen_for_signals
 from tf_deepbayes.evaluation.parts import Part
+from tf_deepbayes.runs.state.done import write_done
 
 FLAGS = flags.FLAGS
 PRECISION_FLAGS = ("jit_compile", "mixed_precision")
@@ -155,6 +156,17 @@ def define_part_flags(what: str) -> None:
     """The flags that divide a result among processes; `part_given` reads them."""
     flags.DEFINE(PartParser(), "part", None, f"do only part I of N of {what}, such as 2/7")
     flags.DEFINE_bool("merge", False, "make the result from its parts, all of which are done")
+
+
+def define_done_flag() -> None:
+    """The flag for a file that a workflow engine waits for."""
+    define_path("done", None, "small JSON to write last, which names the results")
+
+
+def done(results: Sequence[pathlib.Path]) -> None:
+    """Write the file of --done, if there is one."""
+    if FLAGS.done:
+        write_done(pathlib.Path(FLAGS.done), results)
 
 
 def part_given() -> Part | None:

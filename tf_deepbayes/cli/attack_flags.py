@@ -115,6 +115,7 @@ def define_options() -> None:
         flags.DEFINE_bool("resume", False, "continue from finished batches and results on disk")
         flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
         app.define_part_flags("the batches")
+        app.define_done_flag()
 
 
 def define_image_order() -> None:

@@ -1,5 +1,6 @@
 """The command line of a detection: which attack, which detectors."""
 
+import pathlib
 from typing import Any
 
 from absl import flags
@@ -10,6 +11,7 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.detection import selection, thresholds
 from tf_deepbayes.legacy.published_names import saved_attack_name
+from tf_deepbayes.runs.state.done import read_done
 
 FLAGS = flags.FLAGS
 FIT_FLAGS = ("false_positive_rate", "threshold", "num_train")  # fixed by a file of thresholds
@@ -32,6 +34,12 @@ def define() -> None:
             ["fgsm_eps0.10"],
             "names of saved attacks, ours or published, separated by commas",
         )
+        flags.DEFINE(
+            app.PathsParser(),
+            "attacked",
+            None,
+            "the attacks that these files of --done name",
+        )
         flags.DEFINE_bool("targeted", False, "the attack was targeted: its name ends in _targeted")
         flags.DEFINE(
             app.PathsParser(), "indices", None, "only images in all of these files of extract-index"
@@ -51,6 +59,7 @@ def define() -> None:
         flags.DEFINE_bool("resume", False, "keep fitted detectors and results that are on disk")
         flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
         app.define_part_flags("the attacks")
+        app.define_done_flag()
         flags.DEFINE_bool("plot", False, "plot the ROC curves as PNG next to the result")
     with group("Computing"):
         flags.DEFINE_integer("batch_size", 100, "images at a time")
@@ -58,6 +67,8 @@ def define() -> None:
 
 def check() -> None:
     """Refuse invalid flags before anything is loaded."""
+    if FLAGS.attacked and FLAGS["attack"].present:
+        raise InputError("--attack and --attacked both name attacks; leave one out")
     check_count("batch_size", FLAGS.batch_size)
     check_count("num_clean", FLAGS.num_clean)
     if FLAGS.plot and not FLAGS.save:
@@ -74,6 +85,9 @@ def check() -> None:
 
 def attack_names() -> list[str]:
     """Names of the saved attacks' files."""
+    if FLAGS.attacked:
+        files = (read_done(pathlib.Path(path)) for path in FLAGS.attacked)
+        return [result.stem for results in files for result in results]
     data, ending = classifier_flags.data_name(), "_targeted" if FLAGS.targeted else ""
     names = [saved_attack_name(name, data) for name in FLAGS.attack]
     return [name if name.endswith("_targeted") else name + ending for name in names]

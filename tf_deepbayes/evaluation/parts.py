@@ -5,6 +5,7 @@ in one folder, so that the merged result is that of the undivided run, bit for b
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -32,6 +33,10 @@ class Part:
         if slash and number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
             return cls(int(number), int(count))
         raise InputError(f"expected I/N with I from 1 to N, such as 2/7, got {text!r}")
+
+    def lock(self, result: pathlib.Path) -> pathlib.Path:
+        """The lock file of the process that does this part of a result."""
+        return result.with_name(f".{result.stem}.part{self.number}of{self.count}.lock")
 
     def of(self, items: Sequence[Item]) -> Sequence[Item]:
         """This part of the items, in their order; later parts are shorter where N does not fit."""

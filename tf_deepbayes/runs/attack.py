@@ -101,33 +101,37 @@ class RunAttack:
         begin = result_names.joined(self.attack.name, detector)
         return result_names.attack_name(begin, self.attack, eps, parts)
 
+    def path(self, eps: float) -> pathlib.Path:
+        """The result's file."""
+        return self.victim.folder / "attacks" / f"{self.name(eps)}.json"
+
     def at(self, eps: float) -> dict[str, Any]:
         """The figures at one ε; with `resume`, those of a finished attack come from disk.
 
         Raises:
             InputError: another process computes it, or the result on disk has other settings.
         """
-        name, folder = self.name(eps), self.victim.folder / "attacks"
-        with locked(folder / f".{name}.lock", f"the result {name}"):
-            return self._at(name, folder, eps)
+        path = self.path(eps)
+        with locked(path.with_name(f".{path.stem}.lock"), f"the result {path.stem}"):
+            return self._at(path, eps)
 
-    def _at(self, name: str, folder: pathlib.Path, eps: float) -> dict[str, Any]:
-        settings, options, path = self.settings(eps), self.options, folder / f"{name}.json"
+    def _at(self, path: pathlib.Path, eps: float) -> dict[str, Any]:
+        settings, options = self.settings(eps), self.options
         finished = results.on_disk(path, "attack", settings, options.overwrite)
         if options.resume and finished:
             return finished
-        store = self._store(name, settings, options.resume)
+        store = self._store(path, settings, options.resume)
         first, *others = self.workers
         target, zero = self.target, self.zero_gradients
         found = run(self.attack, first.access, target, eps, store, first.reseed, zero, others)
-        self._write(folder, name, settings, found)
+        self._write(path, settings, found)
         store.remove()
         return found.figures
 
-    def _store(self, name: str, settings: Mapping[str, Any], resume: bool) -> BatchStore:
+    def _store(self, path: pathlib.Path, settings: Mapping[str, Any], resume: bool) -> BatchStore:
         """Where the finished batches are."""
         lasting = {n: value for n, value in settings.items() if n not in SCORING_ONLY}
-        folder, options = self.victim.folder / "attacks" / f"{name}.partial", self.options
+        folder, options = path.with_suffix(".partial"), self.options
         return BatchStore(folder, lasting, resume, options.overwrite, options.merge)
 
     def part_at(self, eps: float, part: Part) -> str:
@@ -139,18 +143,18 @@ class RunAttack:
         Raises:
             InputError: another process does this part, or the result on disk has other settings.
         """
-        name, folder = self.name(eps), self.victim.folder / "attacks"
-        what, settings = f"part {part} of {name}", self.settings(eps)
-        with locked(folder / f".{name}.part{part.number}of{part.count}.lock", what):
-            if results.on_disk(folder / f"{name}.json", "attack", settings, False):
+        path, settings = self.path(eps), self.settings(eps)
+        what = f"part {part} of {path.stem}"
+        with locked(part.lock(path), what):
+            if results.on_disk(path, "attack", settings, False):
                 return f"{what}: the result is finished"
-            store, victim, test = self._store(name, settings, resume=True), self.victim, self.test
+            store, victim, test = self._store(path, settings, resume=True), self.victim, self.test
             classes, targeted = victim.config.architecture.num_classes, self.attack.targeted
             rows, goals = attack_rows(test.labels, classes, targeted)
             numbers = run_part(
                 self.attack, self.workers, test.pixels[rows], goals, eps, store, part
             )
-            return f"{what}: {len(numbers)} batches are in {store.folder}"
+            return f"{what}: batches done: {len(numbers)}, kept in {store.folder}"
 
     def settings(self, eps: float) -> dict[str, Any]:
         """Everything the result depends on; `indices` are of the test images attacked."""
@@ -174,11 +178,10 @@ class RunAttack:
             **options.computing,
         }
 
-    def _write(self, folder: pathlib.Path, name: str, settings: dict, found: AttackResult) -> None:
+    def _write(self, path: pathlib.Path, settings: dict, found: AttackResult) -> None:
         """Write the arrays first, then the JSON that refers to them."""
-        saved_attacks.write_attack_arrays(
-            folder / f"{name}.npz", self.target, found, self.options.save
-        )
-        settings = settings | {"images": f"{name}.npz" if self.options.save else None}
+        arrays, save = path.with_suffix(".npz"), self.options.save
+        saved_attacks.write_attack_arrays(arrays, self.target, found, save)
+        settings = settings | {"images": arrays.name if save else None}
         config = self.victim.config
-        results.write_result(folder / f"{name}.json", "attack", config, settings, found.figures)
+        results.write_result(path, "attack", config, settings, found.figures)

@@ -27,7 +27,7 @@ from tf_deepbayes.core.files import (
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.models import registry
 
-CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
+CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.npz", "history.csv"
 FOREIGN = "keras"  # kind of training: none of ours
 IMPORTED = "imported_from"  # in `RunConfig.training`: a checkpoint without optimizer state
 

@@ -93,7 +93,7 @@ class RunEvaluation:
         Raises:
             AttackStoppedError: an attack cannot continue; finished batches are kept.
         """
-        path = self.victim.folder / "evaluation" / f"{self.result_name}.json"
+        path = self.path
         with locked(path.with_name(f".{path.stem}.lock"), f"the result {path.stem}"):
             return self._figures(path, on_done)
 
@@ -104,14 +104,14 @@ class RunEvaluation:
         finished = results.on_disk(path, "evaluation", settings, self.overwrite)
         if self.resume and finished:
             return finished
-        partial, done = path.with_suffix(".partial"), []
+        done = []
 
         def remember(attack: FinishedAttack) -> None:
             done.append(attack)
             on_done(attack)
 
         defence = self._defence()
-        open_store = self._stores(partial, settings, self.resume)
+        open_store = self._stores(settings, self.resume)
         figures, worst = evaluate(self.plan, defence, open_store, remember)
         saved_attacks.write_attack_arrays(
             self.victim.folder / "attacks" / images, defence.target, worst
@@ -120,8 +120,13 @@ class RunEvaluation:
         saved_attacks.write_outcomes(path.with_suffix(".npz"), defence.target, outcomes)
         settings = settings | {"images": images}
         results.write_result(path, "evaluation", self.victim.config, settings, figures)
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(path.with_suffix(".partial"), ignore_errors=True)
         return figures
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The result's file."""
+        return self.victim.folder / "evaluation" / f"{self.result_name}.json"
 
     @property
     def result_name(self) -> str:
@@ -166,20 +171,18 @@ class RunEvaluation:
         Raises:
             InputError: another process does this part, or the result on disk has other settings.
         """
-        name = self.result_name
-        path = self.victim.folder / "evaluation" / f"{name}.json"
-        lock = path.with_name(f".{name}.part{part.number}of{part.count}.lock")
-        with locked(lock, f"part {part} of {name}"):
-            settings, partial = self.settings(), path.with_suffix(".partial")
+        path, what = self.path, f"part {part} of {self.result_name}"
+        with locked(part.lock(path), what):
+            settings = self.settings()
             if results.on_disk(path, "evaluation", settings, False):
-                return f"part {part} of {name}: the result is finished"
-            evaluate_part(self.plan, self._defence(), self._stores(partial, settings, True), part)
-            return f"part {part} of {name}: its batches are in {partial}"
+                return f"{what}: the result is finished"
+            evaluate_part(self.plan, self._defence(), self._stores(settings, True), part)
+            return f"{what}: its batches are in {path.with_suffix('.partial')}"
 
     def _stores(
-        self, partial: pathlib.Path, settings: Mapping[str, Any], resume: bool
+        self, settings: Mapping[str, Any], resume: bool
     ) -> Callable[[SuiteAttack], BatchStore]:
-        """Where the finished batches of each attack are, in the folder `partial`."""
+        """Where the finished batches of each attack are."""
         fixed = {name: settings[name] for name in LASTING}
 
         def open_store(component: SuiteAttack) -> BatchStore:
@@ -189,7 +192,7 @@ class RunEvaluation:
                 "source": component.source,
                 "seed": self.plan.seed,
             }
-            folder = partial / component.name
+            folder = self.path.with_suffix(".partial") / component.name
             return BatchStore(folder, own | fixed, resume, self.overwrite, self.merge)
 
         return open_store

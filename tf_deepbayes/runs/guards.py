@@ -27,6 +27,7 @@ from tf_deepbayes.runs.checkpoints import versions
 from tf_deepbayes.runs.detector_files import FitSettings
 from tf_deepbayes.runs.indices import test_indices
 from tf_deepbayes.runs.run import Run
+from tf_deepbayes.runs.state.done import only_result
 from tf_deepbayes.runs.state.identity import weights_digest
 from tf_deepbayes.runs.state.lock import locked
 
@@ -60,6 +61,7 @@ def fit(
 
 def read(guard: Run, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettings]:
     """The detectors in a file; InputError unless fitted on this guard, data set, K and noise."""
+    path = only_result(path)
     settings = detector_files.read_settings(
         path,
         guard.config.data,
@@ -159,8 +161,7 @@ class Detection:
             InputError: the result on disk has other settings, or a merge does not find it.
         """
         saved, clean = self._images(attack)
-        settings = self._settings(attack, saved, clean)
-        path = self._path(attack)
+        settings, path = self._settings(attack, saved, clean), self.path(attack)
         if not self.save:
             return self._score(saved, clean)[0]
         with locked(path.with_name(f".{path.stem}.lock"), f"the result {path.stem}"):
@@ -219,7 +220,7 @@ class Detection:
             self.say(f"fitted detectors in {path}")
         return detectors, settings
 
-    def _path(self, attack: str) -> pathlib.Path:
+    def path(self, attack: str) -> pathlib.Path:
         """The result's file."""
         kind = self.fitted[1].kind
         name = joined(

@@ -100,7 +100,7 @@ class Journal(keras.callbacks.Callback):
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        write_text(self.folder / "history.csv", text.getvalue())
+        write_text(self.folder / checkpoints.HISTORY, text.getvalue())
         with errors_named(self.folder / BOARD):
             self._show(epoch, values)
 
@@ -135,7 +135,7 @@ def epoch_line(done: int, epochs: int, values: Mapping[str, float], shown: Itera
 
 def read_history(folder: PathLike) -> list[dict[str, str]]:
     """The rows of `history.csv`; none when there is no such file. InputError when it is damaged."""
-    path = pathlib.Path(folder, "history.csv")
+    path = pathlib.Path(folder, checkpoints.HISTORY)
     if not path.exists():
         return []
     try:

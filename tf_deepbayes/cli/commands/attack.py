@@ -51,3 +51,4 @@ def main(arguments: Sequence[str]) -> None:
             print(prepared.part_at(eps, part), flush=True)
             continue
         print(attack_line(eps, prepared.at(eps)), flush=True)
+    app.done([] if part else [prepared.path(eps) for eps in grid])

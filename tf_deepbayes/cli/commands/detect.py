@@ -45,6 +45,8 @@ def main(arguments: Sequence[str]) -> None:
     )
     if FLAGS.fit_only:
         print(", ".join(detection.fitted[0]))
+        found = detection.fitted[1].file_name
+        return app.done([detection.by.folder / "detection" / found])
     for asked, attack in attacks.items():
         if attack != asked:
             print(f"{asked} is {attack}")
@@ -52,6 +54,7 @@ def main(arguments: Sequence[str]) -> None:
             print(attack)
         for row in detection.figures(attack):
             print(detection_line(row), flush=True)
+    return app.done([detection.path(attack) for attack in attacks.values()])
 
 
 def saved_attacks_of(victim: Run) -> dict[str, str]:

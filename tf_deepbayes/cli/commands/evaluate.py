@@ -51,6 +51,7 @@ def define_flags() -> None:
         flags.DEFINE_bool("resume", False, "continue from finished batches on disk")
         flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
         app.define_part_flags("the batches of each attack")
+        app.define_done_flag()
     with group("Computing"):
         flags.DEFINE_integer("batch_size", 50, "images at a time")
     app.define_precision_flags()
@@ -80,5 +81,6 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{victim.config.model} on {victim.config.data}: eps {plan.eps:g}, {plan.budget}")
     if part:
         print(evaluation.do_part(part))
-        return
-    print("\n" + table(evaluation.figures(show)))
+    else:
+        print("\n" + table(evaluation.figures(show)))
+    app.done([] if part else [evaluation.path])

@@ -20,7 +20,7 @@ from tf_deepbayes.models.baselines import BASELINES
 from tf_deepbayes.models.layers import likelihoods
 from tf_deepbayes.runs.checkpoints import CONFIG, RunConfig, load_config
 from tf_deepbayes.runs.run import run_name
-from tf_deepbayes.runs.state.trained import epochs_done
+from tf_deepbayes.runs.state.trained import copy_run, epochs_done
 from tf_deepbayes.training.new_runs import OF_THE_BOUND, run_config, train_run
 from tf_deepbayes.training.settings import TrainingSettings
 
@@ -53,6 +53,9 @@ def define_flags() -> None:
     with group("Files"):
         app.define_path("out", None, "run folder (default: runs/<data>/<model>[_seed<seed>])")
         flags.DEFINE_bool("resume", False, "continue the run in the folder")
+        app.define_path(
+            "continue_from", None, "run folder to continue in --out, and to leave as is"
+        )
         app.define_path("data_dir", None, "folder to look for the data set in first")
     app.define_precision_flags()
     app.define_devices_flag()
@@ -68,6 +71,8 @@ def main(arguments: Sequence[str]) -> None:
     name = published_names.model_name(
         app.one_argument(arguments, "the model: GFZ … GBY, A … G, MLP, CNN or BNN")
     )
+    if FLAGS.continue_from and not FLAGS.out:
+        raise InputError("--continue_from needs the folder of the new run; give --out")
     if FLAGS.out and FLAGS.seeds > 1:
         raise InputError("--out is the folder of one run, --seeds asks for several; leave one out")
     if name in BASELINES:
@@ -81,7 +86,9 @@ def main(arguments: Sequence[str]) -> None:
         own = dataclasses.replace(settings, seed=seed)
         config = run_config(name, dataset, own, **sizes, computing=app.precision_settings())
         folder = app.given_or(FLAGS.out, default_folder(config))
-        how = (FLAGS.resume, FLAGS.devices, FLAGS.jit_compile)
+        if FLAGS.continue_from:
+            copy_run(pathlib.Path(FLAGS.continue_from), folder)
+        how = (FLAGS.resume or bool(FLAGS.continue_from), FLAGS.devices, FLAGS.jit_compile)
         if not train_run(config, dataset, own, folder, *how):
             print(f"all {epochs_done(folder)} epochs are done, nothing is left to train")
         print(folder, flush=True)

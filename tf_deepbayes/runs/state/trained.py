@@ -1,12 +1,13 @@
 """Whether a run's training has ended: `trained.json` is written last, removed before it goes on."""
 
 import contextlib
+import functools
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.files import read_arrays, read_json, write_json
+from tf_deepbayes.core.files import read_arrays, read_json, write_atomically, write_json
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.checkpoints import RunConfig
 from tf_deepbayes.runs.state.identity import weights_digest
@@ -104,6 +105,26 @@ def check_resumable(
             f"{folder} cannot be resumed: {'; '.join(differences)}; repeat the flags of the run, "
             "or pass another --out"
         )
+
+
+def copy_run(source: pathlib.Path, folder: pathlib.Path) -> None:
+    """Copy a run that is to be trained further, unless the folder holds one already.
+
+    Raises:
+        InputError: there is no such run, or a process trains it.
+    """
+    if (folder / checkpoints.CONFIG).is_file():
+        return
+    checkpoints.load_config(source)
+    with locked(source / LOCK, f"the run {source}"):
+        for name in (checkpoints.CHECKPOINT, checkpoints.HISTORY, checkpoints.CONFIG):
+            if (source / name).is_file():
+                content = (source / name).read_bytes()
+                write_atomically(folder / name, functools.partial(_put, content))
+
+
+def _put(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)
 
 
 def epochs_done(folder: pathlib.Path) -> int:
