@@ -7,7 +7,7 @@ CODE := tf_deepbayes train attack detect reproduce benchmark tests
 # One process a core, at most four: each holds up to 4 GB. The tests of a file share its runs.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: venv demo test kill lint format bench docs clean
+.PHONY: venv demo test kill lint format bench study study-train docs clean
 
 venv: $(VENV)/.installed
 
@@ -38,6 +38,23 @@ format: venv
 
 bench: venv
 	$(BIN)/python -m benchmark.bench
+
+# The study of a profile: small, short, night or full. It goes on where it stopped.
+PROFILE ?= small
+EXECUTOR ?= local
+SNAKEMAKE = $(BIN)/snakemake --snakefile reproduce/Snakefile --profile reproduce/workflow/$(EXECUTOR)
+
+study: $(VENV)/.study
+	$(SNAKEMAKE) --configfile reproduce/profiles/$(PROFILE).yaml
+
+# Training alone, as what a machine does when it has nothing else to do.
+study-train: PROFILE = full
+study-train: $(VENV)/.study
+	nice -n 19 $(SNAKEMAKE) --configfile reproduce/profiles/$(PROFILE).yaml trained
+
+$(VENV)/.study: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[study]"
+	touch $@
 
 # The site is in site/, and any mistake in the pages is an error.
 docs: $(VENV)/.docs
