@@ -48,9 +48,12 @@ def read_done(path: pathlib.Path) -> list[pathlib.Path]:
 
 def only_result(path: pathlib.Path) -> pathlib.Path:
     """The one result that it names; any other file as it is."""
-    if path.is_file() and path.suffix == ".json":
-        content = read_json(path)
-        if isinstance(content, dict) and content.get("kind") == KIND:
-            (found,) = read_done(path) if len(content.get("results") or ()) == 1 else (path,)
-            return found
-    return path
+    if not path.is_file() or path.suffix != ".json":
+        return path
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        return path
+    results = read_done(path)
+    if len(results) != 1:
+        raise InputError(f"{path} names {len(results)} results, expected one; give one of them")
+    return results[0]
