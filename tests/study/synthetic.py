@@ -13,10 +13,11 @@ from tf_deepbayes.core.files import digest, write_arrays, write_json
 from tf_deepbayes.evaluation.result_names import attack_name
 from tf_deepbayes.runs import results
 from tf_deepbayes.runs.checkpoints import RunConfig, save_config
-from tests.small import IMAGES
+from tests.small import IMAGES as SMALL
 
 MODELS = ("GFZ", "GBZ", "GFY", "GBY", "DFX", "DBX", "DFZ")
 CLASSES, DRAWS = 10, 5
+IMAGES = dataclasses.replace(SMALL, dim_z=64)  # as published
 
 
 @dataclasses.dataclass

@@ -51,6 +51,8 @@ class Table:
         """A name for files and links."""
         parts = [self.data, self.attack, self.kind, self.variant]
         parts.insert(1, "" if self.threat == "white box" else self.threat)
+        if self.attack == "clean":
+            return f"{self.data}_clean"
         return re.sub(r"[^a-z0-9.]+", "_", "_".join(filter(None, parts)).lower()).strip("_")
 
     @property

@@ -22,8 +22,9 @@ def detected(results: Results, table: Table, size: float, detector: str) -> pd.D
     found = results.study.detections
     own = found[(found.data == table.data) & found.guard.isna() & (found.detector == detector)]
     keys = ["model", "seed", "name"]
-    named = own.drop(columns=["data", "epochs", "asked", "low", "high", "path"])
-    return rows.merge(named, on=keys, suffixes=("", "_of"))
+    kept = own.drop(columns=["data", "epochs", "asked", "low", "high", "detector"])
+    named = kept.rename(columns={"path": "detection"})
+    return rows.drop(columns="detector").merge(named, on=keys)
 
 
 def rate(rows: pd.DataFrame, column: str, count: float) -> Estimate:
