@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from tests.small import IMAGES as SMALL
 from tf_deepbayes import attacks
 from tf_deepbayes.core.files import digest, write_arrays, write_json
 from tf_deepbayes.evaluation.result_names import attack_name
 from tf_deepbayes.runs import results
 from tf_deepbayes.runs.checkpoints import RunConfig, save_config
-from tests.small import IMAGES as SMALL
 
 MODELS = ("GFZ", "GBZ", "GFY", "GBY", "DFX", "DBX", "DFZ")
 CLASSES, DRAWS = 10, 5

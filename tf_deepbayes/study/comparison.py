@@ -10,7 +10,7 @@ import pandas as pd
 from tf_deepbayes.study.bootstrap import Estimate, of_share
 from tf_deepbayes.study.provenance import Table, common_epochs
 from tf_deepbayes.study.published import PAPER
-from tf_deepbayes.study.results import Study, in_order
+from tf_deepbayes.study.results import ORDER, Study, in_order
 
 WITHIN, ABOVE, BELOW = "●", "▲", "▼"
 REPRODUCTIONS = ("reproduction", "published code run by others", "published code run by us")
@@ -71,7 +71,7 @@ def compare(study: Study, table: Table, published: pd.DataFrame) -> pd.DataFrame
     common = common_epochs(study, table.data)
     sizes = sorted(table.rows["size"].unique())
     numbers = _numbers_of(published, table)
-    models = {*table.rows.model} | ({*numbers.model} if not numbers.empty else set())
+    models = {*table.rows.model} | {model for model in numbers.model if model in ORDER}
     found = []
     for model in sorted(models, key=in_order):
         own = table.rows[table.rows.model == model]

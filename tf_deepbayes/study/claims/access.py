@@ -7,7 +7,7 @@ import numpy as np
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.metrics import NORMAL_95
 from tf_deepbayes.study.bootstrap import Estimate, bootstrap
-from tf_deepbayes.study.claims.accuracy import DISCRIMINATIVE, GENERATIVE
+from tf_deepbayes.study.claims.accuracy import ALL, DISCRIMINATIVE, GENERATIVE
 from tf_deepbayes.study.claims.cells import LINF, Results, cell_name, extreme, of_model, sizes
 from tf_deepbayes.study.claims.verdicts import FEWEST_IMAGES, Cell, Found, Untested
 from tf_deepbayes.study.provenance import Table
@@ -94,11 +94,11 @@ def p15(results: Results) -> Iterator[Found]:
     for data, size in LARGEST.items():
         own = transfers[transfers.data == data].drop_duplicates(["model", "name", "guard", "seed"])
         if own.empty:
-            yield Untested(f"transfers on {data}", f"no run of it on {data}")
+            yield Untested(f"transfers on {data}", f"no transfers on {data}")
         for (source, name), part in own.groupby(["model", "name"]):
             attack = attacks[(attacks.data == data) & (attacks.model == source)]
             attack = attack[(attack.name == name) & (attack["size"] == size)]
-            if len(attack) and source in (*GENERATIVE, *DISCRIMINATIVE):
+            if len(attack) and source in ALL:
                 counts = dict(zip(part.guard, part.transfer_successful, strict=True))
                 yield _transfer(
                     str(source), f"{name} of {source} on {data}", attack.iloc[0], counts
@@ -109,7 +109,7 @@ def _transfer(source: str, name: str, attack, counts: dict[str, float]) -> Found
     n = int(attack.n)
     kind = GENERATIVE if source in GENERATIVE else DISCRIMINATIVE
     same = [n - counts[m] for m in kind if m in counts and m != source]
-    other = [n - counts[m] for m in (*GENERATIVE, *DISCRIMINATIVE) if m in counts and m not in kind]
+    other = [n - counts[m] for m in ALL if m in counts and m not in kind]
     if not same or not other:
         return Untested(name, "no guard of each kind")
     if n < FEWEST_IMAGES:

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,12 +19,13 @@ from tf_deepbayes.study.claims.cells import (
     of_model,
     sizes,
 )
-from tf_deepbayes.study.claims.verdicts import Cell, Found, Untested
+from tf_deepbayes.study.claims.verdicts import Found, Untested
 from tf_deepbayes.study.comparison import clean_rows
 from tf_deepbayes.study.provenance import Table
 from tf_deepbayes.study.results import Outcomes
 
 GENERATIVE, DISCRIMINATIVE = ("GFZ", "GBZ", "GFY", "GBY"), ("DFX", "DBX", "DFZ")
+ALL = (*GENERATIVE, *DISCRIMINATIVE)
 STEP = 0.1  # added to the largest ε for an image that no ε fools
 Sides = Callable[[Array], tuple[Array, Array]]
 
@@ -36,9 +38,9 @@ def worst_against_best(first: int) -> Sides:
 def against(
     results: Results,
     data: str,
-    attacks: Sequence[str],
     ours: Sequence[str],
     others: Sequence[str],
+    attacks: Sequence[str] = LINF,
 ) -> Iterator[Found]:
     """Accuracy: the worst of some models − the best of the others, at each size."""
     for table in results.drawn(data, attacks):
@@ -55,14 +57,14 @@ def p4(results: Results) -> Iterator[Found]:
     """GBZ − the best other generative model."""
     others = [model for model in GENERATIVE if model != "GBZ"]
     for data in ("mnist", "plane_frog"):
-        yield from against(results, data, LINF, ["GBZ"], others)
+        yield from against(results, data, ["GBZ"], others)
 
 
 def p7(results: Results) -> Iterator[Found]:
     """CW: GBZ − the best other on MNIST; the worst generative − the best other on plane_frog."""
-    others = [m for m in (*GENERATIVE, *DISCRIMINATIVE) if m != "GBZ"]
-    yield from against(results, "mnist", ["cw"], ["GBZ"], others)
-    yield from against(results, "plane_frog", ["cw"], GENERATIVE, DISCRIMINATIVE)
+    others = [model for model in ALL if model != "GBZ"]
+    yield from against(results, "mnist", ["GBZ"], others, ["cw"])
+    yield from against(results, "plane_frog", GENERATIVE, DISCRIMINATIVE, ["cw"])
 
 
 def p5(results: Results) -> Iterator[Found]:
@@ -82,7 +84,7 @@ def p17(results: Results) -> Iterator[Found]:
     """Clean accuracy above .98 on MNIST, .90 on plane_frog."""
     for data, level in (("mnist", 0.98), ("plane_frog", 0.90)):
         rows = clean_rows(results.study, data)
-        for model in (*GENERATIVE, *DISCRIMINATIVE):
+        for model in ALL:
             parts = [(model, rows[rows.model == model])]
             values = results.values(parts, lambda outcome: outcome.clean_right)
             yield at_level(values, f"{model} on {data} above {level}", f"{data}_clean", level, 1)
@@ -104,19 +106,17 @@ def distance(share: Estimate, level: float, sign: int) -> Estimate:
 
 def p6(results: Results) -> Iterator[Found]:
     """The mean smallest ε that fools: the smallest of the generative − the largest other."""
-    models = (*GENERATIVE, *DISCRIMINATIVE)
     for data in ("mnist", "plane_frog"):
         for table in results.drawn(data, LINF):
             if isinstance(table, Untested):
                 yield table
             else:
                 name = f"{table.title}, mean smallest ε"
-                values = smallest_eps(results, table, models)
+                values = smallest_eps(results, table, ALL)
                 if isinstance(values, str):
                     yield Untested(name, values)
                 else:
-                    sides = worst_against_best(len(GENERATIVE))
-                    d = bootstrap([values.array], lambda m, sides=sides: np.subtract(*sides(m)))
+                    d = bootstrap([values.array], gap)
                     yield values.cell(name, d, f"{data}_smallest")
 
 
@@ -131,7 +131,7 @@ def smallest_eps(results: Results, table: Table, models: Sequence[str]) -> Value
         return found
     draws = []
     for draw in range(min(table.rows.draws.fillna(1).astype(int).min(), 5)):
-        values = results.values(parts, lambda outcome, draw=draw: fooled(outcome, draw))
+        values = results.values(parts, partial(fooled, draw=draw))
         assert isinstance(values, Values)  # the same rows as before
         seeds, count, _ = values.array.shape
         is_fooled = values.array.reshape(seeds, count, len(models), len(grid)) > 0.5
@@ -152,7 +152,7 @@ def l1(results: Results) -> Iterator[Found]:
             yield table
             continue
         grid = sizes(table)
-        for model in (*GENERATIVE, *DISCRIMINATIVE):
+        for model in ALL:
             for low, high in itertools.pairwise(grid):
                 parts = [(model, of_model(table, model, size)) for size in (low, high)]
                 name = f"{table.title}, {model}, ε {low:g} to {high:g}"
@@ -161,8 +161,7 @@ def l1(results: Results) -> Iterator[Found]:
 
 def gaps(results: Results, table: Table, size: float) -> Values | str:
     """The accuracies that a gap is made of: generative, then discriminative models."""
-    models = (*GENERATIVE, *DISCRIMINATIVE)
-    return results.values([(model, of_model(table, model, size)) for model in models])
+    return results.values([(model, of_model(table, model, size)) for model in ALL])
 
 
 def gap(means: Array) -> Array:
@@ -170,23 +169,26 @@ def gap(means: Array) -> Array:
     return np.subtract(*worst_against_best(len(GENERATIVE))(means))
 
 
+def gap_difference(means: Array) -> Array:
+    """The gap of the first seven columns − that of the other seven."""
+    half = len(ALL)
+    return gap(means[..., :half]) - gap(means[..., half:])
+
+
 def l3(results: Results) -> Iterator[Found]:
     """The gap under FGSM at ε = .3 − that at .1."""
-    models = (*GENERATIVE, *DISCRIMINATIVE)
-    half = len(models)
     for table in results.drawn("fashion_mnist", ["fgsm"]):
         if isinstance(table, Untested):
             yield table
             continue
-        parts = [(m, of_model(table, m, size)) for size in (0.3, 0.1) for m in models]
+        parts = [(m, of_model(table, m, size)) for size in (0.3, 0.1) for m in ALL]
         name = f"{table.title}, gap at ε 0.3 − gap at 0.1"
         values = results.values(parts)
         if isinstance(values, str):
             yield Untested(name, values)
             continue
-        d = bootstrap([values.array], lambda m: gap(m[..., :half]) - gap(m[..., half:]))
-        floor = extreme(*values.means[:half])
-        yield values.cell(name, d, table.id, floor)
+        d = bootstrap([values.array], gap_difference)
+        yield values.cell(name, d, table.id, extreme(*values.means[: len(ALL)]))
 
 
 def l4(results: Results) -> Iterator[Found]:
@@ -206,10 +208,5 @@ def l4(results: Results) -> Iterator[Found]:
             why = f"other epochs: {one.epochs:g} on fashion_mnist, {other.epochs:g} on mnist"
             yield Untested(name, why)
             continue
-        columns = one.array.shape[2]
-        d = bootstrap(
-            [one.array, other.array],
-            lambda m, columns=columns: gap(m[..., :columns]) - gap(m[..., columns:]),
-        )
-        cell: Cell = one.cell(name, d, fashion[0].id, extreme(*one.means, *other.means))
-        yield cell
+        d = bootstrap([one.array, other.array], gap_difference)
+        yield one.cell(name, d, fashion[0].id, extreme(*one.means, *other.means))

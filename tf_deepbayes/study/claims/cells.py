@@ -61,7 +61,9 @@ class Results:
         for attack in attacks:
             own = [t for t in found if t.attack == attack and PUBLISHED_KIND.fullmatch(t.kind)]
             if not own:
-                yield Untested(f"{NAMES.get(attack, attack)} on {data}", f"no run of it on {data}")
+                yield Untested(
+                    f"{NAMES.get(attack, attack)} on {data}", _absent(attack, data, threat)
+                )
             for table in own:
                 if table.refused:
                     yield Untested(table.title, f"its table would mix: {table.refused[0]}")
@@ -151,6 +153,11 @@ def cell_name(table: Table, size: float, *more: str) -> str:
 def lowest_clean(num_classes: int) -> float:
     """The clean accuracy below which a model is at chance: 2/C, of two classes 3/4."""
     return min(2 / num_classes, (1 + 1 / num_classes) / 2)
+
+
+def _absent(attack: str, data: str, threat: str) -> str:
+    of = "" if threat == "white box" else f" ({threat})"
+    return f"no {NAMES.get(attack, attack)}{of} on {data}"
 
 
 def _at_chance(

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tf_deepbayes.core.metrics import confidence_interval
 from tf_deepbayes.study.bootstrap import FEWEST_SEEDS, RESAMPLES, SEED, Estimate
-from tf_deepbayes.study.claims.accuracy import DISCRIMINATIVE, GENERATIVE, distance
+from tf_deepbayes.study.claims.accuracy import ALL, distance
 from tf_deepbayes.study.claims.cells import LINF, Results, cell_name, lowest_clean, sizes
 from tf_deepbayes.study.claims.verdicts import FEWEST_IMAGES, Cell, Found, Untested
 from tf_deepbayes.study.provenance import NAMES, Table
@@ -157,7 +157,7 @@ def t1(results: Results) -> Iterator[Found]:
         and (t.threat == "adaptive" or "label_only" in t.kind)
     ]
     if not fusion:
-        yield Untested("adaptive attacks on cifar10", "no run of it on cifar10")
+        yield Untested("adaptive attacks on cifar10", "no adaptive attack on cifar10")
     for table in fusion:
         for size in sizes(table):
             for _, part in table.rows[table.rows["size"] == size].groupby("model"):
@@ -178,12 +178,11 @@ def t1(results: Results) -> Iterator[Found]:
 
 def l5(results: Results) -> Iterator[Found]:
     """PGD on Fashion-MNIST takes days: hours of all models' runs − 24."""
-    models = (*GENERATIVE, *DISCRIMINATIVE)
     for table in results.drawn("fashion_mnist", ["pgd"]):
         if isinstance(table, Untested):
             yield table
             continue
-        missing = [model for model in models if model not in set(table.rows.model)]
+        missing = [model for model in ALL if model not in set(table.rows.model)]
         n = int(table.rows.n.min())
         if missing or n < FEWEST_IMAGES:
             why = f"no run of {', '.join(missing)}" if missing else f"{n} images"

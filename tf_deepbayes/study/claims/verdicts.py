@@ -1,7 +1,7 @@
 """Cells of a claim, and the verdict they lead to."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from tf_deepbayes.study.bootstrap import Estimate
@@ -72,7 +72,7 @@ class Claim:
     data: tuple[str, ...]
     models: tuple[str, ...]
     attacks: tuple[str, ...]
-    find: Callable[..., Sequence[Found]]
+    find: Callable[..., Iterable[Found]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,7 +57,8 @@ def transfer_view(study: Study) -> View | None:
     )
     frame = frame.assign(accuracy=1.0 - frame.transfer_successful.astype(float) / frame.n)
     frame = _sorted(frame, "name", "guard")
-    ends = [confidence_interval(r.accuracy, int(r.n)) or (0.0, 1.0) for r in frame.itertuples()]
+    pairs = zip(frame.accuracy.astype(float), frame.n.astype(int), strict=True)
+    ends = [confidence_interval(share_of, n) or (0.0, 1.0) for share_of, n in pairs]
     shown = {
         "attacked": frame.model,
         "data": frame.data,
@@ -76,7 +77,7 @@ def evaluations_view(study: Study) -> View | None:
     """The worst case of each image over many attacks; None without any."""
     rows = []
     for run in study.runs.itertuples():
-        for path in result_files(study.root / run.folder, "evaluation"):
+        for path in result_files(study.root / str(run.folder), "evaluation"):
             with whole(path):
                 figures = read_result(path, "evaluation")["figures"]
                 worst = figures["worst_case"]

@@ -15,7 +15,7 @@ from tf_deepbayes.study.provenance import NAMES, Table
 from tf_deepbayes.study.results import Study, in_order
 
 COUNT = 10  # images in a row
-DPI = 72.0
+DPI = 90.0
 MOST = 1_800_000  # characters of all pictures, so that the page stays below 3 MB
 RIGHT, WRONG = "#009e73", "#d55e00"
 OPEN = "GFY"  # the model whose examples are open, as in the later study's figure
@@ -45,7 +45,8 @@ def clean_images(data_dir: str | None) -> CleanImages:
 
 def examples(study: Study, tables: list[Table], clean: CleanImages) -> list[Example]:
     """The images of each model under the first attack whose images were kept."""
-    found, seen = [], set()
+    found: list[Example] = []
+    seen = set()
     for table in tables:
         if table.refused or not table.is_linf:
             continue

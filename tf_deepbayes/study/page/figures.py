@@ -33,6 +33,7 @@ class Style:
     dash: str = "-"
 
 
+ASIDE = 0.012  # of the width: published marks stand side by side
 TEXT, GRID = "#010101", "#020202"  # replaced by the page's own
 STYLES = {
     "BNN": Style("#01fe01", "#767676", "#9a9a9a", "*", "★", ":"),
@@ -91,10 +92,16 @@ def curves(table: Table, frame: pd.DataFrame, error: bool = False) -> str:
     Args:
         frame: the table's comparison.
     """
+    frame = frame.assign(x=frame["size"].astype(float))
+    frame = frame[frame.model.isin(set(frame[frame.ours.notna()].model))]
+    models = list(frame.model.unique())
+    step = ASIDE * (frame.x.max() - frame.x.min())
     with settings():
         figure, axes = _axes("error rate" if error else "accuracy")
-        for model, part in frame.groupby("model", sort=False):
-            _draw(axes, str(model), part.assign(x=part["size"].astype(float)), error)
+        for number, model in enumerate(models):
+            aside = step * (number - (len(models) - 1) / 2) if table.is_linf else 0.0
+            part = frame[frame.model == model]
+            _draw(axes, str(model), part.assign(aside=part.x + aside), error)
         if table.is_linf:
             axes.set_xlabel("ε (ℓ∞, pixels in [0, 1])")
         else:
@@ -118,23 +125,23 @@ def _draw(axes: Axes, model: str, part: pd.DataFrame, error: bool) -> None:
     turn = (lambda values: 1 - values) if error else (lambda values: values)
     ours = part[part.ours.notna()].astype({"ours": float, "low": float, "high": float})
     for behind, rows in ours.groupby("behind"):
-        look = {"alpha": 0.45} if behind else {}
+        alpha = 0.45 if behind else 1.0
         axes.plot(
             rows.x, turn(rows.ours), color=style.colour, linestyle=style.dash,
-            marker=style.marker, markersize=5, linewidth=1.6, **look,
+            marker=style.marker, markersize=5, linewidth=1.6, alpha=alpha,
         )  # fmt: skip
         axes.fill_between(
             rows.x, turn(rows.low), turn(rows.high), color=style.colour, alpha=0.14, linewidth=0
         )
     shown = part[part.published.notna()]
     axes.errorbar(
-        shown.x, turn(shown.published.astype(float)), shown.published_half.astype(float),
+        shown.aside, turn(shown.published.astype(float)), shown.published_half.astype(float),
         linestyle="none", color=style.colour, marker=style.marker, markersize=7,
         markerfacecolor="none", elinewidth=1, capsize=2,
     )  # fmt: skip
     ports = part[part.reproduced.notna()]
     axes.plot(
-        ports.x, turn(ports.reproduced.astype(float)), linestyle="none", color=style.colour,
+        ports.aside, turn(ports.reproduced.astype(float)), linestyle="none", color=style.colour,
         marker="x", markersize=5,
     )  # fmt: skip
 

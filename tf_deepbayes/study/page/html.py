@@ -115,7 +115,7 @@ def render(
         places=places,
         sections=sections,
         panels=curves,
-        legend=list(figures.legend([*models, *(m for m in figures.STYLES if m not in models)])),
+        legend=list(figures.legend(models)),
         styles=figures.STYLES,
         training=training_figures(study),
         examples=pictures,

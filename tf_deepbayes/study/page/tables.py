@@ -57,6 +57,11 @@ class View:
         """The names of the columns."""
         return [str(name) for name in self.shown.columns]
 
+    @property
+    def is_grouped(self) -> bool:
+        """Whether the first column says the same in several rows."""
+        return bool(len(self.shown) and self.shown.iloc[:, 0].duplicated().any())
+
     def rows(self) -> list[tuple[bool, list[Cell]]]:
         """(whether it stands apart, its cells)."""
         found = []
