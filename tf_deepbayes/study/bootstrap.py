@@ -26,6 +26,11 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
+    @property
+    def text(self) -> str:
+        """Such as +0.120 (+0.080 to +0.150)."""
+        return f"{self.value:+.3f} ({self.low:+.3f} to {self.high:+.3f})".replace("-", "−")
+
 
 def bootstrap(blocks: Sequence[Array], statistic: Statistic) -> Estimate:
     """A statistic of the means over images, with its 95% percentile interval.

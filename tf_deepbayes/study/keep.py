@@ -1,13 +1,12 @@
 """A study's results as small files: what the report reads, without images and logits."""
 
 import pathlib
-import shutil
 
 import numpy as np
 
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, write_arrays, write_text
-from tf_deepbayes.runs.checkpoints import CONFIG
+from tf_deepbayes.runs.checkpoints import CHECKPOINT, CONFIG
 from tf_deepbayes.runs.state.trained import TRAINED
 from tf_deepbayes.study.results import KINDS, Study, result_files
 
@@ -32,8 +31,9 @@ def keep(study: Study, folder: pathlib.Path) -> int:
         for name in KEPT:
             if (source / name).is_file():
                 write_text(target / name, (source / name).read_text("utf-8"))
+        if (target / CHECKPOINT).exists():
+            raise InputError(f"{target} is a run and not a copy of results; give another folder")
         for kind in KINDS:
-            shutil.rmtree(target / kind, ignore_errors=True)
             for path in result_files(source, kind):
                 write_text(target / kind / path.name, path.read_text("utf-8"))
                 count += 1

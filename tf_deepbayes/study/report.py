@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import pathlib
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
@@ -101,7 +100,7 @@ class Report:
         ]
 
     def write(self, out: pathlib.Path) -> None:
-        """Write index.html and tables/, in place of those of an earlier report."""
+        """Write index.html and tables/."""
         page = html.render(
             TITLE,
             self.study,
@@ -116,7 +115,6 @@ class Report:
                 "made_by": f"Made by tf_deepbayes {versions()['tf_deepbayes']}.",
             },
         )
-        shutil.rmtree(out / "tables", ignore_errors=True)
         for view in (view for section in self.sections for view in section.views):
             if not view.refused:
                 write_text(out / "tables" / f"{view.id}.csv", view.csv())
@@ -152,7 +150,7 @@ def claim_line(verdict: Verdict) -> str:
         return f"{begin} ({verdict.why_not})"
     cell = verdict.span
     assert cell is not None
-    d = f"d {cell.d.value:+.3f} ({cell.d.low:+.3f} to {cell.d.high:+.3f}) in {cell.name}"
+    d = f"d {cell.d.text} in {cell.name}"
     return f"{begin}; {d}; {verdict.measured}"
 
 

@@ -114,8 +114,9 @@ def read_outcomes(path: pathlib.Path) -> Outcomes | None:
     if not set(names) <= set(arrays):
         return None
     found = Outcomes(*(arrays[name] for name in names))
-    count = len(found.labels)
-    if any(len(arrays[name]) != count for name in names) or found.predicted.ndim != 2:
+    given = [arrays[name] for name in names]
+    fit = [array.ndim for array in given] == [1, 1, 2, 2] and found.predicted.size
+    if not fit or any(a.dtype.kind not in "iu" or len(a) != len(found.labels) for a in given):
         raise InputError(f"{path} is damaged: its arrays do not fit together; run the attack again")
     return found
 

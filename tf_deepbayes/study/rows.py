@@ -1,6 +1,7 @@
 """A result's JSON as a row of a frame."""
 
 import contextlib
+import math
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -58,12 +59,38 @@ DETECTION = (
 )
 
 
+def number(value: Any) -> float | None:
+    """A finite number or None; ValueError for anything else."""
+    if value is not None and not math.isfinite(float(value)):
+        raise ValueError(f"expected a finite number, got {value!r}")
+    return None if value is None else float(value)
+
+
+def share(value: Any) -> float:
+    """A share in [0, 1]."""
+    if not 0.0 <= float(value) <= 1.0:
+        raise ValueError(f"expected a share in [0, 1], got {value!r}")
+    return float(value)
+
+
+def positive(value: Any) -> float:
+    """A size, at least 0."""
+    if not 0.0 <= float(value) < math.inf:
+        raise ValueError(f"expected a size of at least 0, got {value!r}")
+    return float(value)
+
+
+def text(value: Any) -> str | None:
+    """A text or None."""
+    return None if value is None else str(value)
+
+
 @contextlib.contextmanager
 def whole(path: pathlib.Path) -> Iterator[None]:
     """Read a result; InputError when something in it is not what the apps write."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
         raise InputError(f"the result {path} is damaged ({error!r}); run it again") from None
 
 
@@ -82,7 +109,7 @@ def run_row(root: pathlib.Path, folder: pathlib.Path) -> dict[str, Any]:
             "seed": int(config["seed"]),
             "epochs": int(trained.get("epochs", len(history))),
             "asked": int(asked) if asked else None,
-            "weights": trained.get("weights"),
+            "weights": text(trained.get("weights")),
             "folder": str(folder.relative_to(root)),
             "seconds": sum(float(row["seconds"]) for row in history),
             "bound": float(history[-1]["bound"]) if history and "bound" in history[-1] else None,
@@ -100,23 +127,23 @@ def attack_row(root: pathlib.Path, run: Mapping[str, Any], path: pathlib.Path) -
         attack = (read_call(attack) or {}) if isinstance(attack, str) else attack
         name = str(attack.get("name", path.stem.split("_")[0]))
         weights = settings.get("weights")
-        accuracy, count = float(figures["accuracy"]), int(figures["num_images"])
+        accuracy, count = share(figures["accuracy"]), int(figures["num_images"])
         interval = confidence_interval(accuracy, count) or (0.0, 1.0)
-        size = float(settings["eps"])
+        size = positive(settings["eps"])
         return {
             **{n: run[n] for n in ("data", "model", "family", "dim_z", "seed", "epochs", "asked")},
             "threat": threat_of(settings, attack),
             "attack": name,
             "detector": (attack.get("detector") or {}).get("name"),
-            "weight": attack.get("detection_lambda"),
+            "weight": number(attack.get("detection_lambda")),
             "kind": kind_of(attack, settings),
             "size": size,
             "eps": f"{size:g}",
-            "steps": attack.get("nb_iter"),
-            "learning_rate": attack.get("learning_rate"),
-            "K": settings.get("num_samples", NOT_RECORDED),
-            "noise": settings.get("noise") or "independent",
-            "draws": settings.get("eval_draws", figures.get("draws")),
+            "steps": number(attack.get("nb_iter")),
+            "learning_rate": number(attack.get("learning_rate")),
+            "K": int(settings["num_samples"]),
+            "noise": str(settings.get("noise") or "independent"),
+            "draws": number(settings.get("eval_draws", figures.get("draws"))),
             "n": count,
             "images": str(settings.get("data") or NOT_RECORDED),
             "indices": str(settings.get("indices") or NOT_RECORDED),
@@ -125,10 +152,12 @@ def attack_row(root: pathlib.Path, run: Mapping[str, Any], path: pathlib.Path) -
             "accuracy": accuracy,
             "low": interval[0],
             "high": interval[1],
-            "clean_accuracy": float(figures["clean_accuracy"]),
-            "clean_changes": figures.get("clean_prediction_changes"),
-            "zero_gradients": figures.get("zero_gradients"),
-            "l2": figures.get("perturbation_of_misclassified", {}).get("l2", {}).get("mean"),
+            "clean_accuracy": share(figures["clean_accuracy"]),
+            "clean_changes": number(figures.get("clean_prediction_changes")),
+            "zero_gradients": number(figures.get("zero_gradients")),
+            "l2": number(
+                figures.get("perturbation_of_misclassified", {}).get("l2", {}).get("mean")
+            ),
             "seconds": float(figures.get("seconds", 0.0)),
             "version": str(settings.get("version", NOT_RECORDED)),
             "name": path.stem,
@@ -173,7 +202,7 @@ def detection_rows(
             **{n: run[n] for n in ("data", "model", "seed", "epochs", "asked")},
             "name": str(settings.get("attack", path.stem)),
             "guard": guard[1] if guard else None,
-            "num_train": settings.get("num_train", NOT_RECORDED),
+            "num_train": str(settings.get("num_train", NOT_RECORDED)),
             "path": str(path.relative_to(root)),
         }
         return [shared | _detector(figures) for figures in content["figures"]]
@@ -184,14 +213,14 @@ def _detector(figures: Mapping[str, Any]) -> dict[str, Any]:
     transferred = figures.get("transferred") or {}
     return {
         "detector": str(figures["detector"]),
-        "rate": figures["detection_rate"],
-        "low": interval[0],
-        "high": interval[1],
-        "class_mean": figures.get("detection_rate_class_mean"),
-        "false_positives": figures.get("false_positive_rate"),
-        "undetected": figures["misclassified_undetected"],
-        "successful": figures.get("successful_attacks"),
-        "wrong_rows": figures.get("published_kl_rate_wrong_rows"),
-        "transfer_successful": transferred.get("successful_attacks"),
-        "auroc": (figures.get("auroc") or {}).get("successful"),
+        "rate": number(figures["detection_rate"]),
+        "low": number(interval[0]),
+        "high": number(interval[1]),
+        "class_mean": number(figures.get("detection_rate_class_mean")),
+        "false_positives": number(figures.get("false_positive_rate")),
+        "undetected": share(figures["misclassified_undetected"]),
+        "successful": number(figures.get("successful_attacks")),
+        "wrong_rows": number(figures.get("published_kl_rate_wrong_rows")),
+        "transfer_successful": number(transferred.get("successful_attacks")),
+        "auroc": number((figures.get("auroc") or {}).get("successful")),
     }

@@ -8,6 +8,7 @@ from tf_deepbayes.core.metrics import confidence_interval
 from tf_deepbayes.runs.results import read_result
 from tf_deepbayes.study.page.tables import View, number, plus_minus, share
 from tf_deepbayes.study.results import Study, in_order, result_files
+from tf_deepbayes.study.rows import share as share_of
 from tf_deepbayes.study.rows import whole
 
 SHORT = 12  # characters of a digest on the page
@@ -58,7 +59,7 @@ def transfer_view(study: Study) -> View | None:
     frame = frame.assign(accuracy=1.0 - frame.transfer_successful.astype(float) / frame.n)
     frame = _sorted(frame, "name", "guard")
     pairs = zip(frame.accuracy.astype(float), frame.n.astype(int), strict=True)
-    ends = [confidence_interval(share_of, n) or (0.0, 1.0) for share_of, n in pairs]
+    ends = [confidence_interval(value, n) or (0.0, 1.0) for value, n in pairs]
     shown = {
         "attacked": frame.model,
         "data": frame.data,
@@ -81,16 +82,18 @@ def evaluations_view(study: Study) -> View | None:
             with whole(path):
                 figures = read_result(path, "evaluation")["figures"]
                 worst = figures["worst_case"]
-                low, high = worst["robust_accuracy_interval"]
-                strongest = min(figures["components"], key=lambda row: row["robust_accuracy"])
+                low, high = map(share_of, worst["robust_accuracy_interval"])
+                strongest = min(
+                    figures["components"], key=lambda row: share_of(row["robust_accuracy"])
+                )
                 failed = [c["name"] for c in figures["checks"] if c["verdict"] == "FAIL"]
                 rows.append(
                     {
                         **{"data": run.data, "model": run.model, "name": path.stem},
-                        "images": worst["num_images"],
-                        "clean": worst["clean_accuracy"],
-                        "noise": figures["unperturbed"]["robust_accuracy"],
-                        **{"robust": worst["robust_accuracy"], "low": low, "high": high},
+                        "images": int(worst["num_images"]),
+                        "clean": share_of(worst["clean_accuracy"]),
+                        "noise": share_of(figures["unperturbed"]["robust_accuracy"]),
+                        **{"robust": share_of(worst["robust_accuracy"]), "low": low, "high": high},
                         "strongest": strongest["name"],
                         "failed": "; ".join(failed) or "none",
                         "path": str(path.relative_to(study.root)),
