@@ -17,7 +17,6 @@ from tf_deepbayes.runs.checkpoints import RunConfig, save_config
 
 MODELS = ("GFZ", "GBZ", "GFY", "GBY", "DFX", "DBX", "DFZ")
 CLASSES, DRAWS = 10, 5
-IMAGES = dataclasses.replace(SMALL, dim_z=64)  # as published
 
 
 @dataclasses.dataclass
@@ -41,10 +40,13 @@ class Runs:
         """The folder of a run."""
         return self.root / self.data / (model if seed == 0 else f"{model}_seed{seed}")
 
-    def run(self, model: str, epochs: int = 20, asked: int = 100, seed: int = 0) -> None:
+    def run(
+        self, model: str, epochs: int = 20, asked: int = 100, seed: int = 0, dim_z: int = 64
+    ) -> None:
         """A trained run, without a checkpoint."""
         folder = self.folder(model, seed)
-        config = RunConfig(model.split("_")[0], self.data, IMAGES, "l2", seed, {"epochs": asked})
+        sizes = dataclasses.replace(SMALL, dim_z=dim_z)
+        config = RunConfig(model.split("_")[0], self.data, sizes, "l2", seed, {"epochs": asked})
         save_config(folder, config)
         weights = self.weights(model, seed, epochs)
         trained = {"epochs": epochs, "epochs_asked": asked, "weights": weights, "seed": seed}
@@ -123,7 +125,7 @@ class Runs:
             "seconds": 60.0,
         }
         write_arrays(folder / f"{stem}.npz", arrays)
-        config = RunConfig(model.split("_")[0], self.data, IMAGES, "l2", seed, {})
+        config = RunConfig(model.split("_")[0], self.data, SMALL, "l2", seed, {})
         results.write_result(folder / f"{stem}.json", "attack", config, content | settings, figures)
         return stem
 
@@ -158,7 +160,7 @@ class Runs:
             }
             for detector, rate in rates.items()
         ]
-        config = RunConfig(model, self.data, IMAGES, "l2", 0, {})
+        config = RunConfig(model.split("_")[0], self.data, SMALL, "l2", 0, {})
         name = f"{attack}_guard_{guard}" if guard else attack
         path = self.folder(model) / "detection" / f"{name}.json"
         results.write_result(path, "detection", config, {"attack": attack, "num_train": 500}, rows)

@@ -119,7 +119,7 @@ def run_row(root: pathlib.Path, folder: pathlib.Path) -> dict[str, Any]:
 
 
 def attack_row(root: pathlib.Path, run: Mapping[str, Any], path: pathlib.Path) -> dict[str, Any]:
-    """An attack's row; `stale` says that its weights are not those of `trained.json`."""
+    """An attack's row; its epochs are unknown when its weights are not those of `trained.json`."""
     content = results.read_result(path, "attack")
     with whole(path):
         settings, figures = content["settings"], content["figures"]
@@ -129,9 +129,10 @@ def attack_row(root: pathlib.Path, run: Mapping[str, Any], path: pathlib.Path) -
         weights = settings.get("weights")
         accuracy, count = share(figures["accuracy"]), int(figures["num_images"])
         interval = confidence_interval(accuracy, count) or (0.0, 1.0)
+        stale = bool(weights and run["weights"] and weights != run["weights"])
         size = positive(settings["eps"])
         return {
-            **{n: run[n] for n in ("data", "model", "family", "dim_z", "seed", "epochs", "asked")},
+            **{n: run[n] for n in ("data", "model", "family", "dim_z", "seed", "asked")},
             "threat": threat_of(settings, attack),
             "attack": name,
             "detector": (attack.get("detector") or {}).get("name"),
@@ -148,7 +149,8 @@ def attack_row(root: pathlib.Path, run: Mapping[str, Any], path: pathlib.Path) -
             "images": str(settings.get("data") or NOT_RECORDED),
             "indices": str(settings.get("indices") or NOT_RECORDED),
             "weights": str(weights or NOT_RECORDED),
-            "stale": bool(weights and run["weights"] and weights != run["weights"]),
+            "epochs": None if stale else run["epochs"],
+            "stale": stale,
             "accuracy": accuracy,
             "low": interval[0],
             "high": interval[1],

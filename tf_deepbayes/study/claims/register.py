@@ -84,10 +84,11 @@ def verdicts(results: Results, frames: Mapping[str, pd.DataFrame]) -> list[Verdi
     Args:
         frames: the comparison of each table by its id, for whether published numbers are met.
     """
-    return [_verdict(claim, results, frames) for claim in CLAIMS]
+    return [verdict_of(claim, results, frames) for claim in CLAIMS]
 
 
-def _verdict(claim: Claim, results: Results, frames: Mapping[str, pd.DataFrame]) -> Verdict:
+def verdict_of(claim: Claim, results: Results, frames: Mapping[str, pd.DataFrame]) -> Verdict:
+    """What the results say of one claim; see `verdicts`."""
     found = list(claim.find(results))
     tables = [
         frames[table.id]
