@@ -67,11 +67,13 @@ def test_an_attack_that_evades_a_detector(
 ) -> None:
     runs = Runs(tmp_path)
     runs.run("GBZ")
-    plain = runs.attack("GBZ", 0.2, 0.4, "superwhite")
-    runs.detect("GBZ", plain, {"kl": 0.5}, misclassified_undetected=0.3)
-    both = runs.attack("GBZ", 0.2, 0.4, "superwhite", options={"detection_lambda": 1.0})
-    path = runs.folder("GBZ") / "attacks" / f"{both}.json"
-    path.write_text(path.read_text().replace('"detector": null', '"detector": {"name": "kl"}'))
+    attack, both = runs.attack("GBZ", 0.2, 0.4, "superwhite"), "superwhite_kl_eps0.20"
+    folder = runs.folder("GBZ") / "attacks"
+    text = (folder / f"{attack}.json").read_text()
+    evades = text.replace('"detector": null', '"detector": {"name": "kl"}')
+    assert evades != text
+    (folder / f"{both}.json").write_text(evades)
+    runs.detect("GBZ", attack, {"kl": 0.5}, misclassified_undetected=0.3)
     runs.detect("GBZ", both, {"kl": 0.5}, misclassified_undetected=undetected)
     found = verdict(runs, "P13")
     assert found.word == word and len(found.cells) == 1
@@ -134,5 +136,6 @@ def test_fashion_mnist_beside_mnist(tmp_path: pathlib.Path) -> None:
         fashion.attack(model, 0.1, 0.5, "pgd")
     assert verdict(fashion, "L5").word == FAILS  # seven minutes are no days
     fashion.run("GFY", epochs=10)
-    fashion.attack("GFY", 0.1, 0.8)
+    for eps in (0.1, 0.2, 0.3):
+        fashion.attack("GFY", eps, 0.8)
     assert "GFY at 10" in verdict(fashion, "L2").untested[0].why
