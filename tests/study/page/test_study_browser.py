@@ -1,4 +1,4 @@
-"""The page in a browser, on a phone and on a desk: nothing overflows, is asked for or goes wrong."""
+"""The page in a browser, as on a phone and on a desk: nothing overflows, loads or goes wrong."""
 
 import json
 import pathlib
@@ -28,12 +28,17 @@ addEventListener("load", () => {
     boxes: [...document.querySelectorAll(".box")].filter(b => b.scrollWidth > b.clientWidth).length,
     pictures: [...document.querySelectorAll("img")].every(image => image.naturalWidth > 0),
   };
-  const place = document.createElement("pre");
-  place.id = "probe";
-  place.textContent = JSON.stringify(found);
-  document.body.append(place);
+  parent.postMessage(JSON.stringify(found), "*");
 });
 </script>"""
+# A browser's window has a smallest width, a frame has none.
+FRAME = """<body style="margin:0"><script>
+addEventListener("message", event => {
+  const place = document.createElement("pre");
+  place.textContent = event.data;
+  document.body.append(place);
+});
+</script><iframe src="SOURCE" style="width:WIDTHpx;height:900px;border:0"></iframe></body>"""
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium: apt-get install chromium")
@@ -41,19 +46,21 @@ addEventListener("load", () => {
 def test_the_page_in_a_browser(width: int, tmp_path: pathlib.Path) -> None:
     _, out = written()
     text = (out / "index.html").read_text().replace('loading="lazy"', "")
-    page = out / f"probe_{width}.html"
-    page.write_text(text.replace("</body>", f"{PROBE}</body>"))
+    probed, page = out / f"probe_{width}.html", out / f"frame_{width}.html"
+    probed.write_text(text.replace("</body>", f"{PROBE}</body>"))
+    page.write_text(FRAME.replace("SOURCE", probed.name).replace("WIDTH", str(width)))
     command = [
         *(str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
         *("--enable-logging=stderr", "--virtual-time-budget=5000", f"--user-data-dir={tmp_path}"),
-        *(f"--window-size={width},900", page.as_uri()),
+        *("--window-size=1400,1000", page.as_uri()),
     ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     finally:
         page.unlink()
+        probed.unlink()
     assert "CONSOLE" not in done.stderr, done.stderr
-    (found,) = re.findall(r'<pre id="probe">(.*?)</pre>', done.stdout)
+    (found,) = re.findall("<pre>({.*?})</pre>", done.stdout)
     probe = json.loads(found.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
     assert probe["inner"] == width and probe["asked"] == []
     assert probe["wide"] == [] and probe["scroll"] <= width
