@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
         if FLAGS[name].value is not None:
             raise InputError(f"--{name} does not apply to --format {FLAGS.format}; leave it out")
     if is_html:
-        _html()
+        write_html()
     else:
         names = FLAGS.models or list(factorisations.FACTORISATIONS)
         models = [factorisations.get(name).__name__ for name in names]
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
             study_results.print_markdown(app.runs_folder() / data, models, figure)
 
 
-def _html() -> None:
+def write_html() -> None:
     try:
         from tf_deepbayes.study import published, report
         from tf_deepbayes.study.keep import keep

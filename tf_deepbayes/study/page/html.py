@@ -20,6 +20,7 @@ from tf_deepbayes.study.results import Study, in_order
 from tf_deepbayes.training.journal import read_history
 
 TEMPLATE = "study.html"
+LONG = 60  # rows from which on a table is closed until it is asked for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +112,7 @@ def render(
         sentence=sentence(study),
         verdicts=verdicts,
         signs=SIGNS,
+        long=LONG,
         counts={word: sum(v.word == word for v in verdicts) for word in SIGNS},
         places=places,
         sections=sections,
