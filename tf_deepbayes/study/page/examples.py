@@ -10,6 +10,7 @@ import pandas as pd
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.files import read_arrays
 from tf_deepbayes.data import datasets
+from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.reporting.html_report import picture_grid
 from tf_deepbayes.study.provenance import NAMES, Table
 from tf_deepbayes.study.results import Study, in_order
@@ -72,19 +73,19 @@ def _example(
     predicted: list[Array] = []
     truth: Array = np.zeros(0)
     for row in rows.drop_duplicates("size").itertuples():
-        arrays = _arrays(study.root / str(row.path))
-        if arrays is None:
+        outcome, arrays = study.outcomes(str(row.path)), _arrays(study.root / str(row.path))
+        if outcome is None or arrays is None:
             continue
-        truth = arrays["labels"][:COUNT]
+        truth = outcome.labels[:COUNT]
         if not pictures:
-            images = clean(table.data, arrays["indices"][:COUNT])
+            images = clean(table.data, outcome.indices[:COUNT])
             if images is not None and images.shape == arrays["adversarial"][:COUNT].shape:
                 pictures.append(images)
                 labels.append("clean")
-                predicted.append(arrays["clean_predicted"][:COUNT, 0])
+                predicted.append(outcome.clean_predicted[:COUNT, 0])
         pictures.append(arrays["adversarial"][:COUNT])
         labels.append(f"ε {row.eps}")
-        predicted.append(arrays["predicted"][:COUNT, 0])
+        predicted.append(outcome.predicted[:COUNT, 0])
     if not pictures:
         return None
     is_right = [classes == truth for classes in predicted]
@@ -103,9 +104,12 @@ def _example(
 
 
 def _arrays(path: pathlib.Path) -> dict[str, Array] | None:
+    """The arrays of a saved attack; None where its images or outcomes were not kept."""
     path = path.with_suffix(".npz")
     if not path.is_file():
         return None
-    arrays = read_arrays(path, "run the attack again")
-    wanted = {"adversarial", "labels", "indices", "predicted", "clean_predicted"}
-    return arrays if wanted <= set(arrays) and arrays["adversarial"].ndim == 4 else None
+    kept = set(read_arrays(path, "run the attack again"))
+    if not {"adversarial", "indices", "predicted", "clean_predicted"} <= kept:
+        return None
+    arrays = saved_attacks.read_attack_arrays(path)
+    return arrays if arrays["adversarial"].ndim == 4 and len(arrays["labels"]) else None
