@@ -95,6 +95,11 @@ def behind(runs: Runs) -> None:
         runs.attack("GBY", eps, 0.8)
 
 
+def stale(runs: Runs) -> None:
+    for eps in (0.1, 0.2, 0.3):
+        runs.attack("GBY", eps, 0.8, weights="f" * 64)
+
+
 def mixed(runs: Runs) -> None:
     for eps in (0.1, 0.2, 0.3):
         runs.attack("GBY", eps, 0.8, num_samples=20)
@@ -111,6 +116,7 @@ def without_outcomes(runs: Runs) -> None:
         (too_few, "100 images, fewer than 200"),
         (at_chance, "GBY is at chance (clean accuracy 0.15)"),
         (behind, "GBY at 10"),
+        (stale, "GBY at unknown, of weights that are not those of trained.json"),
         (mixed, "its table would mix: K at 0.1"),
         (without_outcomes, "the outcomes of the images were not kept"),
     ],

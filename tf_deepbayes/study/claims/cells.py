@@ -85,12 +85,8 @@ class Results:
             return f"no run of {', '.join(dict.fromkeys(missing))}"
         shared = set.intersection(*(set(rows.epochs.dropna()) for _, rows in parts))
         if not shared:
-            return "other epochs: " + ", ".join(
-                dict.fromkeys(
-                    f"{name} at {' and '.join(f'{e:g}' for e in sorted(rows.epochs.unique()))}"
-                    for name, rows in parts
-                )
-            )
+            told = (f"{name} at {_epochs(rows)}" for name, rows in parts)
+            return "other epochs: " + ", ".join(dict.fromkeys(told))
         epochs = max(shared)
         of_epochs = pd.concat([rows[rows.epochs == epochs] for _, rows in parts])
         if weights := provenance.mixed_weights(of_epochs):
@@ -158,6 +154,11 @@ def lowest_clean(num_classes: int) -> float:
 def _absent(attack: str, data: str, threat: str) -> str:
     of = "" if threat == "white box" else f" ({threat})"
     return f"no {NAMES.get(attack, attack)}{of} on {data}"
+
+
+def _epochs(rows: pd.DataFrame) -> str:
+    known = [f"{epochs:g}" for epochs in sorted(rows.epochs.dropna().unique())]
+    return " and ".join(known) or "unknown, of weights that are not those of trained.json"
 
 
 def _at_chance(
