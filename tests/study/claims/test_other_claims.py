@@ -21,6 +21,9 @@ def test_detection_rates_are_tested_against_their_level(tmp_path: pathlib.Path) 
             runs.detect(model, name, rates)
     high, kl = verdict(runs, "P8"), verdict(runs, "P10")
     assert high.word == HOLDS and len(high.cells) == 2
+    missing = {u.why.split()[3] for u in high.untested if u.why.startswith("no detection")}
+    assert missing == {"GBZ", "GFY", "GBY", "DFZ"}  # DFX has no p(x)
+    assert high.measured.endswith("600 images (10 further cells not tested)")
     assert kl.word == IN_PART and {c.name.split(", ")[2] for c in kl.others} == {"DFX"}
     assert all(cell.table == "mnist_fgsm_detection" for cell in kl.cells)
 

@@ -40,6 +40,11 @@ def rate(rows: pd.DataFrame, column: str, count: float) -> Estimate:
     return Estimate(mean, low, high)
 
 
+def expected(detector: str) -> set[str]:
+    """The models that a detector applies to: DFX and DBX have no p(x)."""
+    return set(ALL) - ({"DFX", "DBX"} if detector in ("marginal", "logit") else set())
+
+
 def rates(
     results: Results,
     data: str,
@@ -58,9 +63,9 @@ def rates(
         for size in sizes(table, low, high):
             for detector in detectors:
                 found = detected(results, table, size, detector)
-                if found.empty:
-                    name = cell_name(table, size, detector)
-                    yield Untested(name, f"no detection by {detector}")
+                for absent in sorted(expected(detector) - set(found.model)):
+                    name = cell_name(table, size, absent, detector)
+                    yield Untested(name, f"no detection on {absent} by {detector}")
                 for (model, epochs), part in found.groupby(["model", "epochs"]):
                     name = cell_name(table, size, str(model), detector)
                     yield _rate_cell(part, name, table, level, sign, float(epochs))  # type: ignore[arg-type]

@@ -120,7 +120,7 @@ class Verdict:
 
     @property
     def measured(self) -> str:
-        """Such as "at 30 of 100 epochs, 1 seed, 300–1000 images"."""
+        """Such as "at 30 of 100 epochs, 1 seed, 300–1000 images", and how much is missing."""
         cells = self.counted
         if not cells:
             return ""
@@ -130,7 +130,8 @@ class Verdict:
         of = f" of {max(asked):g}" if asked else ""
         seeds, images = ({getattr(c, n) for c in cells} for n in ("seeds", "images"))
         plural = "" if max(seeds) == 1 else "s"
-        return f"at {told}{of} epochs, {_range(seeds)} seed{plural}, {_range(images)} images"
+        rest = f" ({len(self.untested)} further cells not tested)" if self.untested else ""
+        return f"at {told}{of} epochs, {_range(seeds)} seed{plural}, {_range(images)} images{rest}"
 
     @property
     def span(self) -> Cell | None:

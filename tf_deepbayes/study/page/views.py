@@ -116,6 +116,7 @@ def detection_view(results: Results, table: Table, published: pd.DataFrame) -> V
         "detected ± 95%": [plus_minus(r.rate, r.low, r.high) for r in frame.itertuples()],
         "false positives": frame.false_positives.map(share),
         "wrong and undetected": frame.undetected.map(share),
+        "AUROC": frame.auroc.map(share),
     }
     note = (
         f"{head_of(results.study, table)}; detectors fitted on {trained} training images. As "
