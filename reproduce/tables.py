@@ -1,6 +1,6 @@
-"""Print the tables of a study as markdown: python reproduce/tables.py --data fashion_mnist.
+"""The report of a study: python reproduce/tables.py, or with --format markdown its tables as text.
 
-Reads what reproduce/study.py left in the runs, and with --figure draws the curves as a PNG.
+Reads what reproduce/study.py left in the runs.
 """
 
 from tf_deepbayes.cli import main

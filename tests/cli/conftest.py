@@ -53,7 +53,7 @@ APPS: dict[str, list[str]] = {
         *("--victim", "DBX", "--thresholds", THRESHOLDS, "--num_clean", "2", "--num_samples", "2"),
         *HERE,
     ],
-    "reproduce/tables.py": ["--models", "DBX", *HERE],
+    "reproduce/tables.py": ["--format", "markdown", *HERE],
 }
 Done = subprocess.CompletedProcess[str]
 check = settings(

@@ -26,6 +26,7 @@ from tests.cli.conftest import (
 from tests.forked_app import run_app
 
 sound = conftest.sound  # by its name here too: others look the undamaged files up in this module
+REPORT = ["--format", "html", "--out", "report"]
 # App → files that it reads there, and what it needs to be told to read them.
 FILES: list[tuple[str, str, list[str]]] = [
     ("attack/attack.py", f"{RUN}/config.json", []),
@@ -41,6 +42,12 @@ FILES: list[tuple[str, str, list[str]]] = [
     ("detect/detect.py", THRESHOLDS, []),
     ("reproduce/tables.py", f"{RUN}/attacks/{ATTACKED}.json", []),
     ("reproduce/tables.py", f"{RUN}/detection/{ATTACKED}.json", []),
+    ("reproduce/tables.py", f"{RUN}/attacks/{ATTACKED}.json", REPORT),
+    ("reproduce/tables.py", f"{RUN}/attacks/{ATTACKED}.npz", REPORT),
+    ("reproduce/tables.py", f"{RUN}/detection/{ATTACKED}.json", REPORT),
+    ("reproduce/tables.py", f"{RUN}/config.json", REPORT),
+    ("reproduce/tables.py", f"{RUN}/trained.json", REPORT),
+    ("reproduce/tables.py", f"{RUN}/history.csv", REPORT),
 ]
 
 

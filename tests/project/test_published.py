@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from reproduce.published import FOLDER, PAPER, PublishedNumber, published_numbers
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.study.published import FOLDER, PAPER, PublishedNumber, published_numbers
 
 NUMBERS = published_numbers()
 # Quantities that are not shares in [0, 1], and their range.

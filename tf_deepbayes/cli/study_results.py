@@ -116,3 +116,22 @@ def draw(runs: Runs, path: pathlib.Path) -> None:
                 found[attack] = curve(runs, model, attack)
     figure = study_figure.study_figure(curves)
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
+
+
+def print_markdown(
+    folder: pathlib.Path, models: Sequence[str], figure: pathlib.Path | None
+) -> None:
+    """Print every table of a data set's runs that has results; draw the curves into `figure`."""
+    runs = Runs(folder, models)
+    trained = training_rows(runs)
+    if not trained:
+        raise InputError(f"no runs in {folder}; run reproduce/study.py first")
+    print(study_tables.markdown_table(study_tables.TRAINING_HEAD, trained))
+    for name in ("fgsm", "pgd", "mim", "cw"):
+        if rows := attack_rows(runs, f"{name}_*"):
+            print(f"\n{study_tables.markdown_table(study_tables.ATTACK_HEAD, rows)}")
+    if rows := evaluation_rows(runs):
+        table = study_tables.markdown_table(study_tables.EVALUATION_HEAD, rows)
+        print(f"\n{table}\n\n{component_table(runs)}")
+    if figure:
+        draw(runs, figure)

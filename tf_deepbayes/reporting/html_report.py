@@ -25,10 +25,10 @@ def as_svg(figure: Figure) -> str:
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
-def as_png(figure: Figure) -> str:
+def as_png(figure: Figure, dpi: float = 110.0) -> str:
     """A figure as a data address."""
     raw = io.BytesIO()
-    figure.savefig(raw, format="png", dpi=110, bbox_inches="tight")
+    figure.savefig(raw, format="png", dpi=dpi, bbox_inches="tight", pil_kwargs={"optimize": True})
     return "data:image/png;base64," + base64.b64encode(raw.getvalue()).decode()
 
 
@@ -50,20 +50,31 @@ def accuracy_curves(attacks: Mapping[str, Sequence[dict[str, Any]]]) -> str:
 
 
 def picture_grid(
-    rows: Sequence[Array], row_labels: Sequence[str], titles: Sequence[Sequence[str]] | None = None
+    rows: Sequence[Array],
+    row_labels: Sequence[str],
+    titles: Sequence[Sequence[str]] | None = None,
+    frames: Sequence[Sequence[str]] | None = None,
+    dpi: float = 110.0,
 ) -> str:
-    """Rows of images `[N, H, W, channels]` with a label per row and a title per image."""
+    """Rows of images `[N, H, W, channels]` with a label per row, a title and a frame per image.
+
+    Args:
+        frames: the colour of each image's frame.
+    """
     columns = len(rows[0])
     figure = Figure(figsize=(0.85 * columns + 1.2, 1.05 * len(rows)))
     axes = figure.subplots(len(rows), columns, squeeze=False)
     for i, (images, label) in enumerate(zip(rows, row_labels, strict=True)):
         for j, image in enumerate(images):
-            axes[i, j].imshow(image.squeeze(), cmap="gray", vmin=0, vmax=1)
+            axes[i, j].imshow(image.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axes[i, j].set(xticks=[], yticks=[])
             if titles is not None:
                 axes[i, j].set_title(titles[i][j], fontsize=8, pad=2)
+            if frames is not None:
+                for spine in axes[i, j].spines.values():
+                    spine.set(color=frames[i][j], linewidth=2)
         axes[i, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-    return as_png(figure)
+    return as_png(figure, dpi)
 
 
 def attack_grid(

@@ -6,11 +6,17 @@ kind of source, the table or figure, the settings, and what is known about the n
 
 import csv
 import pathlib
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from tf_deepbayes.core.errors import InputError
+import pandas as pd
 
-FOLDER = pathlib.Path(__file__).parent
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.metrics import NORMAL_95
+
+# Of a checkout of the project; an installed package has no such folder.
+FOLDER = pathlib.Path(__file__).resolve().parents[2] / "reproduce" / "published"
 PAPER, REPRODUCTION = "paper", "reproduction"
 DO_NOT_COMPARE = "DO NOT COMPARE"  # in the note of numbers that measure something else
 
@@ -54,6 +60,20 @@ class PublishedNumber(NamedTuple):
         return DO_NOT_COMPARE not in self.note
 
 
+def find_folder(given: str | None = None) -> pathlib.Path | None:
+    """The folder of the published numbers: the given one, or the checkout's; None without one.
+
+    Raises:
+        InputError: the given folder does not hold them.
+    """
+    folder = pathlib.Path(given) if given else FOLDER
+    if (folder / "numbers.csv").is_file():
+        return folder
+    if given:
+        raise InputError(f"{folder} holds no published numbers: expected numbers.csv in it")
+    return None
+
+
 def published_numbers(folder: pathlib.Path = FOLDER) -> list[PublishedNumber]:
     """Every published number, in the order of the sources.
 
@@ -73,8 +93,11 @@ def published_numbers(folder: pathlib.Path = FOLDER) -> list[PublishedNumber]:
 
 
 def _rows(path: pathlib.Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
 
 
 def _number(row: dict[str, str], source: dict[str, str]) -> PublishedNumber:
@@ -89,3 +112,36 @@ def _number(row: dict[str, str], source: dict[str, str]) -> PublishedNumber:
         images=int(images) if images else None,
         uncertainty=float(uncertainty) if uncertainty else None,
     )
+
+
+def frame(numbers: Sequence[PublishedNumber]) -> pd.DataFrame:
+    """The comparable numbers, one a row.
+
+    Columns: the fields of `PublishedNumber`; `size`, ε or c as a number (NaN for a grid); `half`,
+    the half-width of the 95% sampling interval of a share plus that of rounding or reading;
+    `steps`, those of the attack, None where the source does not say.
+    """
+    rows = []
+    for number in numbers:
+        if number.is_comparable:
+            size = float(number.eps) if re.fullmatch(r"[0-9.e-]+", number.eps) else float("nan")
+            extra = {"size": size, "half": half_width(number), "steps": steps_of(number)}
+            rows.append(number._asdict() | extra)
+    return pd.DataFrame(rows, columns=[*PublishedNumber._fields, "size", "half", "steps"])
+
+
+def half_width(number: PublishedNumber) -> float:
+    """Sampling interval (95%, normal) and rounding of a share; of other quantities rounding."""
+    share, count = number.value, number.images
+    sampling = NORMAL_95 * (max(share * (1 - share), 0.0) / count) ** 0.5 if count else 0.0
+    return sampling + (number.uncertainty or 0.0)
+
+
+def steps_of(number: PublishedNumber) -> int | None:
+    """The steps of the attack; where the source has two numbers, what its note concludes."""
+    found = re.search(r"(?<![a-z])steps=(\d+)( or (\d+))?", number.settings)
+    if found is None:
+        return None
+    if found[3] and number.note and "over 40 steps" in number.note:
+        return int(found[3])
+    return int(found[1])

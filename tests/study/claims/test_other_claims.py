@@ -1,0 +1,144 @@
+"""Claims on detection, on access and on Fashion-MNIST."""
+
+import pathlib
+
+import pytest
+
+from tests.study.claims.test_claims import GENERATIVE, verdict, words
+from tests.study.synthetic import AS_CLAIMED, MODELS, Runs
+from tf_deepbayes.study.claims.verdicts import FAILS, HOLDS, IN_PART, NOT_TESTED
+
+NEAR_ONE = {"marginal": 0.99, "logit": 0.99, "kl": 0.98}
+
+
+def test_detection_rates_are_tested_against_their_level(tmp_path: pathlib.Path) -> None:
+    runs = Runs(tmp_path, images=600)
+    for model in ("GFZ", "DFX"):
+        runs.run(model)
+        for eps in (0.1, 0.3):
+            name = runs.attack(model, eps, 0.5)
+            rates = NEAR_ONE if model == "GFZ" else {"kl": 0.5}
+            runs.detect(model, name, rates)
+    high, kl = verdict(runs, "P8"), verdict(runs, "P10")
+    assert high.word == HOLDS and len(high.cells) == 2
+    missing = {u.why.split()[3] for u in high.untested if u.why.startswith("no detection")}
+    assert missing == {"GBZ", "GFY", "GBY", "DFZ"}  # DFX has no p(x)
+    assert high.measured.endswith("600 images (10 further cells not tested)")
+    assert kl.word == IN_PART and {c.name.split(", ")[2] for c in kl.others} == {"DFX"}
+    assert all(cell.table == "mnist_fgsm_detection" for cell in kl.cells)
+
+
+def test_missed_attacks_on_plane_frog(tmp_path: pathlib.Path) -> None:
+    runs = Runs(tmp_path, "plane_frog")
+    runs.run("GFZ")
+    runs.detect("GFZ", runs.attack("GFZ", 0.05, 0.5), {"marginal": 0.1, "logit": 0.2})
+    assert verdict(runs, "P9").word == HOLDS
+    runs.detect("GFZ", "fgsm_eps0.05", {"marginal": 0.9, "logit": 0.9})
+    assert verdict(runs, "P9").word == FAILS
+
+
+def test_grey_box_attacks_are_weaker_than_white_box_ones(tmp_path: pathlib.Path) -> None:
+    runs = Runs(tmp_path)
+    runs.run("GBZ")
+    runs.attack("GBZ", 0.3, 0.4, "pgd")
+    assert verdict(runs, "P11").word == NOT_TESTED
+    runs.attack("GBZ", 0.3, 0.8, "pgd", substitute="runs/mnist/GBZ_distilled")
+    found = verdict(runs, "P11")
+    assert found.word == HOLDS and found.cells[0].d.value == pytest.approx(0.4, abs=0.05)
+    assert found.cells[0].table == "mnist_grey_box_pgd"
+
+
+def test_spsa_is_weaker_than_pgd(tmp_path: pathlib.Path) -> None:
+    runs = Runs(tmp_path)
+    runs.run("GBZ")
+    runs.attack("GBZ", 0.3, 0.4, "pgd")
+    runs.attack("GBZ", 0.3, 0.3, "spsa")
+    assert verdict(runs, "P12").word == FAILS
+
+
+def test_cw_is_won_by_gbz_on_mnist(tmp_path: pathlib.Path) -> None:
+    runs = Runs(tmp_path)
+    for model in MODELS:
+        runs.run(model)
+        runs.attack(model, 10.0, 0.9 if model == "GBZ" else 0.4, "cw")
+    assert verdict(runs, "P7").word == HOLDS
+
+
+@pytest.mark.parametrize(("undetected", "word"), [(0.1, HOLDS), (0.6, FAILS)])
+def test_an_attack_that_evades_a_detector(
+    undetected: float, word: str, tmp_path: pathlib.Path
+) -> None:
+    runs = Runs(tmp_path)
+    runs.run("GBZ")
+    attack, both = runs.attack("GBZ", 0.2, 0.4, "superwhite"), "superwhite_kl_eps0.20"
+    folder = runs.folder("GBZ") / "attacks"
+    text = (folder / f"{attack}.json").read_text()
+    evades = text.replace('"detector": null', '"detector": {"name": "kl"}')
+    assert evades != text
+    (folder / f"{both}.json").write_text(evades)
+    runs.detect("GBZ", attack, {"kl": 0.5}, misclassified_undetected=0.3)
+    runs.detect("GBZ", both, {"kl": 0.5}, misclassified_undetected=undetected)
+    found = verdict(runs, "P13")
+    assert found.word == word and len(found.cells) == 1
+
+
+def test_a_small_bottleneck(tmp_path: pathlib.Path) -> None:
+    runs = Runs(tmp_path)
+    for width, accuracy in ((16, 0.8), (32, 0.6), (64, 0.4), (128, 0.2)):
+        name = "DBX" if width == 64 else f"DBX_Z{width}"
+        runs.run(name, dim_z=width)
+        runs.attack(name, 0.2, accuracy, "pgd")
+    found = verdict(runs, "P14")
+    assert found.word == HOLDS and found.cells[0].d.value == pytest.approx(0.2, abs=0.02)
+
+
+def test_transfers_within_a_kind(tmp_path: pathlib.Path) -> None:
+    runs = Runs(tmp_path)
+    for model in MODELS:
+        runs.run(model)
+    name = runs.attack("GFZ", 0.3, 0.2, "pgd")
+    for guard in MODELS[1:]:
+        fooled = 120 if guard in GENERATIVE else 20
+        runs.detect("GFZ", name, {"kl": 0.5}, guard, transferred={"successful_attacks": fooled})
+    found = verdict(runs, "P15")
+    assert found.word == HOLDS and found.cells[0].d.value == pytest.approx(0.5)
+    name = runs.attack("DBX", 0.3, 0.2, "pgd")
+    for guard in MODELS:
+        if guard != "DBX":
+            moved = {"successful_attacks": 2}
+            runs.detect("DBX", name, {"kl": 0.5}, guard, transferred=moved)
+    assert [cell.side for cell in verdict(runs, "P15").cells] == [1, 1]
+
+
+def test_fusion_features(tmp_path: pathlib.Path) -> None:
+    runs = Runs(tmp_path, "cifar10")
+    for model, accuracy in (("GBZ_mid", 0.4), ("GBZ_high", 0.1)):
+        runs.run(model)
+        runs.attack(model, 0.02, accuracy, "pgd")
+    assert verdict(runs, "P16").word == HOLDS
+
+
+def test_adaptive_attacks_on_fusion(tmp_path: pathlib.Path) -> None:
+    runs = Runs(tmp_path, "cifar10")
+    runs.run("GBZ_mid")
+    name = runs.attack("GBZ_mid", 4 / 255, 0.02, "pgd", label_only=True)
+    runs.detect("GBZ_mid", name, {"kl": 0.1})
+    found = verdict(runs, "T1")
+    assert found.word == HOLDS and len(found.cells) == 2
+
+
+def test_fashion_mnist_beside_mnist(tmp_path: pathlib.Path) -> None:
+    mnist, fashion = Runs(tmp_path), Runs(tmp_path, "fashion_mnist")
+    mnist.complete({model: [0.9, 0.8, 0.7] for model in MODELS})
+    fashion.complete(AS_CLAIMED | {"DBX": [0.8, 0.3, 0.1]})
+    found = words(fashion)
+    assert {key: found[key] for key in ("L1", "L2", "L3", "L4", "L5")} == {
+        **{"L1": HOLDS, "L2": HOLDS, "L3": HOLDS, "L4": HOLDS, "L5": NOT_TESTED}
+    }
+    for model in MODELS:
+        fashion.attack(model, 0.1, 0.5, "pgd")
+    assert verdict(fashion, "L5").word == FAILS  # seven minutes are no days
+    fashion.run("GFY", epochs=10)
+    for eps in (0.1, 0.2, 0.3):
+        fashion.attack("GFY", eps, 0.8)
+    assert "GFY at 10" in verdict(fashion, "L2").untested[0].why

@@ -1,0 +1,114 @@
+"""A table that would mix results is not drawn and says what differs."""
+
+import pathlib
+
+import pytest
+
+from tests.study.synthetic import Runs
+from tf_deepbayes.study.provenance import Table, common_epochs, tables
+from tf_deepbayes.study.results import Study
+
+
+@pytest.fixture
+def runs(tmp_path: pathlib.Path) -> Runs:
+    """Two models."""
+    found = Runs(tmp_path, images=20)
+    for model in ("GFZ", "DFX"):
+        found.run(model)
+    return found
+
+
+def read(runs: Runs) -> list[Table]:
+    return tables(Study.read(runs.root))
+
+
+def test_results_of_the_same_settings_share_a_table(runs: Runs) -> None:
+    for model in ("GFZ", "DFX"):
+        for eps in (0.1, 0.2):
+            runs.attack(model, eps, 0.5)
+    (table,) = read(runs)
+    assert not table.refused and len(table.rows) == 4
+    assert table.id == "mnist_fgsm" and table.title == "FGSM on mnist"
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"num_samples": 20}, "K at 0.1: 10 (GFZ); 20 (DFX)"),
+        ({"noise": "antithetic"}, "noise at 0.1: antithetic (DFX); independent (GFZ)"),
+        ({"data": "f" * 64}, "digest of the images at 0.1: "),
+        ({"eval_draws": 3}, "draws at 0.1: 3.0 (DFX); 5.0 (GFZ)"),
+    ],
+)
+def test_other_settings_are_refused_and_named(runs: Runs, other: dict, said: str) -> None:
+    runs.attack("GFZ", 0.1, 0.5)
+    runs.attack("DFX", 0.1, 0.5, **other)
+    (table,) = read(runs)
+    assert any(said in text for text in table.refused), table.refused
+
+
+def test_another_number_of_images_is_refused(runs: Runs) -> None:
+    runs.attack("GFZ", 0.1, 0.5)
+    runs.images = 30
+    runs.attack("DFX", 0.1, 0.5)
+    (table,) = read(runs)
+    assert "images at 0.1: 20 (GFZ); 30 (DFX)" in table.refused
+
+
+def test_steps_have_tables_of_their_own_with_published_names(runs: Runs) -> None:
+    for model in ("GFZ", "DFX"):
+        runs.attack(model, 0.1, 0.5, "mim")
+        runs.attack(model, 0.2, 0.5, "mim", options={"nb_iter": 40})
+    found = read(runs)
+    assert {table.kind for table in found} == {"", "nb_iter40"}
+    assert not any(table.refused for table in found)
+
+
+def test_steps_of_the_same_name_are_not_mixed(runs: Runs) -> None:
+    runs.attack("GFZ", 0.1, 0.5, "pgd")
+    runs.attack("DFX", 0.1, 0.5, "pgd", options={"nb_iter": 10})
+    assert sorted(len(set(table.rows.steps)) for table in read(runs)) == [1, 1]
+
+
+def test_results_of_two_sets_of_weights_are_refused(runs: Runs) -> None:
+    runs.attack("GFZ", 0.1, 0.5, weights="a" * 64)
+    runs.attack("GFZ", 0.2, 0.5, weights="b" * 64)
+    (table,) = read(runs)
+    (said,) = table.refused
+    assert "GFZ" in said and "a" * 12 in said and "b" * 12 in said
+
+
+def test_a_result_of_earlier_weights_has_unknown_epochs(runs: Runs) -> None:
+    runs.attack("GFZ", 0.1, 0.5, weights="a" * 64)
+    runs.attack("DFX", 0.1, 0.5)
+    rows = Study.read(runs.root).attacks.set_index("model")
+    assert rows.stale["GFZ"] and not rows.stale["DFX"]
+    assert rows.epochs.isna()["GFZ"] and rows.epochs["DFX"] == 20
+
+
+def test_settings_that_all_models_have_make_a_table_each(runs: Runs) -> None:
+    for model in ("GFZ", "DFX"):
+        runs.attack(model, 0.1, 0.5)
+    runs.attack("GFZ", 0.1, 0.7, name="fgsm", num_samples=10)
+    (table,) = read(runs)
+    assert not table.refused
+    folder = runs.folder("GFZ") / "attacks"
+    for path in folder.glob("fgsm_eps0.10.*"):
+        path.rename(folder / path.name.replace("fgsm_", "fgsm_n20_"))
+    runs.attack("GFZ", 0.1, 0.5, num_samples=20)
+    (table,) = read(runs)
+    assert table.refused == () and "GFZ at 0.1 with K 20" in table.left_out[0]
+    folder = runs.folder("DFX") / "attacks"
+    for path in folder.glob("fgsm_eps0.10.*"):
+        path.rename(folder / path.name.replace("fgsm_", "fgsm_n20_"))
+    runs.attack("DFX", 0.1, 0.5, num_samples=20)
+    both = read(runs)
+    assert sorted(set(table.rows.K).pop() for table in both) == [10, 20]
+    assert len({table.id for table in both}) == 2
+
+
+def test_common_epochs_are_those_of_most(runs: Runs) -> None:
+    runs.run("GBZ", epochs=10)
+    assert common_epochs(Study.read(runs.root), "mnist") == 20
+    runs.run("GFY", epochs=10)
+    assert common_epochs(Study.read(runs.root), "mnist") == 20  # of two the larger

@@ -1,0 +1,168 @@
+"""A table's numbers beside the published ones: published, reproduced, ours ± 95%, difference."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tf_deepbayes.study.bootstrap import Estimate, of_share
+from tf_deepbayes.study.provenance import Table, common_epochs
+from tf_deepbayes.study.published import PAPER
+from tf_deepbayes.study.results import ORDER, Study, in_order
+
+WITHIN, ABOVE, BELOW = "●", "▲", "▼"
+REPRODUCTIONS = ("reproduction", "published code run by others", "published code run by us")
+COLUMNS = (
+    *("model", "epochs", "asked", "behind", "seeds", "images", "size"),
+    *("published", "published_half", "published_source", "refused"),
+    *("reproduced", "reproduced_high", "reproduced_source"),
+    *("ours", "low", "high", "difference", "mark", "results"),
+)
+ACCURACY, ERROR = "accuracy_under_attack", "error_under_attack"
+
+
+def clean_rows(study: Study, data: str) -> pd.DataFrame:
+    """One attack of each run of a data set to read the clean accuracy from.
+
+    All are on the same images, those that most runs were attacked on, and of those the most.
+    """
+    rows = study.attacks[(study.attacks.data == data) & (study.attacks.threat == "white box")]
+    if rows.empty:
+        return rows
+    sizes = rows.groupby("images").agg(runs=("model", "nunique"), n=("n", "max"))
+    images = sizes.sort_values(["runs", "n"]).index[-1]
+    chosen = rows[rows.images == images].sort_values(["attack", "kind", "size"])
+    return chosen.drop_duplicates(["model", "seed"])
+
+
+def values_of(study: Study, rows: pd.DataFrame, clean: bool = False) -> np.ndarray | None:
+    """Accuracy of each image, mean over draws, `[seeds, N]`; None where outcomes were not kept.
+
+    Seeds with other images in another order are put into the order of the first.
+    """
+    found = [study.outcomes(path) for path in rows.path]
+    known = [outcome for outcome in found if outcome is not None]
+    if len(known) < len(found) or not known:
+        return None
+    common = sorted(set.intersection(*(set(o.indices.tolist()) for o in known)))
+    values = []
+    for outcome in known:
+        place = {index: i for i, index in enumerate(outcome.indices.tolist())}
+        right = outcome.clean_right if clean else outcome.right
+        values.append(right[[place[index] for index in common]])
+    return np.stack(values)
+
+
+def estimate(study: Study, rows: pd.DataFrame, clean: bool = False) -> Estimate:
+    """The accuracy of a model at one size over its seeds, with its 95% interval."""
+    values = values_of(study, rows, clean)
+    if values is not None and values.size:
+        return of_share(values)
+    if clean:
+        return Estimate(float(rows.clean_accuracy.mean()), np.nan, np.nan)
+    return Estimate(*(float(rows[name].mean()) for name in ("accuracy", "low", "high")))
+
+
+def compare(study: Study, table: Table, published: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table in the paper's order, a model with other epochs in rows of its own."""
+    clean = table.attack == "clean"
+    common = common_epochs(study, table.data)
+    sizes = sorted(table.rows["size"].unique())
+    numbers = _numbers_of(published, table)
+    models = {*table.rows.model} | {model for model in numbers.model if model in ORDER}
+    found = []
+    for model in sorted(models, key=in_order):
+        own = table.rows[table.rows.model == model]
+        groups = list(own.groupby("epochs", dropna=False)) or [(np.nan, own)]
+        for epochs, part in groups:
+            for size in sizes:
+                cell = part[part["size"] == size]
+                other = _of_model(numbers, model, cell, size)
+                if len(cell) or not other.empty:
+                    row = _cell(study, cell, other, clean)
+                    behind = bool(len(own)) and epochs != common
+                    named = {"model": model, "epochs": epochs, "behind": behind}
+                    found.append(row | named | {"size": f"{size:g}"})
+    return pd.DataFrame(found, columns=list(COLUMNS))
+
+
+def _numbers_of(published: pd.DataFrame, table: Table) -> pd.DataFrame:
+    """Published numbers of this attack; none for settings that nobody published."""
+    if not re.fullmatch(r"(nb_iter\d+)?", table.kind) or published.empty:
+        return published.iloc[:0]
+    same = (published.dataset == table.data) & (published.threat == table.threat)
+    quantity = "clean_accuracy" if table.attack == "clean" else [ACCURACY, ERROR]
+    wanted = published.quantity.isin(np.atleast_1d(quantity))
+    found = published[same & wanted & (published.attack == table.attack)].copy()
+    wrong = found.quantity == ERROR
+    found.loc[wrong, "value"] = 1.0 - found.loc[wrong, "value"]
+    return found
+
+
+def _of_model(numbers: pd.DataFrame, model: str, cell: pd.DataFrame, size: float) -> pd.DataFrame:
+    """The published numbers of one model, or of its variant with another dim_z, at one size."""
+    family, *variant = model.split("_Z")
+    found = numbers[(numbers.model == family)]
+    dims = found.settings.str.extract(r"dim_z=(\d+)")[0]
+    if variant:
+        found = found[dims == variant[0]]
+    elif len(cell):
+        found = found[dims.isna() | (dims == str(cell.dim_z.iloc[0]))]
+    return found[found["size"] == size] if size or found["size"].notna().any() else found
+
+
+def _cell(study: Study, cell: pd.DataFrame, other: pd.DataFrame, clean: bool) -> dict[str, Any]:
+    """The figures of one model at one size."""
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    printed = other[other.kind == PAPER]
+    if len(printed):
+        first = printed.iloc[0]
+        row["published_source"] = f"{first.source}; {first.settings}"
+        if why := refusal(first, cell):
+            row["refused"] = why
+        else:
+            row["published"], row["published_half"] = float(first.value), float(first.half)
+    ports = other[other.kind.isin(REPRODUCTIONS)]
+    if len(ports):
+        row["reproduced"], row["reproduced_high"] = ports.value.min(), ports.value.max()
+        row["reproduced_source"] = "; ".join(dict.fromkeys(ports.source))
+    if len(cell):
+        row |= dict(zip(("ours", "low", "high"), estimate(study, cell, clean), strict=True))
+        row |= {"seeds": len(cell), "images": int(cell.n.iloc[0]), "asked": cell.asked.iloc[0]}
+        row["results"] = " ".join(cell.path)
+        if row["published"] is not None:
+            row |= difference(row)
+    return row
+
+
+def refusal(number: Any, cell: pd.DataFrame) -> str | None:
+    """Why a published number is not of the same attack as ours; None where it may be compared."""
+    if not len(cell):
+        return None
+    ours = cell.iloc[0]
+    steps = number.steps
+    if pd.notna(steps) and pd.notna(ours.steps) and int(steps) != int(ours.steps):
+        return f"published with {int(steps)} steps ({number.value:g}), ours have {int(ours.steps)}"
+    for name, column in (("K", "K"), ("lr", "learning_rate")):
+        said = re.search(rf"(?<!\w){name}=([0-9.]+)", number.settings)
+        mine = ours[column]
+        if said and pd.notna(mine) and float(said[1]) != mine:
+            return f"published with {name} {said[1]} ({number.value:g}), ours have {mine:g}"
+    return None
+
+
+def difference(row: dict[str, Any]) -> dict[str, Any]:
+    """Ours minus published in points, and whether both intervals allow it."""
+    d = row["ours"] - row["published"]
+    allowed = row["published_half"] + (row["high"] - row["low"]) / 2
+    mark = WITHIN if abs(d) <= allowed else ABOVE if d > 0 else BELOW
+    return {"difference": 100 * d, "mark": mark}
+
+
+def met(frames: Iterable[pd.DataFrame], models: Iterable[str]) -> tuple[int, int]:
+    """(published numbers that ours meet, those compared) among these models."""
+    marks = [frame.mark[frame.model.isin(list(models)) & frame.mark.notna()] for frame in frames]
+    found = pd.concat(marks) if marks else pd.Series(dtype=str)
+    return int((found == WITHIN).sum()), len(found)

@@ -1,0 +1,55 @@
+"""A study's results as small files: what the report reads, without images and logits."""
+
+import pathlib
+
+import numpy as np
+
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import read_arrays, write_arrays, write_text
+from tf_deepbayes.runs.checkpoints import CHECKPOINT, CONFIG
+from tf_deepbayes.runs.state.trained import TRAINED
+from tf_deepbayes.study.results import KINDS, Study, result_files
+
+KEPT = (CONFIG, TRAINED, "history.csv")
+OUTCOMES = ("labels", "indices", "predicted", "clean_predicted")
+SMALL = 256  # classes that fit into a byte
+
+
+def keep(study: Study, folder: pathlib.Path) -> int:
+    """Copy every result into the folder in the same layout; the number of results.
+
+    Next to an attack stay its outcomes alone, classes as bytes: enough for the same report.
+
+    Raises:
+        InputError: the folder is the study's own, or an array is damaged.
+    """
+    if folder.resolve() == study.root.resolve():
+        raise InputError(f"{folder} holds the runs themselves; give another folder to keep them in")
+    count = 0
+    for run in study.runs.folder:
+        source, target = study.root / run, folder / run
+        for name in KEPT:
+            if (source / name).is_file():
+                write_text(target / name, (source / name).read_text("utf-8"))
+        if (target / CHECKPOINT).exists():
+            raise InputError(f"{target} is a run and not a copy of results; give another folder")
+        for kind in KINDS:
+            for path in result_files(source, kind):
+                write_text(target / kind / path.name, path.read_text("utf-8"))
+                count += 1
+                if kind == "attacks" and path.with_suffix(".npz").is_file():
+                    _keep_outcomes(path.with_suffix(".npz"), target / kind / f"{path.stem}.npz")
+    return count
+
+
+def _keep_outcomes(source: pathlib.Path, target: pathlib.Path) -> None:
+    arrays = read_arrays(source, "run the attack again")
+    if not set(OUTCOMES) <= set(arrays):
+        return
+    found = {name: arrays[name] for name in OUTCOMES}
+    for name in OUTCOMES:
+        if found[name].min(initial=0) < 0:
+            raise InputError(f"{source} is damaged: {name} below 0; run the attack again")
+        kind = np.uint8 if found[name].max(initial=0) < SMALL else np.uint32
+        found[name] = found[name].astype(kind)
+    write_arrays(target, found)

@@ -1,0 +1,1 @@
+"""The report as one HTML page, and its tables as CSV and LaTeX."""

@@ -1,0 +1,128 @@
+"""The results of a folder of runs as frames: runs, attacks and detections.
+
+A run is `<runs>/<data>/<model>[_Z<dim>][_seed<N>]`, with config.json, trained.json, history.csv and
+the results in attacks, detection and evaluation. Nothing here loads a model.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Sequence
+
+import pandas as pd
+
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.files import read_arrays, read_json
+from tf_deepbayes.runs.checkpoints import CONFIG
+from tf_deepbayes.study import rows
+
+# The paper's order; other models follow in the order of their names.
+ORDER = ("BNN", "GFZ", "GBZ", "GFY", "GBY", "DFX", "DBX", "DFZ")
+KINDS = {"attacks": "attack", "detection": "detection", "evaluation": "evaluation"}
+
+
+def in_order(model: str) -> tuple[int, str]:
+    """A key that sorts models in the paper's order, a model's variants after it."""
+    family = model.split("_")[0]
+    return (ORDER.index(family) if family in ORDER else len(ORDER), model)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcomes:
+    """The classes of each attacked image before and after, in each draw of the noise.
+
+    Attributes:
+        labels, indices: `[N]`; the indices are of the test set.
+        predicted: `[N, R]`.
+        clean_predicted: `[N, 1 + R]`.
+    """
+
+    labels: Array
+    indices: Array
+    predicted: Array
+    clean_predicted: Array
+
+    @property
+    def right(self) -> Array:
+        """Share of the draws in which each attacked image is right, `[N]`."""
+        return (self.predicted == self.labels[:, None]).mean(1)
+
+    @property
+    def clean_right(self) -> Array:
+        """The same before the attack, over the draws that a score uses as well."""
+        return (self.clean_predicted == self.labels[:, None]).mean(1)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Study:
+    """The results of a folder of runs.
+
+    Attributes:
+        root: the folder; paths in the frames are relative to it.
+        runs: one run a row.
+        attacks: one attack at one size a row.
+        detections: one detector on one attack a row.
+    """
+
+    root: pathlib.Path
+    runs: pd.DataFrame
+    attacks: pd.DataFrame
+    detections: pd.DataFrame
+
+    @classmethod
+    def read(cls, root: pathlib.Path, data: Sequence[str] | None = None) -> "Study":
+        """Every result below the folder.
+
+        Args:
+            data: only these data sets.
+
+        Raises:
+            InputError: there is no run, or a result is damaged.
+        """
+        runs, attacks, detections = [], [], []
+        for path in sorted(root.glob(f"*/*/{CONFIG}")):
+            if data is None or path.parts[-3] in data:
+                folder = path.parent
+                run = rows.run_row(root, folder)
+                runs.append(run)
+                attacks += [rows.attack_row(root, run, p) for p in result_files(folder, "attacks")]
+                for found in result_files(folder, "detection"):
+                    detections += rows.detection_rows(root, run, found)
+        if not runs:
+            what = f" of {', '.join(data)}" if data else ""
+            raise InputError(f"no runs{what} in {root}: expected <data>/<model>/{CONFIG} in it")
+        return cls(
+            root,
+            pd.DataFrame(runs, columns=list(rows.RUN)),
+            pd.DataFrame(attacks, columns=list(rows.ATTACK)),
+            pd.DataFrame(detections, columns=list(rows.DETECTION)),
+        )
+
+    @functools.cache  # noqa: B019 (a study lives as long as its report)
+    def outcomes(self, path: str) -> Outcomes | None:
+        """The outcomes next to an attack's JSON; None when they were not kept."""
+        return read_outcomes((self.root / path).with_suffix(".npz"))
+
+
+def read_outcomes(path: pathlib.Path) -> Outcomes | None:
+    """The outcomes in an .npz; None without them, or without what pairs the images."""
+    if not path.is_file():
+        return None
+    arrays = read_arrays(path, "run the attack again")
+    names = [field.name for field in dataclasses.fields(Outcomes)]
+    if not set(names) <= set(arrays):
+        return None
+    found = Outcomes(*(arrays[name] for name in names))
+    given = [arrays[name] for name in names]
+    fit = [array.ndim for array in given] == [1, 1, 2, 2] and found.predicted.size
+    if not fit or any(a.dtype.kind not in "iu" or len(a) != len(found.labels) for a in given):
+        raise InputError(f"{path} is damaged: its arrays do not fit together; run the attack again")
+    return found
+
+
+def result_files(folder: pathlib.Path, kind: str) -> list[pathlib.Path]:
+    """The results in a run's folder `attacks`, `detection` or `evaluation`."""
+    found = [p for p in sorted((folder / kind).glob("*.json")) if not p.name.startswith(".")]
+    contents = [(path, read_json(path)) for path in found]
+    return [p for p, c in contents if isinstance(c, dict) and c.get("kind") == KINDS[kind]]
