@@ -19,7 +19,7 @@ from tf_deepbayes.models.baselines import BASELINES
 from tf_deepbayes.models.layers import likelihoods
 from tf_deepbayes.runs.run import run_name
 from tf_deepbayes.runs.state.trained import epochs_done
-from tf_deepbayes.training.new_runs import OF_THE_BOUND, run_config, train_run
+from tf_deepbayes.training.new_runs import OF_THE_BOUND, run_config, settled, train_run
 from tf_deepbayes.training.settings import TrainingSettings
 
 FLAGS = flags.FLAGS
@@ -31,6 +31,8 @@ SETTINGS_HELP = {
     "beta": "published weighting of the bound; 1 is the evidence bound",
     "seed": "seed of initial weights, order of images and noise",
     "eval_every": "epochs between validation accuracies",
+    "kl_warm_up": "steps over which log p(z|.) - log q(z|x,y) gets its weight (default: 1000 for "
+    "DBX, 0 for the others; published: 0)",
 }
 
 
@@ -44,7 +46,7 @@ def define_flags() -> None:
         flags.DEFINE_string("likelihood", None, f"p(x|.): {names} (published: l2)")
     with group("Training"):
         for field in dataclasses.fields(TrainingSettings):
-            define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
+            define = flags.DEFINE_float if field.type is float else flags.DEFINE_integer
             define(field.name, None, SETTINGS_HELP[field.name])
     with group("Files"):
         app.define_path("out", None, "run folder (default: runs/<data>/<model>)")
@@ -70,10 +72,11 @@ def main(arguments: Sequence[str]) -> None:
     dataset = load_data(FLAGS.data, FLAGS.data_dir)
     changes = given([field.name for field in dataclasses.fields(TrainingSettings)])
     settings = dataclasses.replace(TrainingSettings.for_data(dataset.name), **changes)
-    sizes = given(["num_train", "likelihood", "dim_z"])
-    config = run_config(name, dataset, settings, **sizes, computing=app.precision_settings())
     default = app.runs_folder() / dataset.name / run_name(name, FLAGS.dim_z)
     folder = app.given_or(FLAGS.out, default)
+    settings = settled(settings, name, folder)
+    sizes = given(["num_train", "likelihood", "dim_z"])
+    config = run_config(name, dataset, settings, **sizes, computing=app.precision_settings())
     how = (FLAGS.resume, FLAGS.devices, FLAGS.jit_compile)
     if not train_run(config, dataset, settings, folder, *how):
         print(f"all {epochs_done(folder)} epochs are done, nothing is left to train")
