@@ -204,11 +204,12 @@ class BoundTrainer(Trainer):
 
     def warning(self) -> str | None:
         """See `steps.collapse`."""
-        gradient = self.trackers[WATCHED].result() if self.watched else 1.0
+        values = {name: float(tracker.result()) for name, tracker in self.trackers.items()}
+        model = self.classifier
         return collapse.warning_of(
-            chance=None if self.classifier.has_p_x else self.classifier.architecture.num_classes,
-            bound=float(self.trackers["bound"].result()),
-            feature_gradient=float(gradient),
+            log_p_y=None if model.has_p_x else values[model.label_factor],
+            feature_gradient=values.get(WATCHED, 1.0),
+            num_classes=model.architecture.num_classes,
             steps=int(self.optimizer.iterations.numpy()),
             kl_warm_up=self.kl_warm_up,
         )
