@@ -9,12 +9,14 @@ from tf_deepbayes.core.axes import (
     ArrayLike,
     Tensor,
     effective_sample_size,
+    log_mean_exp,
     logits_of,
 )
+from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_inputs, check_noise
 from tf_deepbayes.inference.latent_model import TermsFn
 from tf_deepbayes.inference.log_weights import InferenceGraphs, gradients_freed_with
-from tf_deepbayes.inference.noise import INDEPENDENT, fixed_noise
+from tf_deepbayes.inference.noise import INDEPENDENT, SCHEMES, fixed_noise
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.latent_variable_model import LatentVariableModel
 
@@ -66,14 +68,18 @@ class LatentClassifier(LatentVariableModel):
 
         Returns:
             `[K, C, B]`, nats, including the normalising constants of the likelihood
-            (`published_offset` above the published values).
+            (`published_offset` above the published values). With a mixture
+            `[K·C, C, B]`: log p(x, z_j, y_c) − log q_mix(z_j|x) of every class's draws, those of
+            the first sample first.
         """
         x = check_inputs(x, self.architecture.input_shape)
         sampling = Sampling.of(sampling, **options)
+        self.check_scheme(sampling.scheme)
         if x.shape[0] == 0:
-            return tf.zeros([sampling.num_samples, self.architecture.num_classes, 0])
+            own = self.architecture.num_classes if SCHEMES[sampling.scheme].mixture else 1
+            return tf.zeros([sampling.num_samples * own, self.architecture.num_classes, 0])
         graphs = self._graphs(factor, sampling.scheme, save_activations)
-        sizes = tf.constant(self.block_size), tf.constant(beta, tf.float32)
+        sizes = self._block_size(sampling.scheme), tf.constant(beta, tf.float32)
         if noise is None and sampling.mode == "sample":
             seeds, num_samples = self._seeds(sampling.seed), tf.constant(sampling.num_samples)
             with gradients_freed_with(self):
@@ -95,8 +101,28 @@ class LatentClassifier(LatentVariableModel):
         **options: Any,
     ) -> Tensor:
         """`log_weights` with the seed's K draws of `fixed_noise`; mode "fixed" has seed 0."""
-        noise = fixed_noise(num_samples, self.architecture.dim_z, seed, scheme)
-        return self.log_weights(x, noise, **options)
+        a = self.architecture
+        noise = fixed_noise(num_samples, a.dim_z, seed, scheme, a.num_classes)
+        return self.log_weights(x, noise, scheme=scheme, **options)
+
+    def snapshots(
+        self,
+        x: ArrayLike,
+        noise: ArrayLike | None = None,
+        sampling: Sampling | int | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Logits of each sample alone, `[K, C, B]` (arguments as for `log_weights`).
+
+        They are the log weights; a snapshot of a mixture is made of the k-th draw of every class:
+        the log-mean-exp of C points.
+        """
+        sampling, num_classes = Sampling.of(sampling), self.architecture.num_classes
+        log_w = self.log_weights(x, noise, sampling, **options)
+        if not SCHEMES[options.get("scheme", sampling.scheme)].mixture:
+            return log_w
+        sizes = [tf.shape(log_w)[0] // num_classes, num_classes, num_classes, tf.shape(log_w)[2]]
+        return log_mean_exp(tf.reshape(log_w, sizes), 1)
 
     def logits(
         self,
@@ -123,17 +149,19 @@ class LatentClassifier(LatentVariableModel):
     ) -> Tensor:
         """`logits` of only the wanted classes (`[B, C]` bool); the others are −1e30.
 
-        For attacks: the gradient leaves out terms below a thousandth of the largest.
+        For attacks: the gradient leaves out terms below a thousandth of the largest. A mixture is
+        then that of the wanted classes' draws.
         """
         x, sampling = (
             check_inputs(x, self.architecture.input_shape),
             Sampling.of(sampling, **options),
         )
+        self.check_scheme(sampling.scheme)
         graph, seeds = (
             self._graphs(factor, sampling.scheme).seeded_some_classes,
             self._seeds(sampling.seed),
         )
-        sizes = tf.constant(sampling.num_samples), tf.constant(self.block_size)
+        sizes = tf.constant(sampling.num_samples), self._block_size(sampling.scheme)
         pairs = tf.transpose(tf.cast(wanted, tf.float32)) > 0.0  # no kernel transposes bools
         with gradients_freed_with(self):
             return logits_of(graph(x, seeds, *sizes, tf.constant(1.0), pairs))
@@ -145,8 +173,25 @@ class LatentClassifier(LatentVariableModel):
         sampling: Sampling | int | None = None,
         **options: Any,
     ) -> Tensor:
-        """(Σ_k w)² / Σ_k w² → `[B, C]`, between 1 (one sample has all the weight) and K."""
+        """(Σ_k w)² / Σ_k w² → `[B, C]`, from 1 (one sample has all the weight) to K.
+
+        With a mixture the sums are over all K·C draws, so that it is at most K·C.
+        """
         return effective_sample_size(self.log_weights(x, noise, sampling, **options))
+
+    def check_scheme(self, scheme: str) -> None:
+        """InputError for a mixture where the decoder needs the class."""
+        if SCHEMES[scheme].mixture and hasattr(self, "p_x_zy"):
+            raise InputError(
+                f"noise {scheme} lets one decode serve all classes, and {type(self).__name__} "
+                "decodes with the class, p(x|z,y); use noise shared"
+            )
+
+    def _block_size(self, scheme: str) -> Tensor:
+        """Points evaluated at a time: a decode each, or in a mixture without one C terms each."""
+        several = SCHEMES[scheme].mixture and not self.has_p_x
+        size = self.block_size // (self.architecture.num_classes if several else 1)
+        return tf.constant(max(size, 1))
 
     def _graphs(
         self, factor: str | None, scheme: str = INDEPENDENT, save_activations: bool = True
@@ -162,7 +207,8 @@ class LatentClassifier(LatentVariableModel):
 
     def _fixed_noise(self, sampling: Sampling) -> Tensor:
         """The noise of a mode that draws no new noise; z itself for "zero"."""
-        dim_z = self.architecture.dim_z
+        a, scheme = self.architecture, sampling.scheme
         if sampling.mode == "fixed":
-            return fixed_noise(sampling.num_samples, dim_z, scheme=sampling.scheme)
-        return tf.zeros([1, 1, 1, dim_z])
+            draws = {"scheme": scheme, "num_classes": a.num_classes}
+            return fixed_noise(sampling.num_samples, a.dim_z, **draws)
+        return tf.zeros([1, 1, 1, a.dim_z])

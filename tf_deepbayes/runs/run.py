@@ -42,6 +42,8 @@ class Run:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", named(self.folder))
+        if self.model.factors:
+            self.model.check_scheme(self.sampling.scheme)
         fresh = dataclasses.replace(self.sampling, seed=None)
         object.__setattr__(self, "logits_fn", functools.partial(self.model.logits, sampling=fresh))
 
@@ -109,7 +111,8 @@ class Run:
         logits: LogitsFn = partial(self.model.logits, **options)
         if self.model.factors and sampling.mode == "sample":
             logits = LazyLogits(logits, partial(self.model.class_logits, **options))
-        log_weights = partial(self.model.log_weights, **options)
+        own = self.model.snapshots if self.model.factors else self.model.log_weights
+        log_weights = partial(own, **options)
         return ModelAccess(logits, log_weights, self.model.features)
 
     def _attack_sampling(self, num_samples: int | None, common_random_numbers: bool) -> Sampling:

@@ -102,6 +102,7 @@ def test_dead_features_are_noticed_once(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = DBX(IMAGES, seed=5)
+    assert model.p_z_x.features is not None
     model.p_z_x.features.layers[-1].bias.assign(tf.fill([16], -100.0))
     train(model, DATA, DATA, settings(1, 0), tmp_path)
     err = capsys.readouterr().err
