@@ -238,7 +238,7 @@ def test_attacks_see_snapshots_and_single_classes(tmp_path: pathlib.Path) -> Non
     snapshots = access.log_weights(tf.constant(x))
     assert snapshots.shape == (3, num_classes, 2)
     np.testing.assert_allclose(logits_of(snapshots), access.logits(tf.constant(x)), rtol=1e-5)
-    attack = Superwhite(steps=2, eps_iter=0.05, snapshot=True, rand_init=False)
+    attack = Superwhite(nb_iter=2, eps_iter=0.05, snapshot=True, rand_init=False)
     adversarial = attack(access.log_weights, x, np.array([0, 1]), 0.1)
     assert 0.0 < np.abs(adversarial - x).max() <= 0.1 + 1e-6
 

@@ -207,8 +207,8 @@ class LatentClassifier(LatentVariableModel):
 
     def _fixed_noise(self, sampling: Sampling) -> Tensor:
         """The noise of a mode that draws no new noise; z itself for "zero"."""
-        a, scheme = self.architecture, sampling.scheme
+        a = self.architecture
         if sampling.mode == "fixed":
-            draws = {"scheme": scheme, "num_classes": a.num_classes}
-            return fixed_noise(sampling.num_samples, a.dim_z, **draws)
+            own = sampling.num_samples, a.dim_z, 0, sampling.scheme, a.num_classes
+            return fixed_noise(*own)
         return tf.zeros([1, 1, 1, a.dim_z])
