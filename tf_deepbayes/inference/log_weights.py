@@ -43,9 +43,9 @@ class InferenceGraphs:
         given_noise: is_z → (x, noise `[K, C, B, dim_z]`, or z itself, block size, beta) →
             `[K, C, B]`.
         seeded: (x, seeds `[2]`, K, block size, beta) → `[K, C, B]`.
-        seeded_some_classes: (x, seeds, K, block size, beta, wanted `[C, B]`) → `[K, C, B]`,
-            `NOT_EVALUATED` for unwanted (class, image) pairs; the gradient has
-            `ATTACK_TOLERANCE`. For attacks.
+        seeded_some_classes: for attacks → (x, seeds, K, block size, beta, wanted `[C, B]`, first
+            sample) → `[K, C, B]`, `NOT_EVALUATED` for unwanted (class, image) pairs. For attacks
+            the gradient has `ATTACK_TOLERANCE`.
     """
 
     def __init__(
@@ -69,7 +69,27 @@ class InferenceGraphs:
             for is_z in (False, True)
         }
         self.seeded = compiled(self._seeded, *seeded)
-        self.seeded_some_classes = compiled(self._seeded_some_classes, *seeded, wanted)
+        self.seeded_some_classes = {
+            attacks: compiled(
+                functools.partial(self._seeded_some_classes, tolerance), *seeded, wanted, whole
+            )
+            for attacks, tolerance in ((True, ATTACK_TOLERANCE), (False, EXACT_TOLERANCE))
+        }
+
+    def some_samples(
+        self,
+        for_attack: bool,
+        x: Tensor,
+        seeds: Tensor,
+        block_size: Tensor,
+        beta: Tensor,
+        first: int,
+        count: int,
+        wanted: Tensor,
+    ) -> Tensor:
+        """`seeded_some_classes` of the samples from `first` on, `[count, C, B]`."""
+        given = x, seeds, tf.constant(count), block_size, beta, wanted, tf.constant(first)
+        return self.seeded_some_classes[for_attack](*given)
 
     def _given_noise(
         self, is_z: bool, x: Tensor, noise: Tensor, block_size: Tensor, beta: Tensor
@@ -84,17 +104,19 @@ class InferenceGraphs:
 
     def _seeded_some_classes(
         self,
+        tolerance: float,
         x: Tensor,
         seeds: Tensor,
         num_samples: Tensor,
         block_size: Tensor,
         beta: Tensor,
         wanted: Tensor,
+        first: Tensor,
     ) -> Tensor:
-        source = self._noise(seeds, x)
+        source = self._noise(seeds, x).starting_at(first)
         terms = self._terms(x, source, num_samples, block_size, beta, wanted)
         forward = functools.partial(some_terms, saved_dtypes=self.saved_dtypes)
-        return log_weights(forward, x, terms, ATTACK_TOLERANCE)
+        return log_weights(forward, x, terms, tolerance)
 
     def _noise(self, seeds: Tensor, x: Tensor) -> NoiseSource:
         """Sample k's noise depends on the seeds and k alone: the same for every block size."""

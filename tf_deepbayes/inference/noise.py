@@ -63,6 +63,10 @@ class NoiseSource(NamedTuple):
     noise: Callable[[Tensor, Tensor], Tensor]
     is_z: bool = False
 
+    def starting_at(self, offset: Tensor) -> "NoiseSource":
+        """The samples from `offset` on."""
+        return self._replace(noise=lambda first, last: self.noise(first + offset, last + offset))
+
     def every(self, first: Tensor, last: Tensor, num_classes: int, batch: Tensor) -> Tensor:
         """The same samples for every class and image, `[k, C, B, dim_z]`."""
         noise = self.noise(first, last)

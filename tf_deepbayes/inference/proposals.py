@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
-from tf_deepbayes.core.axes import Tensor, Terms
+from tf_deepbayes.core.axes import Tensor, Terms, log_mean_exp
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.inference.encoding import Encoding
 from tf_deepbayes.inference.latent_model import LatentModel
@@ -82,6 +82,10 @@ class OwnClass(NamedTuple):
         """log w of a batch with noise `[K, C, B, dim_z]`, or broadcastable, `[K, C, B]`."""
         return _own(density, rows, tf.eye(density.num_classes)[:, None, :], noise, is_z)
 
+    def snapshots(self, log_w: Tensor) -> Tensor:
+        """Logits of each sample alone, `[K, C, B]`: the log weights."""
+        return log_w
+
 
 class Mixture(NamedTuple):
     """All K·C draws for every class: multiple importance sampling with the balance heuristic.
@@ -127,6 +131,13 @@ class Mixture(NamedTuple):
         z = noise if is_z else rows.loc + rows.scale * noise
         z = tf.reshape(z, [-1, 1, tf.shape(rows.loc)[1], rows.loc.shape[-1]])
         return _mixed(density, rows, z, None)
+
+    def snapshots(self, log_w: Tensor) -> Tensor:
+        """See `OwnClass.snapshots`: the log-mean-exp of the k-th draw of every class."""
+        rows, num_classes, batch = log_w.shape[0], log_w.shape[1], tf.shape(log_w)[2]
+        rows = tf.shape(log_w)[0] if rows is None else rows
+        sizes = [rows // num_classes, num_classes, num_classes, batch]
+        return log_mean_exp(tf.reshape(log_w, sizes), 1)
 
 
 Proposal: TypeAlias = OwnClass | Mixture

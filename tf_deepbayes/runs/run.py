@@ -44,6 +44,8 @@ class Run:
         object.__setattr__(self, "folder", named(self.folder))
         if self.model.factors:
             self.model.check_scheme(self.sampling.scheme)
+        elif self.sampling.race is not None:
+            raise InputError(f"{self.config.model} draws no z for each class; leave race out")
         fresh = dataclasses.replace(self.sampling, seed=None)
         object.__setattr__(self, "logits_fn", functools.partial(self.model.logits, sampling=fresh))
 
@@ -78,9 +80,9 @@ class Run:
 
     @property
     def recorded_scheme(self) -> str | None:
-        """The scheme as results record it: None for the published one, as in older results."""
-        scheme = self.sampling.scheme
-        return None if scheme == noise.INDEPENDENT else scheme
+        """The kind of draws as results record it: None for the published, as in older results."""
+        recorded = self.sampling.noise
+        return None if recorded == noise.INDEPENDENT else recorded
 
     def logits(self, x: ArrayLike) -> Tensor:
         """Logits `[B, C]` of images `[B, …]`, with fresh noise in each call."""
@@ -110,7 +112,8 @@ class Run:
         partial = functools.partial
         logits: LogitsFn = partial(self.model.logits, **options)
         if self.model.factors and sampling.mode == "sample":
-            logits = LazyLogits(logits, partial(self.model.class_logits, **options))
+            some = partial(self.model.class_logits, **options)
+            logits = LazyLogits(logits, some, races=sampling.race is not None)
         own = self.model.snapshots if self.model.factors else self.model.log_weights
         log_weights = partial(own, **options)
         return ModelAccess(logits, log_weights, self.model.features)
