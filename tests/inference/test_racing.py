@@ -23,14 +23,22 @@ from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.runs.run import Run
 
 DECODERS_WITH_Y = ("GFZ", "GFY")
-K, C, RACE = 6, 3, 2.5
+K, C, RACE = 6, 3, 8.0
 SAMPLING: dict[str, Any] = {"num_samples": K, "seed": 4}
 X = images(12)
 
 
 @functools.cache
 def model_of(name: str) -> LatentClassifier:
-    return classifier(name)
+    return sharpened(classifier(name))
+
+
+def sharpened(model: LatentClassifier) -> LatentClassifier:
+    """Classes tens of nats apart and draws a few, as in a trained model."""
+    first, *others = [4.0 * weight for weight in model.p_x_zy.get_weights()]
+    first[: model.architecture.dim_z] *= 0.05
+    model.p_x_zy.set_weights([first, *others])
+    return model
 
 
 def expected(log_w: np.ndarray, race: float, draws: int) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +61,7 @@ def test_the_kept_have_the_logits_of_all_draws(name: str, scheme: str, draws: in
         logits, left_out = expected(log_w, RACE, draws)
         assert 0.1 < left_out.mean() < 0.9
         np.testing.assert_array_equal(found.left_out, left_out)
-        np.testing.assert_allclose(found.logits, logits, rtol=1e-6)
+        np.testing.assert_allclose(found.logits, logits, rtol=2e-6)
         np.testing.assert_array_equal(
             model.logits(X, race=RACE, race_draws=draws, **options), found.logits
         )
@@ -64,10 +72,11 @@ def test_the_kept_have_the_logits_of_all_draws(name: str, scheme: str, draws: in
 
 @pytest.mark.parametrize("name", DECODERS_WITH_Y)
 def test_the_best_class_is_that_of_all_draws_and_little_is_left_out(name: str) -> None:
-    model, race = model_of(name), 8.0
+    model, race = model_of(name), 12.0
     whole = model.logits(X, **SAMPLING).numpy()
     found = model.raced_logits(X, race=race, **SAMPLING)
     np.testing.assert_array_equal(tf.argmax(found.logits, 1), whole.argmax(1))
+    assert found.left_out.numpy().any()
     share = (softmax(whole, axis=1) * found.left_out.numpy()).sum(1)
     assert (share < 1e-3).mean() >= 0.9
 
@@ -117,7 +126,8 @@ def test_only_the_kept_are_decoded_again() -> None:
 def test_an_attack_races_with_its_label_kept(tmp_path: pathlib.Path) -> None:
     write_run(tmp_path / "GFZ")
     run = Run.load(tmp_path / "GFZ", Sampling(K, seed=4, race=RACE))
-    assert run.recorded_scheme == "independent+race2.5r1"
+    assert run.recorded_scheme == "independent+race8r1"
+    sharpened(run.model)
     access = run.access(common_random_numbers=True)
     assert isinstance(access.logits, LazyLogits) and access.logits.races
     x, model = tf.constant(X), run.model
@@ -135,7 +145,7 @@ def test_an_attack_races_with_its_label_kept(tmp_path: pathlib.Path) -> None:
     np.testing.assert_allclose(found.numpy()[rows, worst], whole[rows, worst], rtol=1e-5)
     labels = whole.argmax(1)
     attack = PGD(nb_iter=5, eps_iter=0.05, loss="log_odds", rand_init=False)
-    plain = Run.load(tmp_path / "GFZ", Sampling(K, seed=4)).access(common_random_numbers=True)
+    plain = Run(run.folder, run.config, model, Sampling(K, seed=4)).access(None, None, True)
     margins = []
     for logits in (access.logits, plain.logits):
         moved = attack(logits, X, labels, 0.2)
@@ -145,7 +155,7 @@ def test_an_attack_races_with_its_label_kept(tmp_path: pathlib.Path) -> None:
         margins.append((own - after.max(1)).mean())
     before = np.sort(whole, 1)
     assert margins[0] < (before[:, -1] - before[:, -2]).mean() - 1.0
-    assert margins[0] == pytest.approx(margins[1], abs=0.3 * abs(margins[1]) + 1.0)
+    assert margins[0] == pytest.approx(margins[1], abs=0.3 * abs(float(margins[1])) + 1.0)
 
 
 @pytest.mark.parametrize(
