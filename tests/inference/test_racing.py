@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import logsumexp, softmax
 
+from benchmark.noise import outcome, sampling_of
 from tests.exported import write_run
 from tests.small import VECTORS, classifier, images
 from tf_deepbayes.attacks import PGD
@@ -156,6 +157,23 @@ def test_an_attack_races_with_its_label_kept(tmp_path: pathlib.Path) -> None:
     before = np.sort(whole, 1)
     assert margins[0] < (before[:, -1] - before[:, -2]).mean() - 1.0
     assert margins[0] == pytest.approx(margins[1], abs=0.3 * abs(float(margins[1])) + 1.0)
+
+
+def test_what_is_measured_of_a_race() -> None:
+    """Three classes of two images: two draws each, of which the far class is spared the second."""
+    log_w = np.zeros([2, 3, 2], np.float32)
+    log_w[:, 1:, 0] = [[-1.0, -9.0], [-1.0, -1.0]]
+    sampling = sampling_of("shared+race4r1", 2, 7)
+    assert sampling.noise == "shared+race4r1" and sampling.seed == 7
+    assert sampling_of("mixture+qmc", 2, 0) == Sampling(2, scheme="mixture+qmc", seed=0)
+    found = outcome(tf.constant(log_w), sampling)
+    np.testing.assert_allclose(found["points"], [5.0, 6.0])
+    last = np.mean(np.exp([-9.0, -1.0]))
+    np.testing.assert_allclose(found["logits"], [[0.0, -1.0, -9.0], [0.0, 0.0, 0.0]], atol=1e-6)
+    np.testing.assert_allclose(found["left_out"], [last / (1 + np.exp(-1) + last), 0.0], rtol=1e-5)
+    whole = outcome(tf.constant(log_w), Sampling(2))
+    np.testing.assert_allclose(whole["logits"][0], [0.0, -1.0, np.log(last)], rtol=1e-5)
+    np.testing.assert_array_equal(whole["points"], [6.0, 6.0])
 
 
 @pytest.mark.parametrize(
