@@ -2,31 +2,38 @@
 
 For each trained model, K and scheme, on the first test images and several draws of the noise:
 the share of predictions that change between two draws, the standard deviation between draws of the
-difference of logits (runner-up and every class, less the top class), accuracy, and the effective
-sample size of the predicted class. Prints a table of each figure with its standard error over the
-images.
+difference of logits (runner-up and every class, less the top class), accuracy, the effective
+sample size of the predicted class, and the points (decodes) that an image takes. Of a race, named
+as in shared+race8r1, also what it leaves out: the share of p(y|x), and the images for which that is
+above 0.001. Prints a table of each figure with its standard error over the images; a scheme that
+does not fit a model or K has no figure.
 """
 
+import functools
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from absl import flags
 
 from tf_deepbayes.cli import app
 from tf_deepbayes.core import metrics
-from tf_deepbayes.core.axes import Array, effective_sample_size, logits_of
+from tf_deepbayes.core.axes import Array, Tensor, effective_sample_size, logits_of
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import write_json
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.data import datasets, splits
 from tf_deepbayes.inference.noise import SCHEMES
+from tf_deepbayes.inference.sampling import Sampling, raced
 from tf_deepbayes.models import factorisations
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.runs import checkpoints, results
 
 FLAGS = flags.FLAGS
+NEGLIGIBLE = 1e-3
 # Figure → (heading of its table, decimals).
 FIGURES = {
     "prediction_changes": ("share of predictions that change between two draws", 3),
@@ -34,14 +41,19 @@ FIGURES = {
     "difference_std": ("std between draws of a class's logit less the top one, nats", 3),
     "accuracy": ("accuracy", 3),
     "effective_sample_size": ("effective sample size of the predicted class", 2),
+    "points": ("points evaluated for an image", 1),
+    "left_out": ("share of p(y|x) that a race leaves out", 5),
+    "left_out_above": (f"share of images for which that is above {NEGLIGIBLE}", 3),
 }
+RACE = re.compile(r"(?P<scheme>.+?)(\+race(?P<race>[0-9.]+)(r(?P<draws>[0-9]+))?)?")
 
 
 def define_flags() -> None:
     """What to measure."""
     flags.DEFINE_string("runs", None, "folder of trained runs (GFZ …)")
     flags.DEFINE_list("models", list(factorisations.FACTORISATIONS), "models")
-    flags.DEFINE_list("schemes", list(SCHEMES), "noise schemes")
+    schemes = [*SCHEMES, "shared+race8r1", "shared+race8r2"]
+    flags.DEFINE_list("schemes", schemes, "noise schemes, with +race<nats>r<draws> a race")
     flags.DEFINE_list("num_samples", ["1", "10", "100", "1000"], "values of K")
     flags.DEFINE_list("num_images", ["100", "100", "100", "20"], "test images for each K")
     flags.DEFINE_integer("draws", 4, "draws of the noise")
@@ -64,20 +76,60 @@ def sizes() -> list[tuple[int, int]]:
     return [(check_count("num_samples", k), check_count("num_images", n)) for k, n in pairs]
 
 
-def draw(
-    model: LatentClassifier, images: Array, num_samples: int, scheme: str, seed: int
-) -> tuple[Array, Array]:
-    """Logits and effective sample sizes of one draw, `[N, C]` each."""
-    logits, effective = [], []
+def sampling_of(name: str, num_samples: int, seed: int) -> Sampling:
+    """The sampling of a column's name, see `Sampling.noise`; InputError when there is none."""
+    found = RACE.fullmatch(name)
+    if found is None:
+        raise InputError("a name of --schemes is empty; leave out the comma")
+    sampling = Sampling(num_samples, scheme=found["scheme"], seed=seed)
+    if found["race"] is None:
+        return sampling
+    race = {"race": float(found["race"]), "race_draws": int(found["draws"] or 1)}
+    return Sampling.of(sampling, **race)
+
+
+def draw(model: LatentClassifier, images: Array, sampling: Sampling) -> dict[str, Array]:
+    """One draw: logits and effective sample sizes `[N, C]`, points and what was left out `[N]`.
+
+    A race is held on the log weights of all draws, so that what it leaves out is known.
+    """
+    found: dict[str, list[Array]] = {}
+    whole = Sampling.of(sampling, race=None)
     for part, size in metrics.padded(images, FLAGS.batch_size):
-        log_w = model.log_weights(part, num_samples=num_samples, seed=seed, scheme=scheme)
-        logits.append(logits_of(log_w).numpy()[:size])
-        effective.append(effective_sample_size(log_w).numpy()[:size])
-    return np.concatenate(logits), np.concatenate(effective)
+        log_w = model.log_weights(part, sampling=whole)
+        for name, values in outcome(log_w, sampling).items():
+            found.setdefault(name, []).append(values.numpy()[:size])
+    return {name: np.concatenate(values) for name, values in found.items()}
+
+
+def outcome(log_w: Tensor, sampling: Sampling) -> dict[str, Tensor]:
+    """What `draw` says of a batch, from the log weights of every class's draws."""
+    result = {
+        "logits": logits_of(log_w),
+        "effective": effective_sample_size(log_w),
+        "points": tf.fill(tf.shape(log_w)[2:], float(sampling.num_samples * log_w.shape[1])),
+        "left_out": tf.zeros(tf.shape(log_w)[2:]),
+    }
+    if sampling.race is None:
+        return result
+    wanted = tf.ones(tf.shape(log_w)[1:], tf.bool)
+    kept_w, left_out = raced(functools.partial(some, log_w), sampling, wanted)
+    lost = tf.transpose(tf.cast(left_out, tf.float32))
+    saved = (sampling.num_samples - sampling.race_draws) * tf.reduce_sum(lost, 1)
+    return result | {
+        "logits": logits_of(kept_w),
+        "points": result["points"] - saved,
+        "left_out": tf.reduce_sum(lost * tf.nn.softmax(result["logits"]), 1),
+    }
+
+
+def some(log_w: Tensor, first: int, count: int, wanted: Tensor) -> Tensor:
+    """The log weights of some samples."""
+    return log_w[first : first + count]
 
 
 def per_image(logits: Array, effective: Array, labels: Array) -> dict[str, Array]:
-    """Every figure of each image, `[N]`.
+    """The figures of each image that compare draws, `[N]`.
 
     Args:
         logits: of D draws, `[D, N, C]`.
@@ -103,10 +155,16 @@ def per_image(logits: Array, effective: Array, labels: Array) -> dict[str, Array
 def measure(
     model: LatentClassifier, test: splits.Split, num_samples: int, scheme: str
 ) -> dict[str, dict[str, float]]:
-    """{figure: its mean over the images and the standard error of that}."""
-    drawn = [draw(model, test.pixels, num_samples, scheme, seed) for seed in range(FLAGS.draws)]
-    logits, effective = (np.stack(values) for values in zip(*drawn, strict=True))
-    found = per_image(logits, effective, test.labels)
+    """{figure: its mean over the images and the standard error of that}; empty if refused."""
+    try:
+        samplings = [sampling_of(scheme, num_samples, seed) for seed in range(FLAGS.draws)]
+        drawn = [draw(model, test.pixels, sampling) for sampling in samplings]
+    except InputError:
+        return {}
+    stacked = {name: np.stack([values[name] for values in drawn]) for name in drawn[0]}
+    found = per_image(stacked["logits"], stacked["effective"], test.labels)
+    found |= {name: stacked[name].mean(0) for name in ("points", "left_out")}
+    found["left_out_above"] = (stacked["left_out"] > NEGLIGIBLE).mean(0)
     root = np.sqrt(len(test))
     return {n: {"mean": float(v.mean()), "error": float(v.std() / root)} for n, v in found.items()}
 
@@ -132,8 +190,10 @@ def table(rows: Sequence[dict[str, Any]], figure: str) -> str:
     schemes = list(rows[0]["schemes"])
     lines = [["model", "K", "images", *schemes], ["---"] * (3 + len(schemes))]
     for row in rows:
-        found = [row["schemes"][scheme][figure] for scheme in schemes]
-        cells = [f"{f['mean']:.{decimals}f} ± {f['error']:.{decimals}f}" for f in found]
+        found = [row["schemes"][scheme].get(figure) for scheme in schemes]
+        cells = [
+            f"{f['mean']:.{decimals}f} ± {f['error']:.{decimals}f}" if f else "–" for f in found
+        ]
         lines.append([row["model"], str(row["K"]), str(row["images"]), *cells])
     return "\n".join([f"\n{heading}\n", *(f"| {' | '.join(line)} |" for line in lines)])
 
@@ -142,8 +202,8 @@ def main(arguments: Sequence[str]) -> None:
     """Measure model by model; the JSON is written anew after each."""
     if arguments or not FLAGS.runs:
         raise InputError(f"expected --runs and flags only, got {list(arguments)}")
-    if unknown := set(FLAGS.schemes) - set(SCHEMES):
-        raise InputError(f"schemes must be of {', '.join(SCHEMES)}, got {', '.join(unknown)}")
+    for name in FLAGS.schemes:
+        sampling_of(name, 10, 0)
     check_count("draws", FLAGS.draws, 2)
     check_count("batch_size", FLAGS.batch_size)
     rows: list[dict[str, Any]] = []

@@ -22,7 +22,8 @@ from tf_deepbayes.models import factorisations
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.training.minibatches import Batches
-from tf_deepbayes.training.trainers import EPSILON, BoundTrainer, PublishedAdam, Steps
+from tf_deepbayes.training.steps.adam import EPSILON, PublishedAdam
+from tf_deepbayes.training.trainers import BoundTrainer, Steps
 
 ARCHITECTURES = {"mnist": MNIST, "cifar": CIFAR}
 # Largest difference allowed, relative to the largest value: float32 sums of 784 terms; a gradient

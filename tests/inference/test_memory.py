@@ -16,9 +16,9 @@ MEASURE = """
 import json, pathlib, re
 import tensorflow as tf
 from tests.small import classifier, images
-model, x, peaks = classifier("GFZ"), tf.constant(images(100)), []
+model, x, peaks = classifier("{name}"), tf.constant(images(100)), []
 def logits(num_samples):
-    return model.logits(x, num_samples=num_samples)
+    return model.logits(x, num_samples=num_samples, scheme="{scheme}")
 def gradient(num_samples):
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -33,9 +33,13 @@ print(json.dumps(peaks))
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason=f"reads {STATUS}, as on Linux")
+@pytest.mark.parametrize(("name", "scheme"), [("GFZ", "independent"), ("GBZ", "mixture")])
 @pytest.mark.parametrize(("what", "many"), [("logits", 1000), ("gradient", 400)])
-def test_many_samples_need_no_more_memory_than_twenty(what: str, many: int) -> None:
-    command = [sys.executable, "-c", MEASURE.format(what=what, many=many)]
+def test_many_samples_need_no_more_memory_than_twenty(
+    what: str, many: int, name: str, scheme: str
+) -> None:
+    program = MEASURE.format(what=what, many=many, name=name, scheme=scheme)
+    command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     _, twenty, most = json.loads(done.stdout)
     # All decodes at once would hold more than 3 GB of images and features, a gradient's as much.

@@ -28,7 +28,7 @@ from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.runs.run import Run
 
 NAMES = list(SCHEMES)
-OTHERS = [name for name in NAMES if name != "independent"]
+OTHERS = [name for name, scheme in SCHEMES.items() if not scheme.per_class]
 X = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
 
 
@@ -41,7 +41,7 @@ def draws(scheme: str, num_samples: int, batch: int, dim_z: int = 4, seed: int =
 @pytest.mark.parametrize("scheme", NAMES)
 def test_every_draw_is_standard_normal_for_itself(scheme: str) -> None:
     noise = draws(scheme, 7, 4000)
-    assert noise.shape == (7, 3 if scheme == "independent" else 1, 4000, 4)
+    assert noise.shape == (7, 3 if SCHEMES[scheme].per_class else 1, 4000, 4)
     for k in range(7):
         assert kstest(noise[k].ravel(), "norm").pvalue > 1e-3
         across = np.corrcoef(noise[k].reshape(-1, 4).T)
@@ -156,7 +156,7 @@ def test_what_the_schemes_narrow_where_it_is_known(exact: LinearGaussian) -> Non
     of an antithetic pair repeats the first."""
     gby, x = exact.classifier(widen=1.6), np.tile(exact.x[:8], (200, 1))
     difference, single = {}, {}
-    for scheme in NAMES:
+    for scheme in (INDEPENDENT, *OTHERS):
         logits = gby.logits(x, num_samples=10, seed=1, scheme=scheme).numpy().reshape(200, 8, 3)
         difference[scheme] = (logits[:, :, 1:] - logits[:, :, :1]).std(0).mean()
         single[scheme] = logits.std(0).mean()

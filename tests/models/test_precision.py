@@ -15,7 +15,8 @@ from tf_deepbayes.models.baselines import BNN
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.models.xla import compile_terms
-from tf_deepbayes.training.trainers import BoundTrainer, CrossEntropyTrainer, PublishedAdam
+from tf_deepbayes.training.steps.adam import PublishedAdam
+from tf_deepbayes.training.trainers import BoundTrainer, CrossEntropyTrainer
 
 SMALL = Architecture((12, 12, 1), num_classes=3, dim_z=4, dim_h=16, channels=(2, 3, 3))
 AnyModel = TypeVar("AnyModel", bound=Classifier)

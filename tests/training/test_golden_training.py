@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from tests.conftest import golden
 from tf_deepbayes.legacy.variables import model_from_params, published_variables
-from tf_deepbayes.training.trainers import BoundTrainer, PublishedAdam
+from tf_deepbayes.training.steps.adam import PublishedAdam
+from tf_deepbayes.training.trainers import BoundTrainer
 
 FILES = [
     *(f"train_mnist_small_{letter}" for letter in "ABDFG"),

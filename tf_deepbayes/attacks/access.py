@@ -27,17 +27,21 @@ class LazyLogits:
     Attributes:
         logits: `[B, …]` → `[B, C]`.
         class_logits: (images, wanted `[B, C]`) → `[B, C]`, anything finite where not wanted.
+        races: it decides itself which of the wanted classes it evaluates well; `class_logits` then
+            takes as `always` `[B, C]` those that it must.
     """
 
     logits: LogitsFn
-    class_logits: Callable[[Tensor, Tensor], Tensor]
+    class_logits: Callable[..., Tensor]
+    races: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.logits(x)
 
-    def some(self, x: Tensor, wanted: Tensor) -> Tensor:
+    def some(self, x: Tensor, wanted: Tensor, always: Tensor) -> Tensor:
         """The logits where `wanted`; anything finite elsewhere."""
-        return self.class_logits(x, wanted)
+        options = {"always": always} if self.races else {}
+        return self.class_logits(x, wanted, **options)
 
 
 def in_float32(function: Any) -> Any:
@@ -52,11 +56,12 @@ def in_float32(function: Any) -> Any:
     if isinstance(function, tuple):
         return function._replace(logits_fn=in_float32(function.logits_fn))  # type: ignore
     if isinstance(function, LazyLogits):
-        return LazyLogits(in_float32(function.logits), in_float32(function.class_logits))
+        some = in_float32(function.class_logits)
+        return LazyLogits(in_float32(function.logits), some, function.races)
 
-    def answer(*inputs: Tensor) -> Tensor:
+    def answer(*inputs: Tensor, **options: Tensor) -> Tensor:
         try:
-            values = function(*inputs)
+            values = function(*inputs, **options)
         except AttributeError as error:
             if "numpy" not in str(error):
                 raise

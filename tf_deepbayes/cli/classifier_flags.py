@@ -30,6 +30,8 @@ def define(
         define_data(default_data)
     with group("Sampling"):
         define_sampling(whose)
+        flags.DEFINE_float("race", None, "nats below the best at which a class gets no more draws")
+        flags.DEFINE_integer("race_draws", 1, "draws that every class gets with --race")
         flags.DEFINE_integer("seed", 0, f"seed of {seed_of}")
     with group("Files"):
         app.define_path("data_dir", None, "folder to look for the data set in first")
@@ -76,7 +78,9 @@ def define_victim() -> None:
 def sampling(own_count: int) -> Sampling:
     """The sampling given by the flags; K is `own_count` unless given."""
     count = own_count if FLAGS.num_samples is None else FLAGS.num_samples
-    return Sampling(count, FLAGS.mode if "mode" in FLAGS else "sample", FLAGS.noise, FLAGS.seed)
+    race = (FLAGS.race, FLAGS.race_draws) if "race" in FLAGS else ()
+    mode = FLAGS.mode if "mode" in FLAGS else "sample"
+    return Sampling(count, mode, FLAGS.noise, FLAGS.seed, *race)
 
 
 def find(name: str) -> tuple[pathlib.Path, Sampling]:

@@ -48,6 +48,11 @@ def logits_of(log_weights: Tensor) -> Tensor:
     return tf.transpose(log_mean_exp(log_weights, axis=0))
 
 
+def transposed(classes: ArrayLike) -> Tensor:
+    """`[B, C]` bool → `[C, B]` and back; no kernel transposes bools."""
+    return tf.transpose(tf.cast(classes, tf.float32)) > 0.0
+
+
 def effective_sample_size(log_weights: Tensor) -> Tensor:
     """(Σ_k w)² / Σ_k w² of `[K, C, B]` → `[B, C]`, from 1 (one sample has all the weight) to K."""
     log_ess = 2.0 * tf.reduce_logsumexp(log_weights, 0) - tf.reduce_logsumexp(2.0 * log_weights, 0)

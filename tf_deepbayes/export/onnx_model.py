@@ -13,9 +13,9 @@ import tensorflow as tf
 from tf_deepbayes.core.axes import Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.export.signatures import Signatures, logits_of
-from tf_deepbayes.inference.blocks import Density, block_log_weights
 from tf_deepbayes.inference.encoding import Encoding
 from tf_deepbayes.inference.noise import fixed_noise
+from tf_deepbayes.inference.proposals import Density, proposal_of
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.models.registry import Classifier
 
@@ -53,10 +53,10 @@ def _logits(server: Signatures, x: Tensor) -> Tensor:
     model = server.model
     if not isinstance(model, LatentClassifier):
         return logits_of(model.fixed_log_weights(x))
-    dim_z = model.architecture.dim_z
-    noise = fixed_noise(server.num_samples, dim_z, server.seed, server.scheme)
-    y = tf.eye(model.architecture.num_classes)[:, None, :]
-    return logits_of(block_log_weights(Density(model), Encoding.of(model, x), y, noise))
+    a, scheme = model.architecture, server.scheme
+    noise = fixed_noise(server.num_samples, a.dim_z, server.seed, scheme, a.num_classes)
+    proposal = proposal_of(scheme)
+    return logits_of(proposal.at_once(Density(model), Encoding.of(model, x), noise, is_z=False))
 
 
 def _broadcast_args(context: Any, node: Any, name: str, arguments: Any) -> None:

@@ -77,6 +77,8 @@ def export(
             out of range, or a requirement of --onnx is missing.
     """
     check_free(folder, overwrite)
+    if victim.sampling.race is not None:
+        raise InputError("an exported classifier has the same draws for all; leave race out")
     if onnx:
         onnx_model.check_possible(victim.model)
     if block_size is not None:

@@ -1,4 +1,4 @@
-"""Terms (sample, class, image) of the importance weights, in blocks of bounded memory."""
+"""Points (sample, class, image) of the importance weights, in blocks of bounded memory."""
 
 from __future__ import annotations
 
@@ -7,55 +7,12 @@ from typing import Any, NamedTuple, TypeVar
 
 import tensorflow as tf
 
-from tf_deepbayes.core.axes import Tensor, Terms
-from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.axes import Tensor
 from tf_deepbayes.inference.encoding import Encoding
-from tf_deepbayes.inference.latent_model import LatentModel
 from tf_deepbayes.inference.noise import NoiseSource
+from tf_deepbayes.inference.proposals import Density, Proposal
 
 State = TypeVar("State")
-
-
-class Density(NamedTuple):
-    """Which log density is computed, and of which model.
-
-    Attributes:
-        factor: only this factor's log density; None: log p(x, z, y) − log q(z|x, y).
-        beta: the published beta; 1 is Bayes' rule.
-    """
-
-    model: LatentModel
-    factor: str | None = None
-    beta: Tensor | float = 1.0
-
-    def log_weight(self, terms: Terms) -> Tensor:
-        """The sum of the terms, or the one factor; InputError when the model has no such factor."""
-        if self.factor is None:
-            return self.model.log_weight(terms, self.beta)
-        if self.factor not in terms:
-            model, own = type(self.model).__name__, [n for n in terms if not n.startswith("q")]
-            raise InputError(
-                f"{model} has no factor {self.factor!r}; choose one of {', '.join(own)}"
-            )
-        return terms[self.factor]
-
-
-def block_log_weights(
-    density: Density, rows: Encoding, y: Tensor, noise: Tensor, is_z: bool = False
-) -> Tensor:
-    """log w of one block, evaluated at once; every forward pass is built from this.
-
-    Args:
-        rows: encoding `[C, B, …]`.
-        y: one-hot, `[C, B, C]` or broadcastable.
-        noise: standard normal `[K, C, B, dim_z]` or broadcastable, or z itself if `is_z`.
-
-    Returns:
-        `[K, C, B]`, nats.
-    """
-    z = noise if is_z else rows.loc + rows.scale * noise
-    terms_fn = density.model.terms_fn or density.model.terms
-    return density.log_weight(terms_fn(rows.observed, y, rows.loc, rows.scale, z))
 
 
 class Block(NamedTuple):
@@ -78,12 +35,12 @@ class Block(NamedTuple):
     encoding: Encoding
 
     def log_weights(self) -> Tensor:
-        """log w of the terms, `[M]`."""
-        return self._log_weights(self.encoding.gather(self.terms[:, 1:]))
+        """log w of the terms, `[M, W]`, W = 1 or C (`Proposal.width`)."""
+        return self._log_weights(self._rows())
 
     def gradient(self, coefficients: Tensor) -> Encoding:
-        """coefficient `[M]` · ∇ log w of each term with respect to its rows of the encoding."""
-        rows = self.encoding.gather(self.terms[:, 1:])
+        """coefficient `[M, W]` · ∇ log w of each term with respect to its rows of the encoding."""
+        rows = self._rows()
         with tf.GradientTape() as tape:
             tape.watch(rows)
             log_w = self._log_weights(rows)
@@ -91,20 +48,27 @@ class Block(NamedTuple):
             log_w, rows, output_gradients=coefficients, unconnected_gradients="zero"
         )
 
+    def add_gradient(self, total: Encoding, coefficients: Tensor) -> Encoding:
+        """The encoding's gradient with this block's added."""
+        rows = self.gradient(coefficients)
+        return self.source.proposal.add_rows(total, self.terms, rows)
+
     def take(self, rows: Tensor) -> Block:
         """The block restricted to these terms."""
         return self._replace(terms=tf.gather(self.terms, rows))
 
     def values(self, of_all: Tensor) -> Tensor:
-        """The values of these terms, `[K, C, B]` → `[M]`."""
+        """The values of these terms, `[K, C, B, …]` → `[M, …]`."""
         return tf.gather_nd(of_all, tf.stack([self.first, 0, 0]) + self.terms)
 
+    def _rows(self) -> Encoding:
+        return self.source.proposal.rows(self.encoding, self.terms)
+
     def _log_weights(self, rows: Encoding) -> Tensor:
-        density = self.source.density
-        noise = tf.gather_nd(self.noise, self.terms)[None, None]
-        y = tf.one_hot(self.terms[:, 1], density.model.architecture.num_classes)[None]
-        log_w = block_log_weights(density, rows, y, noise, self.source.noise.is_z)
-        return tf.reshape(log_w, [-1])
+        source = self.source
+        noise = tf.gather_nd(self.noise, self.terms)
+        given = source.density, rows, self.terms, noise, source.noise.is_z
+        return source.proposal.at_points(*given)
 
 
 class TermBlocks(NamedTuple):
@@ -119,6 +83,7 @@ class TermBlocks(NamedTuple):
         pairs: (c, b) `[P, 2]`.
         sizes: C and B.
         block_size: terms per block.
+        proposal: whom the draws serve.
     """
 
     density: Density
@@ -127,6 +92,17 @@ class TermBlocks(NamedTuple):
     pairs: Tensor
     sizes: tuple[int, Tensor]
     block_size: Tensor
+    proposal: Proposal
+
+    def by_class(self, values: Tensor) -> Tensor:
+        """A point's values with the classes last, `[K, C, B, W]` from those of log weights."""
+        sizes = [self.num_samples, self.sizes[0], self.width, self.sizes[1]]
+        return tf.transpose(tf.reshape(values, sizes), [0, 1, 3, 2])
+
+    @property
+    def width(self) -> int:
+        """W, the log weights of a point."""
+        return self.proposal.width(self.sizes[0])
 
     def fold(
         self, encoding: Encoding, visit: Callable[[Block, State], State], state: State

@@ -55,3 +55,27 @@ class Encoding(NamedTuple):
             tf.tensor_scatter_nd_add(self.scale, pairs, rows.scale[0]),
             tf.nest.map_structure(add, self.observed, rows.observed),
         )
+
+    def gather_images(self, images: Tensor) -> Encoding:
+        """The rows of `images` `[M]` for every class: `[C, M, …]`, `[M, …]`."""
+        return Encoding(
+            tf.gather(self.loc, images, axis=1),
+            tf.gather(self.scale, images, axis=1),
+            tf.nest.map_structure(lambda value: tf.gather(value, images), self.observed),
+        )
+
+    def scatter_add_images(self, images: Tensor, rows: Encoding) -> Encoding:
+        """This encoding with `rows` of `gather_images` added at their images."""
+
+        def add(total: Tensor, part: Tensor) -> Tensor:
+            return tf.tensor_scatter_nd_add(total, images[:, None], part)
+
+        def add_classes(total: Tensor, part: Tensor) -> Tensor:
+            first = [1, 0, 2]
+            return tf.transpose(add(tf.transpose(total, first), tf.transpose(part, first)), first)
+
+        return Encoding(
+            add_classes(self.loc, rows.loc),
+            add_classes(self.scale, rows.scale),
+            tf.nest.map_structure(add, self.observed, rows.observed),
+        )

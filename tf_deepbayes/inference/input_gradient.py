@@ -25,6 +25,8 @@ def input_gradient(
 ) -> Tensor:
     """Σ over (k, c) of coefficients `[K, C, B]` · ∇ₓ log w(k, c, b), `[B, …]`.
 
+    A mixture has K·C draws: `[K·C, C, B]`; a point counts if one of its C coefficients does.
+
     Args:
         terms: the terms that the coefficients belong to.
         saved: what the forward pass over the same terms saved.
@@ -33,15 +35,16 @@ def input_gradient(
     with tf.GradientTape() as tape:
         tape.watch(x)
         encoding = Encoding.of(terms.density.model, x)
-    is_significant = significant(coefficients, tolerance)
+    is_significant = tf.reduce_any(terms.by_class(significant(coefficients, tolerance)), -1)
+    by_class = terms.by_class(coefficients)
 
     def visit(block: Block, sums: Encoding) -> Encoding:
         rows = tf.where(block.values(is_significant))[:, 0]
-        chosen, own = block.take(rows), tf.gather(block.values(coefficients), rows)
+        chosen, own = block.take(rows), tf.gather(block.values(by_class), rows)
         saved_arrays = saved.of(block.index)
 
         def decoded() -> Encoding:
-            return sums.scatter_add(chosen.terms[:, 1:], chosen.gradient(own))
+            return chosen.add_gradient(sums, own)
 
         def reused() -> Encoding:
             with saved_activations.reusing([tf.gather(value, rows) for value in saved_arrays]):

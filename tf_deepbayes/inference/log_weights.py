@@ -12,15 +12,14 @@ import tensorflow as tf
 from tensorflow.python.framework import ops
 
 from tf_deepbayes.core.axes import EXACT_TOLERANCE, Tensor, compiled, map_blocks
-from tf_deepbayes.inference.blocks import Block, Density, TermBlocks, block_log_weights
+from tf_deepbayes.inference.blocks import Block, TermBlocks
 from tf_deepbayes.inference.encoding import Encoding
 from tf_deepbayes.inference.input_gradient import input_gradient
 from tf_deepbayes.inference.latent_model import LatentModel
 from tf_deepbayes.inference.noise import INDEPENDENT, NoiseSource, noise_source
+from tf_deepbayes.inference.proposals import NOT_EVALUATED, Density, proposal_of
 from tf_deepbayes.inference.saved_activations import SavedActivations, saving
 
-# Log weight of a term that was not evaluated; finite, so that gradients stay finite.
-NOT_EVALUATED = -1e30
 # An attack's gradient leaves out terms below this share of the largest coefficient: at most one
 # percent of the coefficients' sum, far less than the difference between two draws of the noise.
 ATTACK_TOLERANCE = 1e-3
@@ -35,7 +34,8 @@ class InferenceGraphs:
 
     Args:
         factor: only this factor's log density.
-        scheme: how seeds become noise, one of `noise.SCHEMES`.
+        scheme: how seeds become noise and whom the draws serve, one of `noise.SCHEMES`. With a
+            mixture there are K·C log weights instead of K, sample 0 of every class first.
         saved_dtypes: dtypes of the activations that decoding saves for the gradient
             (`saved_activations`); terms that are not saved are decoded again.
 
@@ -43,9 +43,9 @@ class InferenceGraphs:
         given_noise: is_z → (x, noise `[K, C, B, dim_z]`, or z itself, block size, beta) →
             `[K, C, B]`.
         seeded: (x, seeds `[2]`, K, block size, beta) → `[K, C, B]`.
-        seeded_some_classes: (x, seeds, K, block size, beta, wanted `[C, B]`) → `[K, C, B]`,
-            `NOT_EVALUATED` for unwanted (class, image) pairs; the gradient has
-            `ATTACK_TOLERANCE`. For attacks.
+        seeded_some_classes: for attacks → (x, seeds, K, block size, beta, wanted `[C, B]`, first
+            sample) → `[K, C, B]`, `NOT_EVALUATED` for unwanted (class, image) pairs. For attacks
+            the gradient has `ATTACK_TOLERANCE`.
     """
 
     def __init__(
@@ -69,7 +69,27 @@ class InferenceGraphs:
             for is_z in (False, True)
         }
         self.seeded = compiled(self._seeded, *seeded)
-        self.seeded_some_classes = compiled(self._seeded_some_classes, *seeded, wanted)
+        self.seeded_some_classes = {
+            attacks: compiled(
+                functools.partial(self._seeded_some_classes, tolerance), *seeded, wanted, whole
+            )
+            for attacks, tolerance in ((True, ATTACK_TOLERANCE), (False, EXACT_TOLERANCE))
+        }
+
+    def some_samples(
+        self,
+        for_attack: bool,
+        x: Tensor,
+        seeds: Tensor,
+        block_size: Tensor,
+        beta: Tensor,
+        first: int,
+        count: int,
+        wanted: Tensor,
+    ) -> Tensor:
+        """`seeded_some_classes` of the samples from `first` on, `[count, C, B]`."""
+        given = x, seeds, tf.constant(count), block_size, beta, wanted, tf.constant(first)
+        return self.seeded_some_classes[for_attack](*given)
 
     def _given_noise(
         self, is_z: bool, x: Tensor, noise: Tensor, block_size: Tensor, beta: Tensor
@@ -84,17 +104,19 @@ class InferenceGraphs:
 
     def _seeded_some_classes(
         self,
+        tolerance: float,
         x: Tensor,
         seeds: Tensor,
         num_samples: Tensor,
         block_size: Tensor,
         beta: Tensor,
         wanted: Tensor,
+        first: Tensor,
     ) -> Tensor:
-        source = self._noise(seeds, x)
+        source = self._noise(seeds, x).starting_at(first)
         terms = self._terms(x, source, num_samples, block_size, beta, wanted)
         forward = functools.partial(some_terms, saved_dtypes=self.saved_dtypes)
-        return log_weights(forward, x, terms, ATTACK_TOLERANCE)
+        return log_weights(forward, x, terms, tolerance)
 
     def _noise(self, seeds: Tensor, x: Tensor) -> NoiseSource:
         """Sample k's noise depends on the seeds and k alone: the same for every block size."""
@@ -104,8 +126,7 @@ class InferenceGraphs:
     def _log_weights(
         self, x: Tensor, source: NoiseSource, num_samples: Tensor, block_size: Tensor, beta: Tensor
     ) -> Tensor:
-        every = tf.ones([self.architecture.num_classes, tf.shape(x)[0]], tf.bool)
-        terms = self._terms(x, source, num_samples, block_size, beta, every)
+        terms = self._terms(x, source, num_samples, block_size, beta)
         rows = functools.partial(some_terms, saved_dtypes=self.saved_dtypes)
         return log_weights(rows if self.saved_dtypes else all_terms, x, terms, EXACT_TOLERANCE)
 
@@ -116,12 +137,13 @@ class InferenceGraphs:
         num_samples: Tensor,
         block_size: Tensor,
         beta: Tensor,
-        wanted: Tensor,
+        wanted: Tensor | None = None,
     ) -> TermBlocks:
-        pairs = tf.cast(tf.where(wanted), tf.int32)
         sizes = self.architecture.num_classes, tf.shape(x)[0]
+        pairs = tf.cast(tf.where(tf.ones(sizes) > 0.0 if wanted is None else wanted), tf.int32)
         density = self.density._replace(beta=beta)
-        return TermBlocks(density, source, num_samples, pairs, sizes, block_size)
+        proposal = proposal_of(self.scheme, wanted)
+        return TermBlocks(density, source, num_samples, pairs, sizes, block_size, proposal)
 
 
 # (x, terms) → log weights [K, C, B] and the activations saved for their gradient
@@ -190,18 +212,21 @@ def some_terms(
 
     encoding = Encoding.of(terms.density.model, x)
     found, saved = terms.fold(encoding, visit, (found, SavedActivations.nothing(saved_dtypes)))
-    log_w = tf.transpose(tf.reshape(found.concat(), [terms.num_samples, -1]))
-    every = tf.fill([*terms.sizes, terms.num_samples], NOT_EVALUATED)
+    (num_classes, batch), width = terms.sizes, terms.width
+    points = [terms.num_samples, tf.shape(terms.pairs)[0], width]
+    log_w = tf.transpose(tf.reshape(found.concat(), points), [1, 0, 2])
+    every = tf.fill([num_classes, batch, terms.num_samples, width], NOT_EVALUATED)
     every = tf.tensor_scatter_nd_update(every, terms.pairs, log_w)
-    log_w = tf.transpose(every, [2, 0, 1])
-    return tf.ensure_shape(log_w, [None, terms.sizes[0], x.shape[0]]), saved
+    # A point's log weights are one row of its class, or a row of every class.
+    rows = terms.num_samples * width
+    log_w = tf.reshape(tf.transpose(every, [2, 0, 3, 1]), [rows, num_classes, batch])
+    return tf.ensure_shape(log_w, [None, num_classes, x.shape[0]]), saved
 
 
 def all_terms(x: Tensor, terms: TermBlocks) -> tuple[Tensor, SavedActivations]:
     """Every term; what depends on the image alone is computed once. For models without decoder."""
     source, num_samples, block_size = terms.noise, terms.num_samples, terms.block_size
     num_classes, batch = terms.sizes
-    y = tf.eye(num_classes)[:, None, :]
     encoding = Encoding.of(terms.density.model, x)
     # Whole batches with a few samples where they fit, else one sample of a few images.
     samples = tf.clip_by_value(block_size // tf.maximum(num_classes * batch, 1), 1, num_samples)
@@ -214,7 +239,7 @@ def all_terms(x: Tensor, terms: TermBlocks) -> tuple[Tensor, SavedActivations]:
         def image_block(start: Tensor, stop: Tensor) -> Tensor:
             own = tf.cond(shared, lambda: noise, lambda: noise[:, :, start:stop])
             rows = encoding.images(start, stop)
-            log_w = block_log_weights(terms.density, rows, y, own, source.is_z)
+            log_w = terms.proposal.at_once(terms.density, rows, own, source.is_z)
             return tf.transpose(log_w, [2, 1, 0])
 
         return tf.transpose(map_blocks(image_block, batch, images), [2, 1, 0])

@@ -7,6 +7,9 @@ under every scheme, so E[w] = p(x, y) and logmeanexp_k log w estimates the same 
     shared       one ε_k for all classes of an image
     antithetic   shared, ε_{2j+1} = −ε_{2j}; with an odd K the last draw has no partner
     qmc          shared, ε_k = Φ⁻¹(u_k + v mod 1): Sobol points u_k, one uniform v for each image
+    mixture      every class's draws serve all classes (`proposals.Mixture`); the draws of a class
+                 are independent, or antithetic (mixture+antithetic), or have a v of their own
+                 (mixture+qmc)
 
 Decisions compare classes, so what their draws share cancels in the difference of logits (common
 random numbers); antithetic and quasi-random draws cover N(0, I) more evenly (Owen, *Monte Carlo
@@ -34,6 +37,20 @@ SOBOL_BITS = 20
 HALF_STEP = 2.0**-24
 
 
+class Scheme(NamedTuple):
+    """How the draws of one estimate are made, and whom they serve.
+
+    Attributes:
+        sample: the draw k from seeds.
+        per_class: each class has noise of its own, instead of one for all.
+        mixture: all draws serve every class, instead of its own.
+    """
+
+    sample: Sample
+    per_class: bool = False
+    mixture: bool = False
+
+
 class NoiseSource(NamedTuple):
     """The source of the samples of z.
 
@@ -45,6 +62,10 @@ class NoiseSource(NamedTuple):
 
     noise: Callable[[Tensor, Tensor], Tensor]
     is_z: bool = False
+
+    def starting_at(self, offset: Tensor) -> "NoiseSource":
+        """The samples from `offset` on."""
+        return self._replace(noise=lambda first, last: self.noise(first + offset, last + offset))
 
     def every(self, first: Tensor, last: Tensor, num_classes: int, batch: Tensor) -> Tensor:
         """The same samples for every class and image, `[k, C, B, dim_z]`."""
@@ -77,18 +98,19 @@ def check_scheme(scheme: str, num_samples: int, mode: str = "sample") -> None:
         raise InputError(f"noise must be one of {', '.join(SCHEMES)}, got {scheme!r}")
     if scheme != INDEPENDENT and mode in ("mean", "zero"):
         raise InputError(f"mode {mode} draws no noise, got noise {scheme!r}; leave one of them out")
-    if scheme == "qmc" and num_samples > 2**SOBOL_BITS:
-        raise InputError(f"noise qmc has at most {2**SOBOL_BITS} samples, got {num_samples}")
+    if SCHEMES[scheme].sample is _qmc and num_samples > 2**SOBOL_BITS:
+        raise InputError(f"noise {scheme} has at most {2**SOBOL_BITS} samples, got {num_samples}")
 
 
 def noise_source(
     scheme: str, seeds: Tensor, num_classes: int, batch: int | Tensor, dim_z: int
 ) -> NoiseSource:
     """The draws from seeds `[2]`: sample k is the same however the K samples are split."""
-    shape = [num_classes if scheme == INDEPENDENT else 1, batch, dim_z]
+    draw, per_class, _ = SCHEMES[scheme]
+    shape = [num_classes if per_class else 1, batch, dim_z]
 
     def sample(k: Tensor) -> Tensor:
-        return SCHEMES[scheme](seeds, k, shape)
+        return draw(seeds, k, shape)
 
     spec = tf.TensorSpec([shape[0], batch if isinstance(batch, int) else None, dim_z])
     return NoiseSource(
@@ -96,24 +118,32 @@ def noise_source(
     )
 
 
-def fixed_noise(num_samples: int, dim_z: int, seed: int = 0, scheme: str = INDEPENDENT) -> Tensor:
+def fixed_noise(
+    num_samples: int,
+    dim_z: int,
+    seed: int = 0,
+    scheme: str = INDEPENDENT,
+    num_classes: int = 1,
+) -> Tensor:
     """One set of K draws for every image and class, `[K, 1, 1, dim_z]`.
 
-    For schemes with independent draws ("independent", "shared") this is the published
-    `fix_samples` noise, which has seed 0.
+    With a mixture each class has a set of its own, `[K, C, 1, dim_z]`. For independent draws
+    ("independent", "shared") this is the published `fix_samples` noise, which has seed 0.
     """
     check_scheme(scheme, num_samples)
-    if SCHEMES[scheme] is _normal:
-        draws = np.random.RandomState(seed * 100).randn(num_samples, dim_z)
-        return tf.constant(draws[:, None, None, :], tf.float32)
-    return tf.constant(_fixed_draws(scheme, num_samples, dim_z, seed))
+    sample, _, mixture = SCHEMES[scheme]
+    sets = num_classes if mixture else 1
+    if sample is _normal:
+        draws = np.random.RandomState(seed * 100).randn(num_samples, sets, 1, dim_z)
+        return tf.constant(draws, tf.float32)
+    return tf.constant(_fixed_draws(scheme, num_samples, dim_z, seed, sets))
 
 
 @functools.lru_cache(maxsize=4)
-def _fixed_draws(scheme: str, num_samples: int, dim_z: int, seed: int) -> Array:
+def _fixed_draws(scheme: str, num_samples: int, dim_z: int, seed: int, sets: int) -> Array:
     """The draws as numbers, which an exported graph holds on any platform."""
     with tf.init_scope():
-        draw = noise_source(scheme, tf.constant([seed, 0], tf.int64), 1, 1, dim_z)
+        draw = noise_source(scheme, tf.constant([seed, 0], tf.int64), sets, 1, dim_z)
         noise = tf.function(draw.noise, autograph=False)
         return noise(tf.constant(0), tf.constant(num_samples)).numpy()
 
@@ -154,9 +184,12 @@ def _sobol_generators(dim: int) -> Array:
     return np.round(np.concatenate(rows) * 2**SOBOL_BITS).astype(np.int32)
 
 
-SCHEMES: dict[str, Sample] = {
-    INDEPENDENT: _normal,
-    "shared": _normal,
-    "antithetic": _antithetic,
-    "qmc": _qmc,
+SCHEMES = {
+    INDEPENDENT: Scheme(_normal, per_class=True),
+    "shared": Scheme(_normal),
+    "antithetic": Scheme(_antithetic),
+    "qmc": Scheme(_qmc),
+    "mixture": Scheme(_normal, per_class=True, mixture=True),
+    "mixture+antithetic": Scheme(_antithetic, per_class=True, mixture=True),
+    "mixture+qmc": Scheme(_qmc, per_class=True, mixture=True),
 }

@@ -1,5 +1,7 @@
 """The deep Bayes classifier: Bayes' rule by importance sampling on a latent-variable model."""
 
+import dataclasses
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -10,17 +12,21 @@ from tf_deepbayes.core.axes import (
     Tensor,
     effective_sample_size,
     logits_of,
+    transposed,
 )
+from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_inputs, check_noise
 from tf_deepbayes.inference.latent_model import TermsFn
 from tf_deepbayes.inference.log_weights import InferenceGraphs, gradients_freed_with
-from tf_deepbayes.inference.noise import INDEPENDENT, fixed_noise
-from tf_deepbayes.inference.sampling import Sampling
+from tf_deepbayes.inference.noise import INDEPENDENT, SCHEMES, fixed_noise
+from tf_deepbayes.inference.proposals import proposal_of
+from tf_deepbayes.inference.sampling import Raced, Sampling, raced
 from tf_deepbayes.models.latent_variable_model import LatentVariableModel
 
 # Terms per block. Decoding a term takes 62 kB of activations at MNIST sizes; blocks of 1000 are 3%
 # faster than 500, blocks of 100 are 14% slower: 500 is about as fast with half the memory.
 BLOCK_SIZE_DECODER, BLOCK_SIZE_DENSE = 500, 20_000
+FIELDS = {field.name for field in dataclasses.fields(Sampling)}
 
 
 class LatentClassifier(LatentVariableModel):
@@ -66,14 +72,24 @@ class LatentClassifier(LatentVariableModel):
 
         Returns:
             `[K, C, B]`, nats, including the normalising constants of the likelihood
-            (`published_offset` above the published values).
+            (`published_offset` above the published values). With a mixture
+            `[K·C, C, B]`: log p(x, z_j, y_c) − log q_mix(z_j|x) of every class's draws, those of
+            the first sample first. In a race a class that was left out has its estimate in the
+            place of the draws it did not get.
         """
         x = check_inputs(x, self.architecture.input_shape)
         sampling = Sampling.of(sampling, **options)
+        self.check_scheme(sampling.scheme)
         if x.shape[0] == 0:
-            return tf.zeros([sampling.num_samples, self.architecture.num_classes, 0])
+            own = self.architecture.num_classes if SCHEMES[sampling.scheme].mixture else 1
+            return tf.zeros([sampling.num_samples * own, self.architecture.num_classes, 0])
+        if sampling.race is not None:
+            if noise is not None:
+                raise InputError("a race draws its own noise; leave out noise or race")
+            options = {"factor": factor, "beta": beta, "save_activations": save_activations}
+            return self._raced(x, sampling, **options)[0]
         graphs = self._graphs(factor, sampling.scheme, save_activations)
-        sizes = tf.constant(self.block_size), tf.constant(beta, tf.float32)
+        sizes = self._block_size(sampling.scheme), tf.constant(beta, tf.float32)
         if noise is None and sampling.mode == "sample":
             seeds, num_samples = self._seeds(sampling.seed), tf.constant(sampling.num_samples)
             with gradients_freed_with(self):
@@ -95,8 +111,25 @@ class LatentClassifier(LatentVariableModel):
         **options: Any,
     ) -> Tensor:
         """`log_weights` with the seed's K draws of `fixed_noise`; mode "fixed" has seed 0."""
-        noise = fixed_noise(num_samples, self.architecture.dim_z, seed, scheme)
-        return self.log_weights(x, noise, **options)
+        a = self.architecture
+        noise = fixed_noise(num_samples, a.dim_z, seed, scheme, a.num_classes)
+        return self.log_weights(x, noise, scheme=scheme, **options)
+
+    def snapshots(
+        self,
+        x: ArrayLike,
+        noise: ArrayLike | None = None,
+        sampling: Sampling | int | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Logits of each sample alone, `[K, C, B]` (arguments as for `log_weights`).
+
+        They are the log weights; a snapshot of a mixture is made of the k-th draw of every class:
+        the log-mean-exp of C points.
+        """
+        sampling = Sampling.of(sampling, **{n: options.pop(n) for n in FIELDS & set(options)})
+        log_w = self.log_weights(x, noise, sampling, **options)
+        return proposal_of(sampling.scheme).snapshots(log_w)
 
     def logits(
         self,
@@ -112,6 +145,18 @@ class LatentClassifier(LatentVariableModel):
         """`logits(x)` with K = 10 fresh samples."""
         return self.logits(x)
 
+    def raced_logits(
+        self, x: ArrayLike, sampling: Sampling | int | None = None, **options: Any
+    ) -> Raced:
+        """`logits` of a race (`sampling.race`; options as for `log_weights`), and who was left out.
+
+        What a class draws is what it draws without a race: the logits of the others are the same.
+        """
+        sampling = Sampling.of(sampling, **{n: options.pop(n) for n in FIELDS & set(options)})
+        x = check_inputs(x, self.architecture.input_shape)
+        log_w, left_out = self._raced(x, sampling, **options)
+        return Raced(logits_of(log_w), transposed(left_out))
+
     def class_logits(
         self,
         x: ArrayLike,
@@ -119,24 +164,43 @@ class LatentClassifier(LatentVariableModel):
         sampling: Sampling | int | None = None,
         *,
         factor: str | None = None,
+        always: ArrayLike | None = None,
         **options: Any,
     ) -> Tensor:
         """`logits` of only the wanted classes (`[B, C]` bool); the others are −1e30.
 
-        For attacks: the gradient leaves out terms below a thousandth of the largest.
+        For attacks: the gradient leaves out terms below a thousandth of the largest. A mixture is
+        then that of the wanted classes' draws, a race one between them.
+
+        Args:
+            always: `[B, C]` bool: classes that no race leaves out.
         """
-        x, sampling = (
-            check_inputs(x, self.architecture.input_shape),
-            Sampling.of(sampling, **options),
-        )
-        graph, seeds = (
-            self._graphs(factor, sampling.scheme).seeded_some_classes,
-            self._seeds(sampling.seed),
-        )
-        sizes = tf.constant(sampling.num_samples), tf.constant(self.block_size)
-        pairs = tf.transpose(tf.cast(wanted, tf.float32)) > 0.0  # no kernel transposes bools
+        x = check_inputs(x, self.architecture.input_shape)
+        sampling, pairs = Sampling.of(sampling, **options), transposed(wanted)
+        self.check_scheme(sampling.scheme)
+        kept = None if always is None else transposed(always)
+        return logits_of(self._raced(x, sampling, pairs, kept, factor=factor, for_attack=True)[0])
+
+    def _raced(
+        self,
+        x: Tensor,
+        sampling: Sampling,
+        wanted: Tensor | None = None,
+        always: Tensor | None = None,
+        *,
+        factor: str | None = None,
+        beta: float = 1.0,
+        save_activations: bool = True,
+        for_attack: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """See `sampling.raced`; classes `[C, B]`."""
+        graphs = self._graphs(factor, sampling.scheme, save_activations)
+        given = self._seeds(sampling.seed), self._block_size(sampling.scheme), tf.constant(beta)
+        if wanted is None:
+            wanted = tf.ones([self.architecture.num_classes, tf.shape(x)[0]], tf.bool)
         with gradients_freed_with(self):
-            return logits_of(graph(x, seeds, *sizes, tf.constant(1.0), pairs))
+            some = functools.partial(graphs.some_samples, for_attack, x, *given)
+            return raced(some, sampling, wanted, always)
 
     def effective_sample_size(
         self,
@@ -145,8 +209,25 @@ class LatentClassifier(LatentVariableModel):
         sampling: Sampling | int | None = None,
         **options: Any,
     ) -> Tensor:
-        """(Σ_k w)² / Σ_k w² → `[B, C]`, between 1 (one sample has all the weight) and K."""
+        """(Σ_k w)² / Σ_k w² → `[B, C]`, from 1 (one sample has all the weight) to K.
+
+        With a mixture the sums are over all K·C draws, so that it is at most K·C.
+        """
         return effective_sample_size(self.log_weights(x, noise, sampling, **options))
+
+    def check_scheme(self, scheme: str) -> None:
+        """InputError for a mixture where the decoder needs the class."""
+        if SCHEMES[scheme].mixture and hasattr(self, "p_x_zy"):
+            raise InputError(
+                f"noise {scheme} lets one decode serve all classes, and {type(self).__name__} "
+                "decodes with the class, p(x|z,y); use noise shared"
+            )
+
+    def _block_size(self, scheme: str) -> Tensor:
+        """Points evaluated at a time: a decode each, or in a mixture without one C terms each."""
+        several = SCHEMES[scheme].mixture and not self.has_p_x
+        size = self.block_size // (self.architecture.num_classes if several else 1)
+        return tf.constant(max(size, 1))
 
     def _graphs(
         self, factor: str | None, scheme: str = INDEPENDENT, save_activations: bool = True
@@ -162,7 +243,8 @@ class LatentClassifier(LatentVariableModel):
 
     def _fixed_noise(self, sampling: Sampling) -> Tensor:
         """The noise of a mode that draws no new noise; z itself for "zero"."""
-        dim_z = self.architecture.dim_z
+        a = self.architecture
         if sampling.mode == "fixed":
-            return fixed_noise(sampling.num_samples, dim_z, scheme=sampling.scheme)
-        return tf.zeros([1, 1, 1, dim_z])
+            own = sampling.num_samples, a.dim_z, 0, sampling.scheme, a.num_classes
+            return fixed_noise(*own)
+        return tf.zeros([1, 1, 1, a.dim_z])

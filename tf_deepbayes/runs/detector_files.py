@@ -41,7 +41,7 @@ class FitSettings:
         num_train: number of training images.
         false_positive_rate: the requested rate, in (0, 1).
         threshold: the kind of threshold.
-        noise: how the K draws were made, one of `noise.SCHEMES`.
+        noise: how the K draws were made, see `Sampling.noise`.
         images: digest of the training images and labels; empty in files of earlier versions.
     """
 
@@ -81,7 +81,7 @@ def fit_settings(
         images=digest(train.images, train.labels),
         false_positive_rate=false_positive_rate,
         threshold=threshold,
-        noise=guard.sampling.scheme,
+        noise=guard.sampling.noise,
     )
 
 

@@ -66,7 +66,7 @@ def read(guard: Run, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettin
         path,
         guard.config.data,
         num_samples=guard.sampling.num_samples,
-        noise=guard.sampling.scheme,
+        noise=guard.sampling.noise,
         weights=weights_digest(guard.model),
     )
     return detector_files.read_detectors(path), settings

@@ -42,6 +42,10 @@ class Run:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", named(self.folder))
+        if self.model.factors:
+            self.model.check_scheme(self.sampling.scheme)
+        elif self.sampling.race is not None:
+            raise InputError(f"{self.config.model} draws no z for each class; leave race out")
         fresh = dataclasses.replace(self.sampling, seed=None)
         object.__setattr__(self, "logits_fn", functools.partial(self.model.logits, sampling=fresh))
 
@@ -76,9 +80,9 @@ class Run:
 
     @property
     def recorded_scheme(self) -> str | None:
-        """The scheme as results record it: None for the published one, as in older results."""
-        scheme = self.sampling.scheme
-        return None if scheme == noise.INDEPENDENT else scheme
+        """The kind of draws as results record it: None for the published, as in older results."""
+        recorded = self.sampling.noise
+        return None if recorded == noise.INDEPENDENT else recorded
 
     def logits(self, x: ArrayLike) -> Tensor:
         """Logits `[B, C]` of images `[B, …]`, with fresh noise in each call."""
@@ -108,8 +112,10 @@ class Run:
         partial = functools.partial
         logits: LogitsFn = partial(self.model.logits, **options)
         if self.model.factors and sampling.mode == "sample":
-            logits = LazyLogits(logits, partial(self.model.class_logits, **options))
-        log_weights = partial(self.model.log_weights, **options)
+            some = partial(self.model.class_logits, **options)
+            logits = LazyLogits(logits, some, races=sampling.race is not None)
+        own = self.model.snapshots if self.model.factors else self.model.log_weights
+        log_weights = partial(own, **options)
         return ModelAccess(logits, log_weights, self.model.features)
 
     def _attack_sampling(self, num_samples: int | None, common_random_numbers: bool) -> Sampling:
@@ -169,8 +175,7 @@ def keras_run(
     Raises:
         InputError: it cannot be loaded, or does not answer as `outputs` says.
     """
-    path, runs = pathlib.Path(path), pathlib.Path(runs)
-    model = read_keras(path)
+    path, runs, model = pathlib.Path(path), pathlib.Path(runs), read_keras(path)
     own = KerasClassifier(model, ModelAccess.of(model, outputs).logits)
     check_classifier(model, own.examples(), own.architecture.num_classes, outputs)
     training = {"kind": checkpoints.FOREIGN, "outputs": outputs}
@@ -210,8 +215,7 @@ def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Pat
     for folder in (named(name), runs / data_name / name):
         if (folder / checkpoints.CONFIG).is_file():
             return folder, DEFAULT_NUM_SAMPLES
-    published = published_names.parse_victim(name)
-    if published is not None:
+    if (published := published_names.parse_victim(name)) is not None:
         model, num_samples, dim_z = published
         return runs / data_name / run_name(model, dim_z), num_samples
     if fusion := published_names.parse_fusion_victim(name):

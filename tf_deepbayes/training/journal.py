@@ -3,6 +3,7 @@
 import csv
 import io
 import pathlib
+import sys
 import time
 from collections.abc import Iterable, Mapping
 
@@ -23,6 +24,7 @@ from tf_deepbayes.training.strategies import (
 )
 
 BOARD = "tensorboard"  # folder of its logs
+WARNING = "warning"  # the only column of words
 
 
 class Journal(keras.callbacks.Callback):
@@ -75,7 +77,7 @@ class Journal(keras.callbacks.Callback):
         done = epoch + 1
         if done % self.settings.eval_every == 0 or done == self.settings.epochs:
             values["val_accuracy"] = self._validate()
-        self._log(done, values)
+        self._log(done, values, self._warn())
         checkpoints.save(self.folder, classifier, optimizer, done)
         if self.verbose:
             shown = (self.model.objective, "val_accuracy")
@@ -88,13 +90,23 @@ class Journal(keras.callbacks.Callback):
             "rate"
         )
 
+    def _warn(self) -> str | None:
+        """What is wrong with the training, said once in a run."""
+        if any(row.get(WARNING) for row in self.rows):
+            return None
+        text = self.model.warning()
+        if text and self.verbose:
+            print(f"warning: {text}", file=sys.stderr, flush=True)
+        return text
+
     def _validate(self) -> float:
         logits_fn = lambda x: self.model.classifier.logits(x, seed=0)  # noqa: E731
         predicted = predict(logits_fn, self.validation.pixels, batch_size=100).argmax(1)
         return accuracy(predicted, self.validation.labels)
 
-    def _log(self, epoch: int, values: dict[str, float]) -> None:
-        self.rows.append({"epoch": str(epoch), **{n: repr(v) for n, v in values.items()}})
+    def _log(self, epoch: int, values: dict[str, float], warning: str | None) -> None:
+        words = {WARNING: warning} if warning else {}
+        self.rows.append({"epoch": str(epoch), **{n: repr(v) for n, v in values.items()}, **words})
         text = io.StringIO()
         columns = dict.fromkeys(name for row in self.rows for name in row)
         writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -110,7 +122,7 @@ class Journal(keras.callbacks.Callback):
             old.unlink()
         self.board = tf.summary.create_file_writer(str(self.folder / BOARD))
         for row in self.rows:
-            values = {name: float(text) for name, text in row.items() if text}
+            values = {name: float(text) for name, text in row.items() if text and name != WARNING}
             self._show(int(values.pop("epoch")), values)
 
     def _show(self, epoch: int, values: Mapping[str, float]) -> None:

@@ -15,9 +15,10 @@ from tf_deepbayes.data.splits import Split
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.baselines import BASELINES
 from tf_deepbayes.models.registry import Classifier, check_name
+from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.checkpoints import RunConfig
 from tf_deepbayes.runs.run import Run
-from tf_deepbayes.runs.state.trained import training
+from tf_deepbayes.runs.state.trained import EARLIER, training
 from tf_deepbayes.training import train as loop
 from tf_deepbayes.training.settings import BOUND_SETTINGS, TrainingSettings
 from tf_deepbayes.training.strategies import is_chief, training_strategy
@@ -27,6 +28,17 @@ from tf_deepbayes.training.strategies import is_chief, training_strategy
 CHANGEABLE = ("epochs", "eval_every", "jit_compile", "mixed_precision", "data_path")
 # What only the bound has: baselines are trained by cross-entropy.
 OF_THE_BOUND = ("likelihood", "dim_z", *BOUND_SETTINGS)
+
+
+def settled(settings: TrainingSettings, model: str, folder: PathLike) -> TrainingSettings:
+    """The settings with a KL warm-up: as given, as the run in the folder has it, or the model's."""
+    if settings.kl_warm_up is not None:
+        return settings
+    steps = settings.warm_up_of(model)
+    if pathlib.Path(folder, checkpoints.CONFIG).is_file():
+        found = EARLIER | checkpoints.load_config(folder).training
+        steps = found["kl_warm_up"]
+    return dataclasses.replace(settings, kl_warm_up=steps)
 
 
 def run_config(
@@ -122,8 +134,8 @@ def train(
     if isinstance(data, Split):
         return loop.train(model, data, settings, folder, *earlier, **options)  # type: ignore[arg-type]
     name = check_name(model if isinstance(model, str) else type(model).__name__)
-    settings = settings or TrainingSettings.for_data(data.name)
     folder = pathlib.Path(folder or pathlib.Path("runs") / data.name / name)
+    settings = settled(settings or TrainingSettings.for_data(data.name), name, folder)
     config = run_config(name, data, settings)
     if isinstance(model, str):
         train_run(config, data, settings, folder, resume=True, **options)

@@ -24,6 +24,7 @@ from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.training.journal import Journal
 from tf_deepbayes.training.minibatches import Batches
 from tf_deepbayes.training.settings import TrainingSettings
+from tf_deepbayes.training.steps.adam import PublishedAdam
 from tf_deepbayes.training.strategies import (
     check_same_epoch,
     strategy_of,
@@ -32,7 +33,6 @@ from tf_deepbayes.training.strategies import (
 from tf_deepbayes.training.trainers import (
     BoundTrainer,
     CrossEntropyTrainer,
-    PublishedAdam,
     Steps,
     Trainer,
 )
@@ -49,7 +49,8 @@ def trainer_of(
     if isinstance(classifier, Baseline):
         return CrossEntropyTrainer(classifier, settings.seed, jit_compile)
     count, beta = settings.num_samples, settings.beta
-    return BoundTrainer(classifier, count, beta, settings.seed, jit_compile)
+    kl_warm_up = settings.warm_up_of(type(classifier).__name__)
+    return BoundTrainer(classifier, count, beta, settings.seed, jit_compile, kl_warm_up)
 
 
 @deterministic()

@@ -5,7 +5,7 @@ whole batch and then split, so the step is the same on one device and on several
 """
 
 import abc
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import keras
 import tensorflow as tf
@@ -14,38 +14,10 @@ from tf_deepbayes.core.axes import Tensor, Terms, log_mean_exp
 from tf_deepbayes.models.baselines import Baseline
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.training.minibatches import Batches, ReplicaRows
+from tf_deepbayes.training.steps import collapse, warm_up
 from tf_deepbayes.training.strategies import strategy_of
 
-# TensorFlow 1's default; Keras has 1e-7.
-EPSILON = 1e-8
-
-
-class PublishedAdam(keras.optimizers.Adam):
-    """Adam with the kernel of TensorFlow 1: one pass over weights and moments, ε = 1e-8.
-
-    Keras does the same update in a dozen operations on whole arrays, a sixth of the time of a
-    training step here (`make bench` times both).
-    """
-
-    def __init__(self, learning_rate: float) -> None:
-        super().__init__(learning_rate, epsilon=EPSILON)
-
-    def update_step(self, gradient: Tensor, variable: tf.Variable, learning_rate: Tensor) -> None:
-        """See `keras.optimizers.Adam.update_step`."""
-        index = self._get_variable_index(variable)
-        step = tf.cast(self.iterations.value + 1, variable.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=tf.pow(self.beta_1, step),
-            beta2_power=tf.pow(self.beta_2, step),
-            lr=tf.cast(learning_rate, variable.dtype),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=tf.cast(gradient, variable.dtype),
-        )
+WATCHED = "watched_gradient"  # a running mean that no log shows
 
 
 class Trainer(keras.Model, abc.ABC):
@@ -56,6 +28,8 @@ class Trainer(keras.Model, abc.ABC):
     Args:
         names: names of the running means besides the objective.
         jit_compile: compile loss and gradients with XLA; noise and update stay outside.
+        watched: variables, the smallest of whose max |gradient| is a running mean too: at zero,
+            one of them never moved.
 
     Attributes:
         objective: name of the running mean that training optimises.
@@ -64,11 +38,19 @@ class Trainer(keras.Model, abc.ABC):
     objective: str
 
     def __init__(
-        self, classifier: keras.Model, seed: int, names: Iterable[str], jit_compile: bool
+        self,
+        classifier: keras.Model,
+        seed: int,
+        names: Iterable[str],
+        jit_compile: bool,
+        watched: Sequence[keras.Variable] = (),
     ) -> None:
         super().__init__(name="trainer")
         self.classifier, self.noise_seed = classifier, seed
-        self.trackers = {name: keras.metrics.Mean(name) for name in [self.objective, *names]}
+        names = [self.objective, *names, *([WATCHED] if watched else [])]
+        self.trackers = {name: keras.metrics.Mean(name) for name in names}
+        numbers = {id(v): number for number, v in enumerate(classifier.trainable_variables)}
+        self.watched = [numbers[id(variable)] for variable in watched]
         self.built = True
         self._gradients = self._loss_and_gradients
         if jit_compile:
@@ -76,7 +58,7 @@ class Trainer(keras.Model, abc.ABC):
 
     @abc.abstractmethod
     def draw(self, count: int | Tensor) -> list[Tensor]:
-        """The noise of this step for a batch of `count` images."""
+        """What a step needs besides its `count` images: noise, and what depends on the step."""
 
     @abc.abstractmethod
     def cut(self, noise: list[Tensor], part: ReplicaRows) -> list[Tensor]:
@@ -85,6 +67,10 @@ class Trainer(keras.Model, abc.ABC):
     @abc.abstractmethod
     def loss_fn(self, x: Tensor, y: Tensor, noise: list[Tensor]) -> tuple[Tensor, Terms]:
         """The mean loss of images `[B, …]` with label rows `[B, C]`, and values to track."""
+
+    @abc.abstractmethod
+    def warning(self) -> str | None:
+        """What is wrong with the training, by the running means of an epoch; None if nothing is."""
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -116,7 +102,8 @@ class Trainer(keras.Model, abc.ABC):
 
     def results(self) -> dict[str, Tensor]:
         """The running means by name, as shown by `fit`."""
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        shown = {name: tracker for name, tracker in self.trackers.items() if name != WATCHED}
+        return {name: tracker.result() for name, tracker in shown.items()}
 
     def _loss_and_gradients(
         self, x: Tensor, y: Tensor, noise: list[Tensor], share: float
@@ -124,7 +111,11 @@ class Trainer(keras.Model, abc.ABC):
         with tf.GradientTape() as tape:
             loss, tracked = self.loss_fn(x, y, noise)
             loss = loss if share == 1.0 else share * loss
-        return loss, tape.gradient(loss, self.classifier.trainable_variables), tracked
+        gradients = tape.gradient(loss, self.classifier.trainable_variables)
+        if self.watched:
+            largest = [tf.reduce_max(tf.abs(gradients[number])) for number in self.watched]
+            tracked = {**tracked, WATCHED: tf.reduce_min(largest)}
+        return loss, gradients, tracked
 
 
 class Steps:
@@ -155,7 +146,14 @@ class Steps:
 
 
 class BoundTrainer(Trainer):
-    """Training steps on −mean(bound) of a deep Bayes classifier."""
+    """Training steps on −mean(bound) of a deep Bayes classifier.
+
+    Args:
+        num_samples: K.
+        beta: the published beta.
+        kl_warm_up: steps over which the weight w of the latent terms rises (`steps.warm_up`). The
+            running mean `bound` is always the bound itself (w = 1), `kl_weight` is w.
+    """
 
     objective = "bound"
 
@@ -166,21 +164,29 @@ class BoundTrainer(Trainer):
         beta: float = 1.0,
         seed: int = 0,
         jit_compile: bool = False,
+        kl_warm_up: int = 0,
     ) -> None:
         architecture = classifier.architecture
         blank = tf.zeros([1, *architecture.input_shape])
         label = tf.one_hot([0], architecture.num_classes)
         terms = classifier.bound_terms(blank, label, tf.zeros([1, 1, 1, architecture.dim_z]))
-        super().__init__(classifier, seed, terms, jit_compile)
-        self.num_samples, self.beta = num_samples, beta
+        names = [*terms, *([warm_up.WEIGHT] if kl_warm_up else [])]
+        # The last bias of each features network: dead ReLUs let no gradient through to it.
+        networks = [layer.features for layer in classifier.conditionals() if layer.features]
+        biases = [network.trainable_variables[-1] for network in networks if network.weights]
+        super().__init__(classifier, seed, names, jit_compile, biases)
+        self.num_samples, self.beta, self.kl_warm_up = num_samples, beta, kl_warm_up
 
     def draw(self, count: int | Tensor) -> list[Tensor]:
-        """Standard normal `[K, 1, B, dim_z]`."""
+        """Standard normal `[K, 1, B, dim_z]`, and w during a warm-up."""
         shape = [self.num_samples, 1, count, self.classifier.architecture.dim_z]
-        return [tf.random.stateless_normal(shape, self.seeds())]
+        noise = tf.random.stateless_normal(shape, self.seeds())
+        if not self.kl_warm_up:
+            return [noise]
+        return [noise, warm_up.weight(self.optimizer.iterations, self.kl_warm_up)]
 
     def cut(self, noise: list[Tensor], part: ReplicaRows) -> list[Tensor]:
-        return [noise[0][:, :, part.start : part.stop]]
+        return [noise[0][:, :, part.start : part.stop], *noise[1:]]
 
     def update(self, x: Tensor, y: Tensor, noise: Tensor) -> tuple[Tensor, list[Tensor]]:
         """One optimizer step with noise `[K, 1, B, dim_z]` → the loss and its gradients."""
@@ -188,8 +194,28 @@ class BoundTrainer(Trainer):
 
     def loss_fn(self, x: Tensor, y: Tensor, noise: list[Tensor]) -> tuple[Tensor, Terms]:
         terms = self.classifier.bound_terms(x, y, noise[0])
-        bound = log_mean_exp(self.classifier.log_weight(terms, self.beta), 0)
-        return -tf.reduce_mean(bound), {"bound": bound, **terms}
+        bound = self._bound(terms)
+        tracked = {"bound": bound, **terms}
+        if not self.kl_warm_up:
+            return -tf.reduce_mean(bound), tracked
+        w = noise[1]
+        weighted = self._bound(warm_up.weighted(terms, w))
+        return -tf.reduce_mean(weighted), {**tracked, warm_up.WEIGHT: w}
+
+    def warning(self) -> str | None:
+        """See `steps.collapse`."""
+        values = {name: float(tracker.result()) for name, tracker in self.trackers.items()}
+        model = self.classifier
+        return collapse.warning_of(
+            log_p_y=None if model.has_p_x else values[model.label_factor],
+            feature_gradient=values.get(WATCHED, 1.0),
+            num_classes=model.architecture.num_classes,
+            steps=int(self.optimizer.iterations.numpy()),
+            kl_warm_up=self.kl_warm_up,
+        )
+
+    def _bound(self, terms: Terms) -> Tensor:
+        return log_mean_exp(self.classifier.log_weight(terms, self.beta), 0)
 
 
 class CrossEntropyTrainer(Trainer):
@@ -213,3 +239,6 @@ class CrossEntropyTrainer(Trainer):
         right = tf.equal(tf.argmax(logits, 1), tf.argmax(y, 1))
         tracked = {"cross_entropy": losses, "accuracy": tf.cast(right, tf.float32)}
         return tf.reduce_mean(losses), tracked
+
+    def warning(self) -> str | None:
+        return None

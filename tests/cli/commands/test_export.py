@@ -94,10 +94,11 @@ def test_onnx_has_the_same_logits(runs: pathlib.Path, tmp_path: pathlib.Path) ->
     runtime = pytest.importorskip("onnxruntime")
     metadata = export(load(runs / "MLP"), tmp_path / "export", onnx=True)
     assert (tmp_path / "export" / metadata["onnx"]["file"]).is_file()
-    for name in [*FACTORISATIONS, "CNN"]:
-        onnx_model.write(Signatures(build(name), K, SEED), tmp_path / name)
+    for name in [*FACTORISATIONS, "CNN", "GBZ+mixture"]:
+        model, scheme = build(name.split("+")[0]), "mixture" if "+" in name else "independent"
+        onnx_model.write(Signatures(model, K, SEED, scheme=scheme), tmp_path / name)
         session = runtime.InferenceSession(tmp_path / name)
-        expected = logits_of(build(name).fixed_log_weights(X, K, SEED))
+        expected = logits_of(model.fixed_log_weights(X, K, SEED, scheme))
         for count in (1, 7):
             found = session.run(["logits"], {"x": X[:count]})[0]
             largest = np.abs(expected).max()

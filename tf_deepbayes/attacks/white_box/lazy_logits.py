@@ -59,7 +59,7 @@ class NearClasses(NamedTuple):
         others = tf.where(own, known.dtype.min, known)
         near = others > tf.reduce_max(others, 1, keepdims=True) - REACH
         wanted = near | own | (step % self.every == 0)
-        logits = tf.where(wanted, self.logits_fn.some(x, wanted), known)
+        logits = tf.where(wanted, self.logits_fn.some(x, wanted, own), known)
         logits = tf.ensure_shape(logits, known.shape)
         return logits, logits
 
@@ -76,6 +76,8 @@ def step_logits_of(logits_fn: LogitsFn, every: int) -> StepLogits:
     Raises:
         InputError: classes are to be left out and the function cannot.
     """
+    if not every and isinstance(logits_fn, LazyLogits) and logits_fn.races:
+        every = 1  # all are wanted in each step, and the race is told the label
     if not every:
         return EveryClass(logits_fn)
     if not isinstance(logits_fn, LazyLogits):

@@ -18,10 +18,10 @@ from tf_deepbayes.data.own_data import load_data
 from tf_deepbayes.legacy import published_names
 from tf_deepbayes.models.baselines import BASELINES
 from tf_deepbayes.models.layers import likelihoods
-from tf_deepbayes.runs.checkpoints import CONFIG, RunConfig, load_config
+from tf_deepbayes.runs.checkpoints import CONFIG, load_config
 from tf_deepbayes.runs.run import run_name
 from tf_deepbayes.runs.state.trained import copy_run, epochs_done
-from tf_deepbayes.training.new_runs import OF_THE_BOUND, run_config, train_run
+from tf_deepbayes.training.new_runs import OF_THE_BOUND, run_config, settled, train_run
 from tf_deepbayes.training.settings import TrainingSettings
 
 FLAGS = flags.FLAGS
@@ -33,6 +33,8 @@ SETTINGS_HELP = {
     "beta": "published weighting of the bound; 1 is the evidence bound",
     "seed": "seed of initial weights, order of images and noise",
     "eval_every": "epochs between validation accuracies",
+    "kl_warm_up": "steps over which log p(z|.) - log q(z|x,y) gets its weight (default: 1000 for "
+    "DBX, 0 for the others; published: 0)",
 }
 
 
@@ -46,16 +48,14 @@ def define_flags() -> None:
         flags.DEFINE_string("likelihood", None, f"p(x|.): {names} (published: l2)")
     with group("Training"):
         for field in dataclasses.fields(TrainingSettings):
-            define = flags.DEFINE_integer if field.type is int else flags.DEFINE_float
+            define = flags.DEFINE_float if field.type is float else flags.DEFINE_integer
             define(field.name, None, SETTINGS_HELP[field.name])
         text = "train N runs with seeds from --seed on, each in a folder of its own"
         flags.DEFINE_integer("seeds", 1, text, lower_bound=1)
     with group("Files"):
         app.define_path("out", None, "run folder (default: runs/<data>/<model>[_seed<seed>])")
         flags.DEFINE_bool("resume", False, "continue the run in the folder")
-        app.define_path(
-            "continue_from", None, "run folder to continue in --out, and to leave as is"
-        )
+        app.define_path("continue_from", None, "run folder to continue in --out")
         app.define_path("data_dir", None, "folder to look for the data set in first")
     app.define_precision_flags()
     app.define_devices_flag()
@@ -83,24 +83,24 @@ def main(arguments: Sequence[str]) -> None:
     settings = dataclasses.replace(TrainingSettings.for_data(dataset.name), **changes)
     sizes = given(["num_train", "likelihood", "dim_z"])
     for seed in range(settings.seed, settings.seed + FLAGS.seeds):
-        own = dataclasses.replace(settings, seed=seed)
-        config = run_config(name, dataset, own, **sizes, computing=app.precision_settings())
-        folder = app.given_or(FLAGS.out, default_folder(config))
+        folder = app.given_or(FLAGS.out, default_folder(dataset.name, name, seed))
         if FLAGS.continue_from:
             copy_run(pathlib.Path(FLAGS.continue_from), folder)
+        own = settled(dataclasses.replace(settings, seed=seed), name, folder)
+        config = run_config(name, dataset, own, **sizes, computing=app.precision_settings())
         how = (FLAGS.resume or bool(FLAGS.continue_from), FLAGS.devices, FLAGS.jit_compile)
         if not train_run(config, dataset, own, folder, *how):
             print(f"all {epochs_done(folder)} epochs are done, nothing is left to train")
         print(folder, flush=True)
 
 
-def default_folder(config: RunConfig) -> pathlib.Path:
+def default_folder(data: str, model: str, seed: int) -> pathlib.Path:
     """runs/<data>/<model>, with the seed in its name unless it is 0.
 
     Earlier versions left the seed out, and such a run is gone on from where it is.
     """
-    parent = app.runs_folder() / config.data
-    earlier = parent / run_name(config.model, FLAGS.dim_z)
-    if (earlier / CONFIG).is_file() and load_config(earlier).seed == config.seed:
+    parent = app.runs_folder() / data
+    earlier = parent / run_name(model, FLAGS.dim_z)
+    if (earlier / CONFIG).is_file() and load_config(earlier).seed == seed:
         return earlier
-    return parent / run_name(config.model, FLAGS.dim_z, seed=config.seed)
+    return parent / run_name(model, FLAGS.dim_z, seed=seed)

@@ -38,7 +38,7 @@ def sampling_parts(run: Run) -> list[str]:
     if not (run.model.factors or run.config.model == "BNN"):  # K is nothing to the others
         usual = dataclasses.replace(usual, num_samples=sampling.num_samples)
     values, defaults = (
-        {"K": of.num_samples, "mode": of.mode, "noise": of.scheme, "seed": seed}
+        {"K": of.num_samples, "mode": of.mode, "noise": of.noise, "seed": seed}
         for of, seed in ((sampling, run.seed), (usual, 0))
     )
     return parts_of(values, defaults)

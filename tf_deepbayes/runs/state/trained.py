@@ -14,6 +14,8 @@ from tf_deepbayes.runs.state.identity import weights_digest
 from tf_deepbayes.runs.state.lock import locked
 
 TRAINED, LOCK = "trained.json", ".lock"
+# What earlier versions, which did not record it, trained with.
+EARLIER = {"kl_warm_up": 0}
 
 
 @contextlib.contextmanager
@@ -87,9 +89,9 @@ def check_resumable(
 ) -> None:
     """InputError unless the run in the folder has these settings; `prepare_folder` says more.
 
-    A setting that an earlier version did not record is not compared.
+    A setting that an earlier version did not record is not compared, unless it is in `EARLIER`.
     """
-    found, wanted = checkpoints.load_config(folder).settings(), config.settings()
+    found, wanted = EARLIER | checkpoints.load_config(folder).settings(), config.settings()
     if checkpoints.IMPORTED in found:
         raise InputError(
             f"{folder} was imported from a published checkpoint, which holds no optimizer state: "

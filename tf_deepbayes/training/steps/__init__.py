@@ -1,0 +1,1 @@
+"""What a training step consists of: the optimizer, the weight of the latent terms, its failure."""
