@@ -1,7 +1,7 @@
 """What a profile of the study asks for: runs, rounds of training, attacks, and who detects them.
 
-A profile (reproduce/profiles/*.yaml) holds the sizes and nothing else does; the Snakefile turns this
-plan into jobs. `R` below is a run folder, <runs>/epochs<E>/<data>/<model>[_seed<N>].
+A profile (reproduce/profiles/*.yaml) holds the sizes and nothing else does; the Snakefile turns
+this plan into jobs. A run folder is <runs>/epochs<E>/<data>/<model>[_seed<N>].
 """
 
 import dataclasses

@@ -1,0 +1,152 @@
+"""The study as a workflow: what its profiles ask for, and a tiny one killed and ended."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+import yaml
+
+from reproduce.workflow.plan import DataPlan, flags_of, read_plan
+from tests.conftest import ROOT, app_environment
+
+PROFILES = sorted((ROOT / "reproduce" / "profiles").glob("*.yaml"))
+TINY: dict[str, Any] = {
+    "common": {"image_order": "random", "num_images": 4, "eval_draws": 2, "batch_size": 2},
+    "data": {
+        "mnist_5k": {
+            "models": ["DFX", "CNN"],
+            "epochs": 2,
+            "round": 1,
+            "train": {"num_train": 50},
+            "attacks": {
+                "pgd": {"eps": [0.1, 0.2], "nb_iter": 2, "models": ["DFX"], "parts": 2},
+                "fgsm": {"eps": [0.1], "models": ["CNN"]},
+            },
+            "detect": {"num_train": 30, "num_clean": 10},
+            "transfer": ["pgd"],
+        }
+    },
+}
+
+
+def snakemake(folder: pathlib.Path, *arguments: str) -> list[str]:
+    profile = ["--profile", str(ROOT / "reproduce" / "workflow" / "local")]
+    given = ["--directory", str(folder), "--configfile", str(folder / "tiny.yaml")]
+    snakefile = ["--snakefile", str(ROOT / "reproduce" / "Snakefile")]
+    return [sys.executable, "-m", "snakemake", *snakefile, *profile, *given, *arguments]
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    return tmp_path
+
+
+def environment(folder: pathlib.Path) -> dict[str, str]:
+    path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    return {**app_environment(str(folder / "keras")), "PYTHONPATH": path}
+
+
+def run(folder: pathlib.Path, *arguments: str) -> str:
+    """What it printed, after it ended well."""
+    command = snakemake(folder, *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(folder))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def test_settings_become_flags() -> None:
+    given: dict[str, Any] = {"eps": [0.1, 0.2], "save": False, "targeted": True, "name": "a b"}
+    assert flags_of(given) == "--eps 0.1,0.2 --nosave --targeted --name 'a b'"
+
+
+def test_rounds_seeds_and_who_detects_what() -> None:
+    section: dict[str, Any] = TINY["data"]["mnist_5k"] | {"epochs": 25, "round": 10, "seeds": 2}
+    plan = DataPlan("mnist_5k", section, {})
+    assert plan.rounds == [10, 20, 25]
+    assert [plan.before(epochs) for epochs in plan.rounds] == [None, 10, 20]
+    assert plan.runs == ["DFX", "CNN", "DFX_seed1", "CNN_seed1"]
+    assert plan.train_flags("CNN_seed1") == "CNN --data mnist_5k --seed 1 --num_train 50"
+    assert dict(plan.guards_of("DFX")) == {"DFX": ["pgd"], "CNN": ["pgd"]}
+    assert dict(plan.guards_of("DFX_seed1")) == {"DFX_seed1": ["pgd"]}
+    assert dict(plan.guards_of("CNN")) == {"CNN": ["fgsm"]}
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_every_profile_asks_for_commands_that_exist(path: pathlib.Path) -> None:
+    """Attacks, their flags and their models are those of the product; sizes are positive."""
+    from tf_deepbayes import attacks
+    from tf_deepbayes.data.datasets import TASKS
+    from tf_deepbayes.models.registry import check_name
+
+    for data, plan in read_plan(yaml.safe_load(path.read_text())).items():
+        assert data in TASKS and plan.epochs > 0
+        assert [check_name(model) for model in plan.settings["models"]]
+        for name in plan.settings["attacks"]:
+            entry = plan.entry(name)
+            assert entry.get("attack", name) in attacks.ATTACKS
+            assert set(entry.get("models", [])) <= set(plan.settings["models"])
+            assert {"--eps", "--num_images"} <= set(plan.attack_flags(name).split())
+        assert set(plan.settings.get("transfer", [])) <= set(plan.settings["attacks"])
+
+
+def test_a_tiny_study_that_is_killed_goes_on_to_its_report(folder: pathlib.Path) -> None:
+    first = folder / "runs" / "epochs1" / "mnist_5k" / "CNN" / "trained.json"
+    with (folder / "log").open("w") as log:
+        started = subprocess.Popen(
+            snakemake(folder),
+            stdout=log,
+            stderr=log,
+            env=environment(folder),
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + 300
+        while not first.is_file() and started.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+    assert first.is_file(), (folder / "log").read_text()[-3000:]
+    weights = json.loads(first.read_text())["weights"]
+    run(folder, "--unlock")
+    run(folder)
+    assert json.loads(first.read_text())["weights"] == weights
+    results = folder / "runs" / "epochs2" / "mnist_5k"
+    assert json.loads((results / "DFX" / "trained.json").read_text())["epochs"] == 2
+    names = {path.stem for path in (results / "DFX" / "attacks").glob("pgd_*.json")}
+    assert names == {"pgd_nb_iter2_random_n4_eps0.10", "pgd_nb_iter2_random_n4_eps0.20"}
+    found = [path.name for path in (results / "DFX" / "detection").glob("pgd*.json")]
+    assert len(found) == 4 and sum("guard_CNN" in name for name in found) == 2
+    assert "DFX" in (folder / "report" / "index.html").read_text()
+    assert "Nothing to be done" in run(folder)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("snakemake_executor_plugin_kubernetes") is None,
+    reason="the Kubernetes plug-in is not installed: pip install '.[cluster]'",
+)
+def test_the_kubernetes_profile_plans_all_jobs(folder: pathlib.Path) -> None:
+    profile = ROOT / "reproduce" / "workflow" / "kubernetes"
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", run(folder, "-n", "--profile", str(profile)), re.M))
+    assert (jobs["train"], jobs["part"], jobs["merge"], jobs["detect"]) == ("4", "2", "1", "3")
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("sbatch", "squeue", "munged"))),
+    reason="no SLURM here: apt install slurm-wlm munge, and start a node",
+)
+def test_one_node_of_slurm_runs_the_tiny_study(folder: pathlib.Path) -> None:
+    up = subprocess.run(["sinfo", "-h"], capture_output=True, text=True)
+    if up.returncode or not up.stdout.strip():
+        pytest.skip("SLURM is installed and no node of it is up")
+    profile = ROOT / "reproduce" / "workflow" / "slurm"
+    run(folder, "--profile", str(profile), "--slurm-status-command", "squeue")
+    assert (folder / "report" / "index.html").is_file()
