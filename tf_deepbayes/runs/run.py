@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 from tf_deepbayes.attacks.access import LazyLogits, ModelAccess, check_classifier
+from tf_deepbayes.core.architecture import CODE
 from tf_deepbayes.core.axes import ArrayLike, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import PathLike, named
@@ -21,6 +22,7 @@ from tf_deepbayes.models.xla import compile_terms
 from tf_deepbayes.runs import checkpoints
 
 DEFAULT_NUM_SAMPLES = 10
+TEXT_RUN = "_text"  # ends the name of a run with the networks of the paper's text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,6 +211,9 @@ def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Pat
     """(run folder, K) of a victim or guard named on the command line; a run folder goes first."""
     if (pathlib.Path(name) / checkpoints.CONFIG).is_file():
         return named(name), DEFAULT_NUM_SAMPLES
+    if name.endswith(TEXT_RUN):
+        folder, num_samples = find_run(name.removesuffix(TEXT_RUN), data_name, runs)
+        return folder.with_name(folder.name + TEXT_RUN), num_samples
     published = published_names.parse_victim(name)
     if published is not None:
         model, num_samples, dim_z = published
@@ -235,7 +240,11 @@ def _fusion_run(folder: pathlib.Path, layer: str) -> pathlib.Path:
     return folder
 
 
-def run_name(model: str, dim_z: int | None, layer: str | None = None) -> str:
-    """Folder name of a run: the model, the size of z if not the published one, the VGG layer."""
-    parts = [model, f"Z{dim_z}" if dim_z is not None else None, layer]
+def run_name(model: str, dim_z: int | None, layer: str | None = None, networks: str = CODE) -> str:
+    """Folder name of a run: the model, and what is not as in the released code.
+
+    That is the size of z, the VGG layer that gives x, and the networks: GBZ_Z32, GBZ_text.
+    """
+    other = None if networks == CODE else networks
+    parts = [model, f"Z{dim_z}" if dim_z is not None else None, layer, other]
     return "_".join(part for part in parts if part)

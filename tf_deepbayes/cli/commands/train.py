@@ -5,13 +5,14 @@ epoch), history.csv and TensorBoard logs; --resume continues a run that was stop
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from absl import flags
 
 from tf_deepbayes.cli import app, classifier_flags
 from tf_deepbayes.cli.help import group
+from tf_deepbayes.core.architecture import CODE, FORMS
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.own_data import load_data
 from tf_deepbayes.legacy import published_names
@@ -40,6 +41,7 @@ def define_flags() -> None:
         classifier_flags.define_data(help_text="data set")
         flags.DEFINE_integer("num_train", None, "use the first N training images only")
         flags.DEFINE_integer("dim_z", None, "size of z (published: 64; colour images 128)")
+        flags.DEFINE_enum("architecture", CODE, list(FORMS), "networks: released code or text")
         names = ", ".join(likelihoods.LIKELIHOODS)
         flags.DEFINE_string("likelihood", None, f"p(x|.): {names} (published: l2)")
     with group("Training"):
@@ -54,7 +56,7 @@ def define_flags() -> None:
     app.define_devices_flag()
 
 
-def given(names: Sequence[str]) -> dict[str, Any]:
+def given(names: Iterable[str]) -> dict[str, Any]:
     """The flags among these that are given."""
     return {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
 
@@ -64,16 +66,14 @@ def main(arguments: Sequence[str]) -> None:
     name = published_names.model_name(
         app.one_argument(arguments, "the model: GFZ … GBY, A … G, MLP, CNN or BNN")
     )
-    if name in BASELINES:
-        for flag in given(OF_THE_BOUND):
-            raise InputError(f"--{flag} does not apply to {name}, it has no bound; leave it out")
+    for flag in given(OF_THE_BOUND) if name in BASELINES else ():
+        raise InputError(f"--{flag} does not apply to {name}, it has no bound; leave it out")
     dataset = load_data(FLAGS.data, FLAGS.data_dir)
-    changes = given([field.name for field in dataclasses.fields(TrainingSettings)])
-    settings = dataclasses.replace(TrainingSettings.for_data(dataset.name), **changes)
-    sizes = given(["num_train", "likelihood", "dim_z"])
+    settings = dataclasses.replace(TrainingSettings.for_data(dataset.name), **given(SETTINGS_HELP))
+    sizes = given(["num_train", "likelihood", "dim_z", "architecture"])
     config = run_config(name, dataset, settings, **sizes, computing=app.precision_settings())
-    default = app.runs_folder() / dataset.name / run_name(name, FLAGS.dim_z)
-    folder = app.given_or(FLAGS.out, default)
+    own = run_name(name, FLAGS.dim_z, networks=FLAGS.architecture)
+    folder = app.given_or(FLAGS.out, app.runs_folder() / dataset.name / own)
     how = (FLAGS.resume, FLAGS.devices, FLAGS.jit_compile)
     if not train_run(config, dataset, settings, folder, *how):
         print(f"all {epochs_done(folder)} epochs are done, nothing is left to train")
