@@ -183,7 +183,7 @@ class RunAttack:
         names = ("attack_samples", "common_random_numbers", "label_only", "substitute")
         stops_early = getattr(attack, "early_stop", False)
         return {
-            "attack": attack.settings(),
+            "attack": attack.settings_at(eps),
             "eps": eps,
             "num_samples": victim.sampling.num_samples,
             "noise": victim.recorded_scheme,

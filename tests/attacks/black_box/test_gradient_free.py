@@ -67,7 +67,11 @@ class TestEveryAttack:
         assert len(traces) == known
 
 
-@pytest.mark.parametrize("attack", [SPSA(), HopSkipJump(votes=1)], ids=repr)
+@pytest.mark.parametrize(
+    "attack",
+    [SPSA(), SPSA(spsa_samples=2000, stop_above=5.0), HopSkipJump(votes=1)],
+    ids=repr,
+)
 def test_samples_go_to_the_classifier_in_calls_of_at_most_a_batch(attack: Attack) -> None:
     traces: list = []
     small = dataclasses.replace(attack, batch_size=7, nb_iter=1)  # type: ignore[call-arg]
@@ -89,6 +93,37 @@ class TestSPSA:
         adversarial = attack(logits_fn, x, np.zeros(2, int), 0.1)
         corner = x - 0.1 * weights.reshape(1, 8, 8, 1)
         assert np.mean(np.abs(adversarial - corner) < 1e-3) > 0.95
+
+    def test_an_image_stays_once_its_loss_is_high_enough_and_the_others_go_on(self) -> None:
+        """The margin of the brighter class grows with every step, by its logit's distance."""
+
+        def logits_fn(x: Tensor) -> Tensor:
+            sums = tf.reduce_sum(tf.reshape(x, [-1, 64]), 1)
+            return tf.stack([30.0 - sums, sums - 30.0], axis=1)
+
+        def margins(x: np.ndarray) -> np.ndarray:
+            logits = np.asarray(logits_fn(x))
+            return logits[:, 1] - logits[:, 0]
+
+        x = np.stack([np.full((8, 8, 1), value, np.float32) for value in (0.4, 0.48, 0.52)])
+        whole = SPSA(nb_iter=12, spsa_samples=32, stop_above=None)
+        stopping = dataclasses.replace(whole, stop_above=5.0)
+        y = np.zeros(3, int)
+        free, stopped = whole(logits_fn, x, y, 0.3), stopping(logits_fn, x, y, 0.3)
+        np.testing.assert_array_equal(stopped[2], x[2])  # above 5 before the first step
+        before = dataclasses.replace(whole, nb_iter=1)(logits_fn, x, y, 0.3)
+        assert margins(x)[1] < 5.0 < margins(stopped)[1] < margins(free)[1]
+        assert margins(before)[1] < margins(stopped)[1] < 5.0 + 2 * 64 * 0.02
+        assert margins(free)[0] < 5.0
+        np.testing.assert_array_equal(stopped[0], free[0])
+        endless = dataclasses.replace(stopping, nb_iter=2**31 - 1)  # ends when all have stopped
+        assert (margins(endless(logits_fn, x[1:], y[1:], 0.3)) > 5.0).all()
+
+    def test_a_targeted_image_stays_once_it_is_far_inside_its_target(self) -> None:
+        attack = SPSA(nb_iter=5, spsa_samples=32, targeted=True, stop_above=-100.0)
+        np.testing.assert_array_equal(attack(NET, X, (Y + 1) % 5, 0.2), X)
+        moved = dataclasses.replace(attack, stop_above=100.0)(NET, X, (Y + 1) % 5, 0.2)
+        assert np.abs(moved - X).max() > 0.01
 
 
 class TestSquare:
@@ -224,6 +259,7 @@ def test_noise_is_uniform_in_its_ball() -> None:
     ("kind", "options", "message"),
     [
         (SPSA, {"spsa_samples": 3}, "spsa_samples must be even, they are pairs; got 3"),
+        (SPSA, {"stop_above": float("nan")}, "stop_above must be a finite number, got nan"),
         (SPSA, {"delta": 0.0}, "delta must be a finite number above 0, got 0.0"),
         (SPSA, {"loss": "mse"}, "unknown loss 'mse'"),
         (Square, {"p_init": 0.0}, "p_init must be a share above 0 and up to 1, got 0.0"),
