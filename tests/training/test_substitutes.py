@@ -12,10 +12,14 @@ from tests.models.test_baselines import easy, trained
 from tests.small import IMAGES, convnet, images
 from tf_deepbayes.attacks import FGSM
 from tf_deepbayes.core.axes import Tensor
+from tf_deepbayes.data.datasets import Dataset
+from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.baselines import BNN, CNN, Baseline
 from tf_deepbayes.runs import checkpoints
+from tf_deepbayes.runs.run import Run
 from tf_deepbayes.training import substitutes
 from tf_deepbayes.training.settings import TrainingSettings
+from tf_deepbayes.training.substitute_runs import SubstituteRun, num_seed_images
 from tf_deepbayes.training.substitutes import (
     JacobianSettings,
     Oracle,
@@ -210,6 +214,26 @@ def test_agreement_figures() -> None:
 def test_bad_settings_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         JacobianSettings(**changes)
+
+
+def test_a_black_box_substitute_begins_with_the_images_of_the_paper(
+    victim: Baseline, tmp_path: pathlib.Path
+) -> None:
+    """200 for each class, from the test set; half of a test set that has less than twice those."""
+    sizes = {(10, 10_000): 2000, (2, 2000): 400, (10, 1000): 500}
+    assert {key: num_seed_images(*key) for key in sizes} == sizes
+    queries = [count * 2 ** JacobianSettings().augmentation_rounds for count in (2000, 400)]
+    assert queries == [64_000, 12_800]
+    test = easy(1500, seed=8)
+    data = Dataset("mnist", easy(10), test, "here", sizes=IMAGES)
+    config = checkpoints.RunConfig("BNN", "mnist", IMAGES, None, 0, {})
+    run = Run(tmp_path / "BNN", config, victim, Sampling())
+    for given, count in ((None, 600), (200, 200)):
+        images, compared = SubstituteRun(
+            run, settings(1), JacobianSettings(), given
+        )._choose_images(data)
+        np.testing.assert_array_equal(images, test.images[1500 - count :])
+        np.testing.assert_array_equal(compared.images, test.images[: min(1000, 1500 - count)])
 
 
 def test_the_app_writes_a_run_folder_that_apps_attack(app: App, tmp_path: pathlib.Path) -> None:
