@@ -7,6 +7,7 @@ import pytest
 
 from tf_deepbayes import attacks
 from tf_deepbayes.attacks import FGSM, MIM, PGD, SPSA, CarliniWagnerL2, RandomNoise, Superwhite
+from tf_deepbayes.attacks.text_settings import text_settings
 from tf_deepbayes.detection import Logit
 from tf_deepbayes.evaluation.result_names import (
     attack_name,
@@ -34,6 +35,11 @@ def name_of(attack: attacks.Attack, eps: float) -> str:
         (FGSM(), 1e-5, "fgsm_eps1e-05"),
         (PGD(loss="log_odds", nb_iter=100), 0.1, "pgd_log_odds_nb_iter100_eps0.10"),
         (PGD(rand_init=False, norm=2), 1.0, "pgd_norm2_no_rand_init_eps1.00"),
+        (MIM(**text_settings("mim")), 0.1, "mim_nb_iter40_eps0.10"),
+        (CarliniWagnerL2(**text_settings("cw")), 10.0, "cw_c10.00_lr0.010"),
+        (CarliniWagnerL2(**text_settings("cw")), 1000.0, "cw_c1000.00_lr0.100"),
+        (SPSA(**text_settings("spsa")), 0.3, "spsa_spsa_samples2000_stop_above5_eps0.30"),
+        (PGD(**text_settings("pgd")), 0.3, "pgd_eps0.30"),
         (PGD(eps_iter=0.0025, batch_size=7), 0.1, "pgd_eps_iter0.0025_eps0.10"),
     ],
 )

@@ -1,5 +1,6 @@
 """Baselines: shapes, seeds, dropout at prediction, training, run folders."""
 
+import itertools
 import pathlib
 import subprocess
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from tests.small import IMAGES, VECTORS, images
 from tf_deepbayes.attacks import FGSM
+from tf_deepbayes.core.architecture import CIFAR, MNIST, Architecture
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.legacy import published_names
@@ -74,6 +76,23 @@ def test_the_networks_are_the_ones_described() -> None:
     assert shapes["CNN"] == shapes["BNN"] == [*convolutions, (64, 16), (16,), (16, 3), (3,)]
     with pytest.raises(ValueError, match=r"CNN is for images.*input shape \(6,\)"):
         CNN(VECTORS)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "channels", "flat"), [(MNIST, (128, 128, 128), 2048), (CIFAR, (128, 256, 512), 8192)]
+)
+def test_the_bnn_that_is_trained_is_the_one_of_the_paper(
+    sizes: Architecture, channels: tuple[int, ...], flat: int
+) -> None:
+    model = registry.build("BNN", registry.published_sizes("BNN", sizes))
+    shapes = [tuple(w.shape) for w in model.weights if len(w.shape) > 1]
+    pairs = itertools.pairwise([sizes.input_shape[2], *channels])
+    dense = [(flat, 1000), (1000, 1000), (1000, sizes.num_classes)]
+    assert shapes == [*((5, 5, *pair) for pair in pairs), *dense]
+    assert isinstance(model, BNN) and model.dropout_rate == 0.3
+    assert model.logits(images(1, shape=sizes.input_shape)).shape == (1, sizes.num_classes)
+    for name in ("MLP", "CNN", "GFZ"):
+        assert registry.published_sizes(name, sizes) == sizes
 
 
 class TestDropout:

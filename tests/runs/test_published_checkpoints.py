@@ -51,6 +51,16 @@ def test_what_is_exported_is_imported_again(
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_networks_of_the_text_are_in_no_published_checkpoint(tmp_path: pathlib.Path) -> None:
+    text = GREY.replace(networks="text")
+    config = checkpoints.RunConfig("GBZ", "mnist", text, "l2", 0, {})
+    checkpoints.create(tmp_path / "run", config, small.classifier("GBZ", text))
+    with pytest.raises(ValueError, match=r"has the networks of the paper's text, which no publ"):
+        published_checkpoints.export_checkpoint(tmp_path / "run", tmp_path / "checkpoint_0.pkl")
+    assert not (tmp_path / "checkpoint_0.pkl").exists()
+    assert published_checkpoints.default_run_name(config) == "GBZ_Z4_text"
+
+
 def test_a_pickle_holds_nothing_that_python_3_6_and_numpy_1_do_not_have(
     tmp_path: pathlib.Path,
 ) -> None:

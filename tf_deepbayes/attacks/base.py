@@ -128,6 +128,10 @@ class Attack(abc.ABC):
         values = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
         return {"name": self.name or type(self).__name__, **values}
 
+    def settings_at(self, eps: float) -> dict[str, Any]:
+        """`settings` of the attack at that size, if some of them depend on it."""
+        return self.settings()
+
     def eps_name(self, eps: float) -> str:
         """The perturbation size as it appears in names of result files, as published."""
         return f"eps{number_text(eps, 2)}"

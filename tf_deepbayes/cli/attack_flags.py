@@ -8,6 +8,7 @@ from absl import flags
 
 from tf_deepbayes import attacks
 from tf_deepbayes.attacks.losses import LOSSES
+from tf_deepbayes.attacks.text_settings import text_settings
 from tf_deepbayes.attacks.white_box.superwhite import GATHERS
 from tf_deepbayes.cli import app
 from tf_deepbayes.cli.help import group
@@ -26,8 +27,8 @@ OPTIONS = {
     for name in (
         *("targeted", "batch_size", "loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"),
         *("learning_rate", "confidence", "binary_search_steps", "snapshot", "gather"),
-        *("delta", "spsa_samples", "p_init", "rescore", "corners", "initial_samples", "votes"),
-        *("lazy_classes", "early_stop", "check_every"),
+        *("delta", "spsa_samples", "stop_above", "p_init", "rescore", "corners", "initial_samples"),
+        *("votes", "lazy_classes", "early_stop", "check_every"),
     )
 } | {"lbd": "detection_lambda"}
 # Flags that are fields of `AttackOptions`.
@@ -42,6 +43,9 @@ def define() -> None:
     """The flags that `make` reads; without them, an attack has its published settings."""
     with group("Attack"):
         flags.DEFINE_string("attack", "fgsm", "name of the attack: " + ", ".join(attacks.ATTACKS))
+        flags.DEFINE_enum(
+            "settings", "code", ["code", "text"], "defaults: released code or paper's text"
+        )
         flags.DEFINE(
             app.SizesParser(), "eps", ["0.1"], "sizes of the perturbation, separated by commas"
         )
@@ -75,6 +79,7 @@ def _define_of_one_attack() -> None:
     flags.DEFINE_enum("detector", None, list(selection.DETECTORS), "superwhite: detector to evade")
     flags.DEFINE(app.SizeParser(), "delta", None, "spsa: distance of the points probed")
     flags.DEFINE_integer("spsa_samples", None, "spsa: points probed per step")
+    flags.DEFINE_float("stop_above", None, "spsa: leave an image once its loss is above this")
     flags.DEFINE_float("p_init", None, "square: share of the pixels in the first patches")
     flags.DEFINE_integer("rescore", None, "square, noise: draws that confirm a better image")
     flags.DEFINE_bool("corners", None, "noise: change every value by eps")
@@ -137,8 +142,9 @@ def warn_of_large(grid: Sequence[float], attack: attacks.Attack) -> None:
 
 
 def make() -> attacks.Attack:
-    """The attack with the settings that the flags change."""
+    """The attack with the settings that the flags change, those of the text with --settings."""
     options = {field: FLAGS[flag].value for flag, field in OPTIONS.items()}
+    defaults = text_settings(FLAGS.attack) if FLAGS.settings == "text" else {}
     if FLAGS.norm is not None:
         options["norm"] = float(FLAGS.norm)
     if "seed" in attacks.fields(FLAGS.attack):
@@ -153,7 +159,8 @@ def make() -> attacks.Attack:
     if FLAGS.check_every is not None and not FLAGS.early_stop:
         raise InputError("--check_every needs --early_stop; give both or neither")
     check_count("batch_size", FLAGS.batch_size)
-    return attacks.build(FLAGS.attack, **options)
+    given = {name: value for name, value in options.items() if value is not None}
+    return attacks.build(FLAGS.attack, **{**defaults, **given})
 
 
 def options() -> AttackOptions:

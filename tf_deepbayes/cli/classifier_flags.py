@@ -13,7 +13,8 @@ from tf_deepbayes.data.own_data import is_own, own_name
 from tf_deepbayes.inference.noise import INDEPENDENT, SCHEMES
 from tf_deepbayes.inference.sampling import MODES, Sampling
 from tf_deepbayes.models.keras_classifier import is_keras_file
-from tf_deepbayes.runs.run import Run, find_run, keras_run
+from tf_deepbayes.runs.naming.folders import find_run
+from tf_deepbayes.runs.run import Run, keras_run
 from tf_deepbayes.runs.state.trained import unfinished
 
 FLAGS = flags.FLAGS

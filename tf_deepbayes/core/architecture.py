@@ -6,7 +6,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.validation import check_count
+from tf_deepbayes.core.validation import check_count, is_number, shown
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkForm:
+    """What the paper's text and its released code say differently about the networks of images.
+
+    Attributes:
+        max_pooling: convolutions of stride 1 with a max-pooling of 2×2 after each; else stride 2.
+        decoder_layers: hidden layers of p(x|·) before its first image.
+        bottleneck_label_layers: hidden layers of p(y|z) in GBZ.
+    """
+
+    max_pooling: bool
+    decoder_layers: int
+    bottleneck_label_layers: int
+
+
+CODE = "code"
+FORMS = {CODE: NetworkForm(False, 1, 2), "text": NetworkForm(True, 2, 1)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +39,11 @@ class Architecture:
         dim_h: width of the hidden layers, and size of features(x) of an image.
         channels: output channels of the three convolutions of features(x); the decoder runs
             through them backwards. Empty for feature vectors.
-        hidden_layers: hidden layers behind features(x), in q(z|x,y) and p(z|x).
+        hidden_layers: hidden layers behind features(x), in q(z|x,y) and p(z|x); of a BNN, those
+            behind its convolutions.
+        networks: "code", the networks of the released code, or "text", those of the paper's text
+            (Li et al. 2019, appendix D); see `NetworkForm`. For images.
+        dropout: share of each dense layer's inputs that a BNN drops; other models drop none.
     """
 
     input_shape: tuple[int, ...]
@@ -29,6 +52,8 @@ class Architecture:
     dim_h: int = 500
     channels: tuple[int, ...] = (64, 64, 64)
     hidden_layers: int = 1
+    networks: str = CODE
+    dropout: float = 0.5  # of the BNN in runs that do not record it
 
     def __post_init__(self) -> None:
         for field in ("num_classes", "dim_z", "dim_h", "hidden_layers"):
@@ -48,6 +73,15 @@ class Architecture:
                 "an image architecture needs channels and a feature-vector one has none, got "
                 f"input_shape {self.input_shape} with channels {self.channels}"
             )
+        if self.networks not in FORMS:
+            raise InputError(f"networks must be one of {', '.join(FORMS)}, got {self.networks!r}")
+        if self.networks != CODE and not self.is_image:
+            raise InputError(
+                f"the networks of the {self.networks} are for images, got input_shape "
+                f"{self.input_shape}; leave networks out"
+            )
+        if not (is_number(self.dropout) and 0.0 < self.dropout < 1.0):
+            raise InputError(f"dropout must be above 0 and below 1, got {shown(self.dropout)}")
 
     @classmethod
     def for_images(cls, input_shape: Sequence[int], num_classes: int) -> "Architecture":
@@ -66,6 +100,11 @@ class Architecture:
         return sizes.replace(input_shape=shape, num_classes=num_classes)
 
     @property
+    def form(self) -> NetworkForm:
+        """What `networks` means."""
+        return FORMS[self.networks]
+
+    @property
     def is_image(self) -> bool:
         """Whether x is an image (else a feature vector)."""
         return len(self.input_shape) == 3
@@ -76,7 +115,7 @@ class Architecture:
         return math.prod(self.input_shape)
 
     def spatial_sizes(self) -> list[tuple[int, int]]:
-        """Height and width of x and after each stride-2 convolution: 28, 14, 7, 4 for MNIST."""
+        """Height and width of x and after each halving of features(x): 28, 14, 7, 4 for MNIST."""
         sizes = [(self.input_shape[0], self.input_shape[1])]
         for _ in self.channels:
             height, width = sizes[-1]

@@ -1,7 +1,8 @@
 """The plain classifiers that deep Bayes classifiers are compared with (Li et al. 2019, section 5).
 
-The published code does not contain them and their sizes are unknown, so they are sized like the
-deep Bayes networks of the same `Architecture`: its convolutions and hidden layers of size dim_h.
+The published code does not contain them. Their networks are those of their `Architecture`: its
+convolutions and hidden layers of size dim_h. The paper's text gives the sizes of its BNN, see
+`BNN.published_sizes`; an MLP or CNN has those of the deep Bayes networks.
 """
 
 import abc
@@ -9,73 +10,30 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes.core.architecture import Architecture
-from tf_deepbayes.core.axes import Array, ArrayLike, Tensor, logits_of
+from tf_deepbayes.core.axes import ArrayLike, Tensor, logits_of
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count, check_inputs
 from tf_deepbayes.inference.noise import INDEPENDENT, next_seeds
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.keras_model import ClassifierModel, with_own_settings
 from tf_deepbayes.models.layers.conditionals import seeds_from
-from tf_deepbayes.models.layers.networks import DenseStack, Seeds, convolutions
+from tf_deepbayes.models.layers.dropout import DropoutStack
+from tf_deepbayes.models.layers.networks import Seeds, convolutions
 
+BNN_UNITS, BNN_LAYERS, BNN_DROPOUT = 1000, 2, 0.3  # Li et al. 2019, appendix D
 MODES = ("sample", "mean")  # a subset of the modes of `Sampling`
-
-
-class DropoutStack(keras.layers.Layer):
-    """Hidden ReLU layers, then a linear layer; dropout before each of them."""
-
-    def __init__(self, size: int, sizes: list[int], rate: float, seeds: Seeds) -> None:
-        super().__init__(name="head", dtype="float32")
-        self.stack, self.rate = DenseStack([size], sizes, seeds), rate
-        self.built = True
-
-    def call(self, features: Tensor, seeds: Tensor | None = None) -> Tensor:
-        """`[B, size]` → `[B, C]`; each image has its own masks, or none without seeds `[2]`."""
-        masks = [] if seeds is None else self.masks(tf.shape(features)[0], seeds)
-        return self.masked(features, masks)
-
-    def masks(self, count: int | Tensor, seeds: Tensor) -> list[Tensor]:
-        """Masks for `count` images from seeds `[2]`, `[B, inputs]` per dense layer, or none."""
-        masks = []
-        for layer in self.stack.dense if self.rate else ():
-            seeds, own = tf.unstack(tf.random.experimental.stateless_split(seeds, 2))
-            ones = tf.ones([count, layer.kernel.shape[0]])
-            masks.append(tf.nn.experimental.stateless_dropout(ones, self.rate, own))
-        return masks
-
-    def fixed_masks(self, num_samples: int, seed: int) -> list[Array]:
-        """The masks of K passes, shared by all images, `[K, inputs]` per dense layer."""
-        random, keep = np.random.default_rng(seed), 1.0 - self.rate
-        shapes = [(num_samples, layer.kernel.shape[0]) for layer in self.stack.dense]
-        return [((random.random(shape) < keep) / keep).astype(np.float32) for shape in shapes]
-
-    def masked(self, features: Tensor, masks: Sequence[Tensor]) -> Tensor:
-        """`[B, size]` → `[B, C]` with a given mask for each dense layer, or no masks at all.
-
-        A mask is `[inputs]`, the same for all images, or `[B, inputs]`.
-        """
-        if not masks:
-            return tf.cast(self.stack(features), tf.float32)
-        hidden = features
-        for layer, mask in zip(self.stack.dense, masks, strict=True):
-            hidden = layer(hidden * tf.cast(mask, hidden.dtype))
-        return tf.cast(hidden, tf.float32)  # layers may compute in bfloat16; logits stay float32
 
 
 class Baseline(ClassifierModel, abc.ABC):
     """A classifier p(y|x) = softmax(logits(x)) of images, without a density of x.
 
     Args:
-        architecture: sizes of the networks, for images (dim_z and hidden_layers are not used).
+        architecture: sizes of the networks, for images (dim_z is not used; hidden_layers and
+            dropout by BNN alone).
         seed: seed of the initial weights and of the dropout masks.
-
-    Attributes:
-        num_hidden: hidden layers of `dim_h` units after the features.
-        dropout_rate: share of each dense layer's inputs that a mask sets to zero.
 
     Raises:
         InputError: the architecture is for feature vectors.
@@ -84,8 +42,6 @@ class Baseline(ClassifierModel, abc.ABC):
     has_p_x = makes_images = False
     label_factor: str | None = None
     factors: tuple[str, ...] = ()
-    num_hidden: int
-    dropout_rate = 0.0
 
     @with_own_settings
     def __init__(self, architecture: Architecture, seed: int = 0) -> None:
@@ -108,6 +64,21 @@ class Baseline(ClassifierModel, abc.ABC):
         noise = [tf.TensorSpec([2], tf.int64), tf.TensorSpec([], tf.int32)]
         self._mean = tf.function(self.one_pass, input_signature=[x], autograph=False)
         self._samples = tf.function(self._passes, input_signature=[x, *noise], autograph=False)
+
+    @classmethod
+    def published_sizes(cls, architecture: Architecture) -> Architecture:
+        """The sizes it is trained with on data for which deep Bayes networks have these sizes."""
+        return architecture
+
+    @property
+    @abc.abstractmethod
+    def num_hidden(self) -> int:
+        """Hidden layers of `dim_h` units after the features."""
+
+    @property
+    def dropout_rate(self) -> float:
+        """Share of each dense layer's inputs that a mask sets to zero."""
+        return 0.0
 
     @property
     def is_random(self) -> bool:
@@ -228,11 +199,32 @@ class BNN(Baseline):
     """A CNN with dropout at prediction: p(y|x) = E_masks p(y|x, masks).
 
     An approximate posterior over the weights of the dense layers (Gal & Ghahramani 2016), with
-    dropout as in the convolutional network of Li & Gal 2017. The rate is 0.5; no weight decay.
+    dropout as in the convolutional network of Li & Gal 2017. Rate and number of hidden layers are
+    the architecture's; no weight decay.
     """
 
-    num_hidden = 1
-    dropout_rate = 0.5
+    @classmethod
+    def published_sizes(cls, architecture: Architecture) -> Architecture:
+        """Twice the channels, two hidden layers of 1000, dropout 0.3 (Li et al. 2019, appendix D).
+
+        Those of MNIST are 128, 128, 128 channels, those of colour images 128, 256, 512.
+        """
+        return architecture.replace(
+            channels=tuple(2 * channels for channels in architecture.channels),
+            dim_h=BNN_UNITS,
+            hidden_layers=BNN_LAYERS,
+            dropout=BNN_DROPOUT,
+        )
+
+    @property
+    def num_hidden(self) -> int:
+        """See `Baseline.num_hidden`."""
+        return self.architecture.hidden_layers
+
+    @property
+    def dropout_rate(self) -> float:
+        """See `Baseline.dropout_rate`."""
+        return self.architecture.dropout
 
     def feature_layers(self, seeds: Seeds) -> list[keras.layers.Layer]:
         return convolutions(self.architecture, seeds)

@@ -101,7 +101,7 @@ class GBZ(LatentClassifier):
     beta_factors = ("p(x|z)",)
 
     def build_factors(self, make: ConditionalFactory) -> None:
-        self.p_y_z = make.p_y_z(hidden_layers=2)
+        self.p_y_z = make.p_y_z(self.architecture.form.bottleneck_label_layers)
         self.p_x_z = make.p_x_z()
 
     def log_joint(self, x: Observed, y: Tensor, z: Tensor) -> Terms:

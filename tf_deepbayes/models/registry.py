@@ -19,6 +19,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def published_sizes(name: str, architecture: Architecture) -> Architecture:
+    """The sizes a classifier is trained with, from those of the deep Bayes classifiers there."""
+    return BASELINES[name].published_sizes(architecture) if name in BASELINES else architecture
+
+
 def build(
     name: str, architecture: Architecture, likelihood: str | None = None, seed: int = 0
 ) -> Classifier:

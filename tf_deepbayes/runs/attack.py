@@ -163,7 +163,7 @@ class RunAttack:
         names += [] if options.image_order == IN_FILE_ORDER else ["image_order"]
         stops_early = getattr(attack, "early_stop", False)
         return {
-            "attack": attack.settings(),
+            "attack": attack.settings_at(eps),
             "eps": eps,
             "num_samples": victim.sampling.num_samples,
             "noise": victim.recorded_scheme,

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from tf_deepbayes.core.architecture import Architecture
+from tf_deepbayes.core.architecture import CODE, Architecture
 from tf_deepbayes.core.array_pickle import read_array_pickle, write_array_pickle
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
@@ -13,7 +13,7 @@ from tf_deepbayes.data import datasets
 from tf_deepbayes.legacy import published_names, variables
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.runs import checkpoints
-from tf_deepbayes.runs.run import run_name
+from tf_deepbayes.runs.naming.folders import run_name
 
 
 def read_checkpoint(path: pathlib.Path) -> dict[str, Array]:
@@ -75,7 +75,8 @@ def default_run_name(config: checkpoints.RunConfig) -> str:
     """The name victims are looked up by: GFZ, or GFZ_Z32 if z does not have the published size."""
     dim_z = config.architecture.dim_z
     is_published = dim_z == datasets.architecture(config.data).dim_z
-    return run_name(config.model, None if is_published else dim_z)
+    networks = config.architecture.networks
+    return run_name(config.model, None if is_published else dim_z, networks=networks)
 
 
 def export_checkpoint(folder: pathlib.Path, path: pathlib.Path) -> str:
@@ -91,6 +92,11 @@ def export_checkpoint(folder: pathlib.Path, path: pathlib.Path) -> str:
         raise InputError(
             f"{folder} holds a {config.model}; expected one of "
             f"{', '.join(published_names.LETTERS.values())}"
+        )
+    if config.architecture.networks != CODE:
+        raise InputError(
+            f"{folder} has the networks of the paper's {config.architecture.networks}, which no "
+            "published checkpoint has; export it with deepbayes export"
         )
     params = variables.params_from_model(model)
     try:

@@ -14,13 +14,11 @@ from tf_deepbayes.data import datasets
 from tf_deepbayes.data.origins import load_again
 from tf_deepbayes.inference import noise
 from tf_deepbayes.inference.sampling import Sampling
-from tf_deepbayes.legacy import published_names
 from tf_deepbayes.models.keras_classifier import KerasClassifier, read_keras
 from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.models.xla import compile_terms
 from tf_deepbayes.runs import checkpoints
-
-DEFAULT_NUM_SAMPLES = 10
+from tf_deepbayes.runs.naming.folders import find_run, only_data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +155,7 @@ def load_run(
         sampling: how it samples to predict; None: K = 10, or the K in the published name.
     """
     runs = pathlib.Path(runs)
-    data = data or _only_data(str(name), runs)
+    data = data or only_data(str(name), runs)
     folder, num_samples = find_run(str(name), data, runs)
     return Run.load(folder, sampling or Sampling(num_samples))
 
@@ -197,54 +195,3 @@ def _check_fits(config: checkpoints.RunConfig, data: datasets.Dataset) -> None:
 def load_model(folder: PathLike) -> Classifier:
     """The classifier of a run folder."""
     return checkpoints.load_model(folder)[0]
-
-
-def _only_data(name: str, runs: pathlib.Path) -> str:
-    """The data set of the only run with that name; InputError when several data sets have one."""
-    folders = [path for path in runs.glob("*") if path.is_dir()]
-    found = [
-        f.name for f in folders if (find_run(name, f.name, runs)[0] / checkpoints.CONFIG).is_file()
-    ]
-    if len(found) > 1 and not (pathlib.Path(name) / checkpoints.CONFIG).is_file():
-        raise InputError(f"there are runs {name} of {', '.join(sorted(found))}; give data")
-    return found[0] if found else "mnist"
-
-
-def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Path, int]:
-    """(run folder, K) of a victim or guard named on the command line; a run folder goes first."""
-    for folder in (named(name), runs / data_name / name):
-        if (folder / checkpoints.CONFIG).is_file():
-            return folder, DEFAULT_NUM_SAMPLES
-    if (published := published_names.parse_victim(name)) is not None:
-        model, num_samples, dim_z = published
-        return runs / data_name / run_name(model, dim_z), num_samples
-    if fusion := published_names.parse_fusion_victim(name):
-        model, num_samples, layer = fusion
-        return _fusion_run(runs / data_name / run_name(model, None, layer), layer), num_samples
-    try:
-        return runs / data_name / published_names.model_name(name), DEFAULT_NUM_SAMPLES
-    except InputError:
-        raise InputError(
-            f"no run {name!r}: expected a run folder (with {checkpoints.CONFIG}), a model GFZ … "
-            "GBY, MLP, CNN, BNN or A … G trained on --data, or a published name such as bayes_K10_A"
-        ) from None
-
-
-def _fusion_run(folder: pathlib.Path, layer: str) -> pathlib.Path:
-    """A run on features of a VGG network; InputError when it does not exist."""
-    if not (folder / checkpoints.CONFIG).is_file():
-        raise InputError(
-            f"no fusion model on the VGG features {layer!r}: expected its run folder {folder}; "
-            "give a model of images, such as bayes_K10_A"
-        )
-    return folder
-
-
-def run_name(model: str, dim_z: int | None, layer: str | None = None, seed: int = 0) -> str:
-    """Folder name of a run: the model, and what is not as published.
-
-    That is the size of z, the VGG layer, and the seed if it is not 0.
-    """
-    size, start = f"Z{dim_z}" if dim_z is not None else None, f"seed{seed}" if seed else None
-    parts = [model, size, layer, start]
-    return "_".join(part for part in parts if part)

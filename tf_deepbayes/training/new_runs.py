@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from tf_deepbayes.core.architecture import Architecture
+from tf_deepbayes.core.architecture import CODE, Architecture
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import PathLike
 from tf_deepbayes.data.datasets import Dataset
@@ -14,9 +14,10 @@ from tf_deepbayes.data.origins import origin_of
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.baselines import BASELINES
-from tf_deepbayes.models.registry import Classifier, check_name
+from tf_deepbayes.models.registry import Classifier, check_name, published_sizes
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.checkpoints import RunConfig
+from tf_deepbayes.runs.naming.folders import run_name
 from tf_deepbayes.runs.run import Run
 from tf_deepbayes.runs.state.trained import EARLIER, training
 from tf_deepbayes.training import train as loop
@@ -48,6 +49,7 @@ def run_config(
     num_train: int | None = None,
     likelihood: str | None = None,
     dim_z: int | None = None,
+    architecture: str = CODE,
     computing: Mapping[str, bool] | None = None,
 ) -> RunConfig:
     """What the folder of a new run says.
@@ -57,16 +59,37 @@ def run_config(
         num_train: train on the first images only.
         likelihood: of p(x|·), l2 when None.
         dim_z: size of z, the data set's when None.
+        architecture: "code" or "text", see `Architecture.networks`.
         computing: precision settings that are on.
+
+    Raises:
+        InputError: an MLP with the networks of the text.
     """
-    sizes = {} if dim_z is None else {"dim_z": dim_z}
+    if model == "MLP" and architecture != CODE:
+        raise InputError(
+            "--architecture does not apply to MLP, it has no convolutions; leave it out"
+        )
+    changes = {} if dim_z is None else {"dim_z": dim_z}
     settled = dataclasses.asdict(settings) | {"num_train": num_train} | dict(computing or {})
     settled |= origin_of(dataset)
     if model in BASELINES:
         settled = {name: value for name, value in settled.items() if name not in OF_THE_BOUND}
     form = None if model in BASELINES else likelihood or "l2"
-    architecture = dataset.architecture.replace(**sizes)
-    return RunConfig(model, dataset.name, architecture, form, settings.seed, settled)
+    sizes = dataset.architecture.replace(networks=architecture, **changes)
+    sizes = published_sizes(model, sizes)
+    return RunConfig(model, dataset.name, sizes, form, settings.seed, settled)
+
+
+def with_earlier_sizes(config: RunConfig, dataset: Dataset, folder: pathlib.Path) -> RunConfig:
+    """The configuration with the sizes of the BNN of earlier versions, if the folder holds one.
+
+    Earlier versions trained it with the sizes of the deep Bayes classifiers.
+    """
+    if config.model != "BNN" or not (folder / checkpoints.CONFIG).is_file():
+        return config
+    found = checkpoints.load_config(folder).architecture
+    is_earlier = found == dataset.architecture and config.architecture.networks == CODE
+    return dataclasses.replace(config, architecture=found) if is_earlier else config
 
 
 def train_run(
@@ -91,6 +114,7 @@ def train_run(
         InputError: the folder holds a run of other settings, or one that is not to be resumed, or
             another process trains in it.
     """
+    config = with_earlier_sizes(config, dataset, pathlib.Path(folder)) if resume else config
     images = dataset.train.first(config.training["num_train"])
     settings.steps_per_epoch(len(images))
     strategy = training_strategy(devices)
@@ -122,7 +146,7 @@ def train(
         data: the data set. (For one release also a training `Split`, followed by what
             `training.train.train` takes, whose result it then is.)
         settings: `TrainingSettings`; the published ones when None.
-        folder: `runs/<data>/<model>` when None.
+        folder: `runs/<data>/<model>` when None, with `_text` for the networks of the text.
 
     Returns:
         The `Run`.
@@ -134,7 +158,9 @@ def train(
     if isinstance(data, Split):
         return loop.train(model, data, settings, folder, *earlier, **options)  # type: ignore[arg-type]
     name = check_name(model if isinstance(model, str) else type(model).__name__)
-    folder = pathlib.Path(folder or pathlib.Path("runs") / data.name / name)
+    networks = CODE if isinstance(model, str) else model.architecture.networks
+    default = pathlib.Path("runs") / data.name / run_name(name, None, networks=networks)
+    folder = pathlib.Path(folder or default)
     settings = settled(settings or TrainingSettings.for_data(data.name), name, folder)
     config = run_config(name, data, settings)
     if isinstance(model, str):

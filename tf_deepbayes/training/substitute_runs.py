@@ -23,7 +23,17 @@ from tf_deepbayes.training.settings import BOUND_SETTINGS, TrainingSettings
 from tf_deepbayes.training.substitutes import JacobianSettings, Oracle
 from tf_deepbayes.training.train import VALIDATION_IMAGES
 
-NUM_SEED_IMAGES = 200
+# Images for each class that a black-box substitute begins with, on average (Li et al. 2019,
+# section 5): 2,000 on MNIST, 400 on plane_frog.
+SEED_IMAGES_PER_CLASS = 200
+
+
+def num_seed_images(num_classes: int, num_test: int) -> int:
+    """How many images a black-box substitute begins with: the paper's, or half of a small test set.
+
+    The other test images are left to compare on and to attack.
+    """
+    return min(SEED_IMAGES_PER_CLASS * num_classes, num_test // 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +46,8 @@ class SubstituteRun:
     Attributes:
         victim: a freshly loaded run; the seed of `settings` is also that of its noise.
         jacobian: how the images of a black-box substitute multiply; None for a distilled one.
-        num_images: the first training images (all), of a black-box one the last test images (200).
+        num_images: the first training images (all), of a black-box one the last test images
+            (`num_seed_images`).
     """
 
     victim: Run
@@ -82,7 +93,9 @@ class SubstituteRun:
         if self.jacobian is None:
             images = dataset.train.first(self.num_images).images
             return images, test.first(min(VALIDATION_IMAGES, len(test)))
-        count = NUM_SEED_IMAGES if self.num_images is None else self.num_images
+        count = self.num_images
+        if count is None:
+            count = num_seed_images(dataset.architecture.num_classes, len(test))
         check_count("num_seed_images", count)
         if count >= len(test):
             raise InputError(

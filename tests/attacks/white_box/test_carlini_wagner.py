@@ -51,7 +51,19 @@ class TestCarliniWagner:
         together = self.attack(NET, X, Y, 1.0)
         np.testing.assert_allclose(self.attack(NET, X[:1], Y[:1], 1.0), together[:1], atol=1e-3)
 
+    def test_the_rates_of_the_paper_are_those_of_an_attack_with_that_rate(self) -> None:
+        by_c = CarliniWagnerL2(nb_iter=5, learning_rate="by_c")
+        rates = {0.1: 0.01, 1.0: 0.01, 10.0: 0.01, 100.0: 0.03, 1000.0: 0.1}
+        for c, rate in rates.items():
+            plain = CarliniWagnerL2(nb_iter=5, learning_rate=rate)
+            assert by_c.settings_at(c) == plain.settings_at(c) == plain.settings()
+            assert by_c.eps_name(c) == plain.eps_name(c)
+            np.testing.assert_array_equal(by_c(NET, X, Y, c), plain(NET, X, Y, c))
+        assert by_c.eps_name(100.0) == "c100.00_lr0.030"
+
     def test_bad_settings_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="learning_rate must be a finite number above 0"):
+            CarliniWagnerL2(learning_rate="by_d")
         with pytest.raises(ValueError, match="learning_rate"):
             CarliniWagnerL2(learning_rate=-1.0)
         with pytest.raises(ValueError, match="nb_iter"):

@@ -185,3 +185,28 @@ def test_batches_of_other_weights_are_not_used(
     assert app("attack/attack.py", *flags, "--overwrite").returncode == 0
     with np.load(folder / "mine_eps0.10.npz") as saved:
         np.testing.assert_array_equal(saved["adversarial"], expected)
+
+
+def test_the_settings_of_the_text_are_defaults_that_flags_override(
+    runs: pathlib.Path, app: App
+) -> None:
+    folder = runs / "mnist_5k" / "GBZ" / "attacks"
+    short = ["--settings", "text", "--nb_iter", 1]
+    done = app("attack/attack.py", *common(runs, "cw", 2), *short, "--eps", "10,1000")
+    assert done.returncode == 0, done.stderr
+    names = ["cw_nb_iter1_K2_n2_c10.00_lr0.010", "cw_nb_iter1_K2_n2_c1000.00_lr0.100"]
+    found = [json.loads((folder / f"{name}.json").read_text())["settings"] for name in names]
+    assert [settings["attack"]["learning_rate"] for settings in found] == [0.01, 0.1]
+    same = ["--nb_iter", 1, "--eps", 1000, "--learning_rate", 0.1, "--resume"]
+    written = (folder / f"{names[1]}.json").stat().st_mtime_ns
+    done = app("attack/attack.py", *common(runs, "cw", 2), *same)
+    assert done.returncode == 0, done.stderr
+    assert (folder / f"{names[1]}.json").stat().st_mtime_ns == written
+    flags = [*short, "--spsa_samples", 4, "--stop_above", 50]
+    done = app("attack/attack.py", *common(runs, "spsa", 2), *flags)
+    assert done.returncode == 0, done.stderr
+    name = "spsa_nb_iter1_spsa_samples4_stop_above50_K2_n2_eps0.10.json"
+    assert json.loads((folder / name).read_text())["settings"]["attack"]["stop_above"] == 50.0
+    done = app("attack/attack.py", *common(runs, "square", 2), "--settings", "text")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "the paper has no attack square, only fgsm, pgd, mim, cw" in done.stderr

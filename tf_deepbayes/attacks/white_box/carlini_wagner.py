@@ -4,7 +4,7 @@ The version in cleverhans 4 has bugs that make it return its input; this is the 
 """
 
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
@@ -19,6 +19,10 @@ from tf_deepbayes.core.validation import check_count, check_positive
 # Keeps arctanh finite: saturated pixels sit at ±7.25 and hardly move, as published.
 INTERIOR = 0.999999
 FOUND_NONE, UNBOUNDED = 1e10, 1e10
+# Li et al. 2019, appendix E: (largest c, learning rate). The paper has no c between 10 and 100, nor
+# between 100 and 1000; there it is the rate of the next larger one.
+BY_C = "by_c"
+RATES = ((10.0, 0.01), (100.0, 0.03), (float("inf"), 0.1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +36,8 @@ class CarliniWagnerL2(Attack):
 
     Attributes:
         nb_iter: Adam steps per value of c.
-        learning_rate: Adam's learning rate for w.
+        learning_rate: Adam's learning rate for w; "by_c": the paper's for each c, 0.01 up to
+            c = 10, 0.03 up to 100, 0.1 above.
         confidence: nats that the margin has to exceed.
         binary_search_steps: values of c to try; 1 (published) tries only the given one.
         lazy_classes: see `IterativeAttack`.
@@ -41,7 +46,7 @@ class CarliniWagnerL2(Attack):
     name: ClassVar[str] = "cw"
     in_eps_name: ClassVar[tuple[str, ...]] = ("learning_rate",)
     nb_iter: int = 1000
-    learning_rate: float = 0.01
+    learning_rate: float | str = 0.01
     confidence: float = 0.0
     binary_search_steps: int = 1
     lazy_classes: int = 0
@@ -51,17 +56,28 @@ class CarliniWagnerL2(Attack):
         check_count("nb_iter", self.nb_iter)
         check_count("binary_search_steps", self.binary_search_steps)
         check_count("lazy_classes", self.lazy_classes, minimum=0)
-        check_positive("learning_rate", self.learning_rate)
+        if self.learning_rate != BY_C:
+            check_positive("learning_rate", self.learning_rate)  # type: ignore[arg-type]
+
+    def rate(self, eps: float) -> float:
+        """The learning rate for that c."""
+        if self.learning_rate == BY_C:
+            return next(rate for largest, rate in RATES if eps <= largest)
+        return float(self.learning_rate)
+
+    def settings_at(self, eps: float) -> dict[str, Any]:
+        """See `Attack.settings_at`."""
+        return self.settings() | {"learning_rate": self.rate(eps)}
 
     def eps_name(self, eps: float) -> str:
         """See `Attack.eps_name`."""
-        return f"c{number_text(eps, 2)}_lr{number_text(self.learning_rate, 3)}"
+        return f"c{number_text(eps, 2)}_lr{number_text(self.rate(eps), 3)}"
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
         step_logits = step_logits_of(logits_fn, self.lazy_classes)
         sizes = SearchSizes(
             tf.constant(self.nb_iter),
-            tf.constant(self.learning_rate),
+            tf.constant(self.rate(eps), tf.float32),
             tf.constant(self.confidence, tf.float32),
         )
         c = tf.fill([x.shape[0]], tf.constant(eps, tf.float32))

@@ -6,20 +6,21 @@ epoch), history.csv and TensorBoard logs; --resume continues a run that was stop
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from absl import flags
 
 from tf_deepbayes.cli import app, classifier_flags
 from tf_deepbayes.cli.help import group
+from tf_deepbayes.core.architecture import CODE, FORMS
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.own_data import load_data
 from tf_deepbayes.legacy import published_names
 from tf_deepbayes.models.baselines import BASELINES
 from tf_deepbayes.models.layers import likelihoods
 from tf_deepbayes.runs.checkpoints import CONFIG, load_config
-from tf_deepbayes.runs.run import run_name
+from tf_deepbayes.runs.naming.folders import run_name
 from tf_deepbayes.runs.state.trained import copy_run, epochs_done
 from tf_deepbayes.training.new_runs import OF_THE_BOUND, run_config, settled, train_run
 from tf_deepbayes.training.settings import TrainingSettings
@@ -44,6 +45,7 @@ def define_flags() -> None:
         classifier_flags.define_data(help_text="data set")
         flags.DEFINE_integer("num_train", None, "use the first N training images only")
         flags.DEFINE_integer("dim_z", None, "size of z (published: 64; colour images 128)")
+        flags.DEFINE_enum("architecture", CODE, list(FORMS), "networks: released code or text")
         names = ", ".join(likelihoods.LIKELIHOODS)
         flags.DEFINE_string("likelihood", None, f"p(x|.): {names} (published: l2)")
     with group("Training"):
@@ -61,7 +63,7 @@ def define_flags() -> None:
     app.define_devices_flag()
 
 
-def given(names: Sequence[str]) -> dict[str, Any]:
+def given(names: Iterable[str]) -> dict[str, Any]:
     """The flags among these that are given."""
     return {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
 
@@ -75,13 +77,11 @@ def main(arguments: Sequence[str]) -> None:
         raise InputError("--continue_from needs the folder of the new run; give --out")
     if FLAGS.out and FLAGS.seeds > 1:
         raise InputError("--out is the folder of one run, --seeds asks for several; leave one out")
-    if name in BASELINES:
-        for flag in given(OF_THE_BOUND):
-            raise InputError(f"--{flag} does not apply to {name}, it has no bound; leave it out")
+    for flag in given(OF_THE_BOUND) if name in BASELINES else ():
+        raise InputError(f"--{flag} does not apply to {name}, it has no bound; leave it out")
     dataset = load_data(FLAGS.data, FLAGS.data_dir)
-    changes = given([field.name for field in dataclasses.fields(TrainingSettings)])
-    settings = dataclasses.replace(TrainingSettings.for_data(dataset.name), **changes)
-    sizes = given(["num_train", "likelihood", "dim_z"])
+    settings = dataclasses.replace(TrainingSettings.for_data(dataset.name), **given(SETTINGS_HELP))
+    sizes = given(["num_train", "likelihood", "dim_z", "architecture"])
     for seed in range(settings.seed, settings.seed + FLAGS.seeds):
         folder = app.given_or(FLAGS.out, default_folder(dataset.name, name, seed))
         if FLAGS.continue_from:
@@ -95,12 +95,12 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def default_folder(data: str, model: str, seed: int) -> pathlib.Path:
-    """runs/<data>/<model>, with the seed in its name unless it is 0.
+    """runs/<data>/<model>, with what is not as published in its name.
 
     Earlier versions left the seed out, and such a run is gone on from where it is.
     """
     parent = app.runs_folder() / data
-    earlier = parent / run_name(model, FLAGS.dim_z)
+    earlier = parent / run_name(model, FLAGS.dim_z, networks=FLAGS.architecture)
     if (earlier / CONFIG).is_file() and load_config(earlier).seed == seed:
         return earlier
-    return parent / run_name(model, FLAGS.dim_z, seed=seed)
+    return parent / run_name(model, FLAGS.dim_z, networks=FLAGS.architecture, seed=seed)

@@ -81,23 +81,30 @@ class DenseStack(keras.layers.Layer):
 
 
 def convolutions(architecture: Architecture, seeds: Seeds) -> list[keras.layers.Layer]:
-    """x `[B, H, W, channels]` → `[B, h·w·c₂]`: stride-2 convolutions with ReLU, then flatten."""
-    layers = [
-        keras.layers.Conv2D(
-            channels,
-            KERNEL_SIZE,
-            strides=2,
-            padding="same",
-            activation="relu",
-            kernel_initializer=keras.initializers.GlorotNormal(next(seeds)),
+    """x `[B, H, W, channels]` → `[B, h·w·c₂]`: convolutions with ReLU, then flatten.
+
+    Each halves height and width (rounded up), by its stride of 2 or by the max-pooling after it.
+    """
+    max_pooling = architecture.form.max_pooling
+    layers: list[keras.layers.Layer] = [keras.Input(architecture.input_shape)]
+    for channels in architecture.channels:
+        layers.append(
+            keras.layers.Conv2D(
+                channels,
+                KERNEL_SIZE,
+                strides=1 if max_pooling else 2,
+                padding="same",
+                activation="relu",
+                kernel_initializer=keras.initializers.GlorotNormal(next(seeds)),
+            )
         )
-        for channels in architecture.channels
-    ]
-    return [keras.Input(architecture.input_shape), *layers, keras.layers.Flatten()]
+        if max_pooling:
+            layers.append(keras.layers.MaxPooling2D(2, padding="same"))
+    return [*layers, keras.layers.Flatten()]
 
 
 def image_features(architecture: Architecture, seeds: Seeds) -> keras.Sequential:
-    """x `[B, H, W, channels]` → `[B, dim_h]`: stride-2 convolutions, then one dense layer."""
+    """x `[B, H, W, channels]` → `[B, dim_h]`: `convolutions`, then one dense layer."""
     layers = convolutions(architecture, seeds)
     glorot = keras.initializers.GlorotNormal(next(seeds))
     return keras.Sequential(
@@ -154,7 +161,7 @@ class Decoder(keras.layers.Layer):
         seeds: Seeds,
     ) -> None:
         super().__init__()
-        hidden = [architecture.dim_h]
+        hidden = [architecture.dim_h] * architecture.form.decoder_layers
         if architecture.is_image:
             height, width = architecture.spatial_sizes()[-1]
             flat = height * width * architecture.channels[-1]

@@ -10,7 +10,8 @@ from tf_deepbayes.data.splits import Split
 from tf_deepbayes.evaluation.result_names import parts_of
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.runs.checkpoints import versions
-from tf_deepbayes.runs.run import DEFAULT_NUM_SAMPLES, Run
+from tf_deepbayes.runs.naming.folders import DEFAULT_NUM_SAMPLES
+from tf_deepbayes.runs.run import Run
 
 
 def weights_digest(model: keras.Model) -> str:
