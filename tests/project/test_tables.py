@@ -7,7 +7,7 @@ import numpy as np
 from tests.small import IMAGES, convnet, images, labels_of
 from tf_deepbayes.attacks import FGSM
 from tf_deepbayes.attacks.access import ModelAccess
-from tf_deepbayes.cli.study_results import (
+from tf_deepbayes.study.markdown import (
     Runs,
     attack_rows,
     component_table,

@@ -40,14 +40,11 @@ def define_flags() -> None:
         flags.DEFINE_integer("eot", 2, "gradients averaged per step, if the classifier samples")
         app.define_path("substitute", None, "classifier for a transfer attack")
         app.define_path("thresholds", None, "fitted detectors for attacks that evade them")
-        flags.DEFINE_integer(
-            "lazy_classes", 0, "steps between evaluations of classes far from the top"
-        )
+        flags.DEFINE_integer("lazy_classes", 0, "steps between evaluations of unlikely classes")
     with group("Results"):
         flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise to score the worst case on")
-        flags.DEFINE(
-            app.NameParser(), "name", None, "name of the result (default: eps<eps>_<budget>)"
-        )
+        text = "name of the result (default: eps<eps>_<budget>, and other settings)"
+        flags.DEFINE(app.NameParser(), "name", None, text)
         flags.DEFINE_bool("resume", False, "continue from finished batches on disk")
         flags.DEFINE_bool("overwrite", False, "replace a result that has other settings")
         app.define_part_flags("the batches of each attack")
@@ -79,8 +76,5 @@ def main(arguments: Sequence[str]) -> None:
         **{option: FLAGS[option].value for option in OPTIONS},
     )
     print(f"{victim.config.model} on {victim.config.data}: eps {plan.eps:g}, {plan.budget}")
-    if part:
-        print(evaluation.do_part(part))
-    else:
-        print("\n" + table(evaluation.figures(show)))
+    print(evaluation.do_part(part) if part else "\n" + table(evaluation.figures(show)))
     app.done([] if part else [evaluation.path])

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tf_deepbayes.cli import app, study_results
+from tf_deepbayes.cli import app
 from tf_deepbayes.cli.help import group
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.models import factorisations
+from tf_deepbayes.study import markdown
 
 FLAGS = flags.FLAGS
 ONLY_HTML, ONLY_MARKDOWN = ("out", "published", "profile", "keep", "data_dir"), ("models", "figure")
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
         models = [factorisations.get(name).__name__ for name in names]
         for data in FLAGS.data or ["fashion_mnist"]:
             figure = pathlib.Path(FLAGS.figure) if FLAGS.figure else None
-            study_results.print_markdown(app.runs_folder() / data, models, figure)
+            markdown.print_markdown(app.runs_folder() / data, models, figure)
 
 
 def write_html() -> None:

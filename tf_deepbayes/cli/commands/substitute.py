@@ -32,9 +32,8 @@ def define_flags() -> None:
         kinds = "trained on the victim's probabilities, or on its classes"
         flags.DEFINE_enum("kind", "distilled", list(EPOCHS), kinds)
         flags.DEFINE_integer("num_train", None, "distilled: the first N training images (all)")
-        flags.DEFINE_integer(
-            "num_seed_images", None, "jacobian: the last N test images (200 a class)"
-        )
+        text = "jacobian: the last N test images (200 a class)"
+        flags.DEFINE_integer("num_seed_images", None, text)
         flags.DEFINE_integer("augmentation_rounds", None, "jacobian: doublings of the images (5)")
         flags.DEFINE(app.SizeParser(), "lambda", None, "jacobian: size of a step, in pixels (0.1)")
     with group("Training"):
