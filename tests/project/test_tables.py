@@ -7,6 +7,10 @@ import numpy as np
 from tests.small import IMAGES, convnet, images, labels_of
 from tf_deepbayes.attacks import FGSM
 from tf_deepbayes.attacks.access import ModelAccess
+from tf_deepbayes.evaluation.runner import run
+from tf_deepbayes.evaluation.scoring import EvaluationSet
+from tf_deepbayes.runs import results
+from tf_deepbayes.runs.checkpoints import RunConfig
 from tf_deepbayes.study.markdown import (
     Runs,
     attack_rows,
@@ -15,10 +19,6 @@ from tf_deepbayes.study.markdown import (
     evaluation_rows,
     training_rows,
 )
-from tf_deepbayes.evaluation.runner import run
-from tf_deepbayes.evaluation.scoring import EvaluationSet
-from tf_deepbayes.runs import results
-from tf_deepbayes.runs.checkpoints import RunConfig
 
 CONFIG = RunConfig("GFZ", "mnist", IMAGES, "l2", 0, {})
 

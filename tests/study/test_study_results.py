@@ -51,9 +51,19 @@ def test_a_run_without_trained_json_is_judged_by_its_history(runs: Runs) -> None
 def test_only_the_data_sets_asked_for(runs: Runs) -> None:
     Runs(runs.root, "fashion_mnist").run("DFX")
     assert set(Study.read(runs.root).runs.data) == {"mnist", "fashion_mnist"}
-    assert set(Study.read(runs.root, ["fashion_mnist"]).runs.data) == {"fashion_mnist"}
+    assert set(Study.read(runs.root, data=["fashion_mnist"]).runs.data) == {"fashion_mnist"}
     with pytest.raises(InputError, match="no runs of cifar10 in"):
-        Study.read(runs.root, ["cifar10"])
+        Study.read(runs.root, data=["cifar10"])
+
+
+def test_each_data_set_may_be_in_a_folder_of_its_own(tmp_path: pathlib.Path) -> None:
+    """As the rounds of training leave them: <runs>/epochs20/mnist, <runs>/epochs10/fashion_mnist."""
+    first, second = Runs(tmp_path / "epochs20"), Runs(tmp_path / "epochs10", "fashion_mnist")
+    first.run("GFZ")
+    second.run("DFX")
+    study = Study.read(first.root, second.root)
+    assert list(study.runs.folder) == ["epochs10/fashion_mnist/DFX", "epochs20/mnist/GFZ"]
+    assert study.root == tmp_path
 
 
 def settings(**more: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ the results in attacks, detection and evaluation. Nothing here loads a model.
 
 import dataclasses
 import functools
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -71,8 +72,8 @@ class Study:
     detections: pd.DataFrame
 
     @classmethod
-    def read(cls, root: pathlib.Path, data: Sequence[str] | None = None) -> "Study":
-        """Every result below the folder.
+    def read(cls, *folders: pathlib.Path, data: Sequence[str] | None = None) -> "Study":
+        """Every result below the folders, of which each data set should be in one.
 
         Args:
             data: only these data sets.
@@ -81,7 +82,8 @@ class Study:
             InputError: there is no run, or a result is damaged.
         """
         runs, attacks, detections = [], [], []
-        for path in sorted(root.glob(f"*/*/{CONFIG}")):
+        root = pathlib.Path(os.path.commonpath(folders))
+        for path in sorted(path for one in folders for path in one.glob(f"*/*/{CONFIG}")):
             if data is None or path.parts[-3] in data:
                 folder = path.parent
                 run = rows.run_row(root, folder)
@@ -91,7 +93,8 @@ class Study:
                     detections += rows.detection_rows(root, run, found)
         if not runs:
             what = f" of {', '.join(data)}" if data else ""
-            raise InputError(f"no runs{what} in {root}: expected <data>/<model>/{CONFIG} in it")
+            where = ", ".join(map(str, folders))
+            raise InputError(f"no runs{what} in {where}: expected <data>/<model>/{CONFIG} in it")
         return cls(
             root,
             pd.DataFrame(runs, columns=list(rows.RUN)),

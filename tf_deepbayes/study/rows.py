@@ -10,12 +10,14 @@ from typing import Any
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_json
 from tf_deepbayes.core.metrics import confidence_interval
+from tf_deepbayes.data.datasets import TASKS
 from tf_deepbayes.evaluation.identity import default_settings, read_call
 from tf_deepbayes.evaluation.result_names import parts_of
 from tf_deepbayes.runs import results
 from tf_deepbayes.runs.checkpoints import CONFIG
 from tf_deepbayes.runs.state.trained import TRAINED
 from tf_deepbayes.training.journal import read_history
+from tf_deepbayes.training.settings import TrainingSettings
 
 NOT_RECORDED = "not recorded"
 WHITE_BOX, GREY_BOX, BLACK_BOX = "white box", "grey box", "black box"
@@ -95,11 +97,13 @@ def whole(path: pathlib.Path) -> Iterator[None]:
 
 
 def run_row(root: pathlib.Path, folder: pathlib.Path) -> dict[str, Any]:
-    """A run's row: what was trained, for how many epochs, and when it was last good."""
+    """A run's row: what was trained, for how many of the published epochs, how good it was."""
     config, history = read_json(folder / CONFIG), read_history(folder)
     trained = read_json(folder / TRAINED) if (folder / TRAINED).is_file() else {}
     with whole(folder / CONFIG):
         asked = trained.get("epochs_asked", config["training"].get("epochs"))
+        if asked and folder.parent.name in TASKS:
+            asked = max(asked, TrainingSettings.for_data(folder.parent.name).epochs)
         seen = [float(row["val_accuracy"]) for row in history if row.get("val_accuracy")]
         return {
             "data": folder.parent.name,

@@ -26,7 +26,7 @@ def define_flags() -> None:
     with group("Runs"):
         flags.DEFINE(app.PathsParser(), "data", None, "data sets (default: all)")
         flags.DEFINE_list("models", None, "classifiers of the markdown tables (default: the seven)")
-        app.define_runs_flag()
+        app.define_path("runs", None, "folder of all runs, or several, separated by commas")
     with group("Results"):
         flags.DEFINE_enum(
             "format", "html", ["html", "markdown"], "a page, or tables on the terminal"
@@ -66,7 +66,8 @@ def write_html() -> None:
         if error.name != "pandas":
             raise
         raise InputError('the report needs pandas; run pip install "tf_deepbayes[study]"') from None
-    study, out = Study.read(app.runs_folder(), FLAGS.data), pathlib.Path(FLAGS.out or DEFAULT_OUT)
+    folders = [pathlib.Path(app.expand(part)) for part in str(app.runs_folder()).split(",")]
+    study, out = Study.read(*folders, data=FLAGS.data), pathlib.Path(FLAGS.out or DEFAULT_OUT)
     if FLAGS.keep:
         print(f"{keep(study, pathlib.Path(FLAGS.keep))} results kept in {FLAGS.keep}")
     numbers = published.find_folder(FLAGS.published)
