@@ -121,3 +121,41 @@ def test_every_character_that_is_printed_has_an_ascii_form() -> None:
     unknown = {c for c in printed_strings() if not c.isascii()} - set(process.IN_ASCII)
     assert not unknown
     assert all(form.isascii() for form in process.IN_ASCII.values())
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--threads", "3"], "3"),
+        (["--threads=2", "--eps", "0.1"], "2"),
+        (["--threads", "many"], None),
+        (["--eps", "0.1"], None),
+    ],
+)
+def test_threads_are_limited_before_tensorflow_starts(
+    flags: list[str], expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in process.THREADS:
+        monkeypatch.delenv(name, raising=False)
+    process.limit_threads(["deepbayes attack", *flags])
+    assert {os.environ.get(name) for name in process.THREADS} == {expected}
+    for name in process.THREADS:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_process_has_as_many_threads_as_it_may(tmp_path: pathlib.Path) -> None:
+    """The count while TensorFlow computes: two pools of one, and what Python itself has."""
+    code = (
+        "import sys; sys.argv[1:] = ['report', '--threads', '1', '--runs', 'none']\n"
+        "from tf_deepbayes.cli import deepbayes\n"
+        "try: deepbayes()\n"
+        "except SystemExit: pass\n"
+        "import tensorflow as tf; tf.linalg.matmul(tf.ones([900, 900]), tf.ones([900, 900]))\n"
+        "print(tf.config.threading.get_intra_op_parallelism_threads())\n"
+        "import os; print(os.environ['TF_NUM_INTRAOP_THREADS'], len(os.listdir('/proc/self/task')))"
+    )
+    environment = {**app_environment(str(tmp_path)), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    limited, threads = done.stdout.split()[-2:]
+    assert limited == "1" and int(threads) <= 6, done

@@ -57,7 +57,7 @@ def test_only_the_data_sets_asked_for(runs: Runs) -> None:
 
 
 def test_each_data_set_may_be_in_a_folder_of_its_own(tmp_path: pathlib.Path) -> None:
-    """As the rounds of training leave them: <runs>/epochs20/mnist, <runs>/epochs10/fashion_mnist."""
+    """As rounds of training leave them: epochs20/mnist and epochs10/fashion_mnist."""
     first, second = Runs(tmp_path / "epochs20"), Runs(tmp_path / "epochs10", "fashion_mnist")
     first.run("GFZ")
     second.run("DFX")

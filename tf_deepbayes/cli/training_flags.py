@@ -49,6 +49,7 @@ def define() -> None:
         flags.DEFINE_bool("resume", False, "continue the run in the folder")
         app.define_path("continue_from", None, "run folder to continue in --out")
         app.define_path("data_dir", None, "folder to look for the data set in first")
+        app.define_runs_flag()
     app.define_precision_flags()
     app.define_devices_flag()
 

@@ -37,3 +37,43 @@ def test_other_networks_are_refused(app: App, tmp_path: pathlib.Path) -> None:
     message = "error: --architecture does not apply to MLP, it has no convolutions; leave it out"
     assert done.returncode == 2 and done.stderr.splitlines() == [message]
     assert not (tmp_path / "runs").exists()
+
+
+def weights(run: pathlib.Path) -> str:
+    return str(json.loads((run / "trained.json").read_text())["weights"])
+
+
+def test_seeds_are_runs_of_their_own(app: App, tmp_path: pathlib.Path) -> None:
+    runs = tmp_path / "runs" / "mnist_5k"
+    short = ["CNN", "--data", "mnist_5k", "--num_train", 50, "--epochs", 1]
+    short += ["--runs", tmp_path / "runs"]
+    done = app("train/vae.py", *short, "--seeds", 2)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1].endswith("CNN_seed1"), done
+    done = app("train/vae.py", *short, "--seed", 1, "--out", tmp_path / "alone")
+    assert done.returncode == 0, done
+    assert weights(runs / "CNN_seed1") == weights(tmp_path / "alone") != weights(runs / "CNN")
+    victim = ["--victim", "CNN_seed1", "--data", "mnist_5k", "--runs", tmp_path / "runs"]
+    done = app("attack/attack.py", *victim, "--num_images", 2)
+    assert done.returncode == 0 and (runs / "CNN_seed1" / "attacks").is_dir(), done
+    done = app("train/vae.py", *short, "--seeds", 2, "--out", tmp_path / "both")
+    assert done.returncode == 2 and "--out is the folder of one run" in done.stderr
+
+
+def test_a_run_that_goes_on_in_another_folder_ends_as_one_that_was_not_interrupted(
+    app: App, tmp_path: pathlib.Path
+) -> None:
+    short = ["CNN", "--data", "mnist_5k", "--num_train", 50]
+    first, second, whole = (tmp_path / name for name in ("first", "second", "whole"))
+    for flags in (
+        ["--epochs", 1, "--out", first],
+        ["--epochs", 2, "--out", second, "--continue_from", first],
+        ["--epochs", 2, "--out", whole],
+    ):
+        done = app("train/vae.py", *short, *flags)
+        assert done.returncode == 0, done
+    assert weights(second) == weights(whole) != weights(first)
+    assert json.loads((first / "trained.json").read_text())["epochs"] == 1
+    done = app("train/vae.py", *short, "--out", tmp_path / "x", "--continue_from", tmp_path / "no")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done
+    done = app("train/vae.py", *short, "--continue_from", first)
+    assert done.returncode == 2 and "give --out" in done.stderr
