@@ -49,6 +49,19 @@ def test_a_kept_copy_is_small_and_holds_no_images(runs: Runs, tmp_path: pathlib.
     assert max(path.stat().st_size for path in copy.rglob("*.npz")) < 5000
 
 
+def test_curves_are_not_kept(runs: Runs, tmp_path: pathlib.Path) -> None:
+    path = next((runs.root / "mnist/GFZ/detection").glob("*.json"))
+    content = json.loads(path.read_text())
+    for row in content["figures"]:
+        row["roc"] = {"all": {"false_positive_rate": [0.0] * 1000}}
+    path.write_text(json.dumps(content))
+    keep(Study.read(runs.root), tmp_path / "kept")
+    kept = json.loads((tmp_path / "kept/mnist/GFZ/detection" / path.name).read_text())
+    for row in content["figures"]:
+        del row["roc"]
+    assert kept == content
+
+
 def test_keeping_twice_is_keeping_once(runs: Runs, tmp_path: pathlib.Path) -> None:
     study, copy = Study.read(runs.root), tmp_path / "kept"
     keep(study, copy)

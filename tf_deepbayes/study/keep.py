@@ -1,11 +1,11 @@
-"""A study's results as small files: what the report reads, without images and logits."""
+"""A study's results as small files: what the report reads, without images, logits and curves."""
 
 import pathlib
 
 import numpy as np
 
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.files import read_arrays, write_arrays, write_text
+from tf_deepbayes.core.files import read_arrays, read_json, write_arrays, write_json, write_text
 from tf_deepbayes.runs.checkpoints import CHECKPOINT, CONFIG
 from tf_deepbayes.runs.state.trained import TRAINED
 from tf_deepbayes.study.results import KINDS, Study, result_files
@@ -35,11 +35,20 @@ def keep(study: Study, folder: pathlib.Path) -> int:
             raise InputError(f"{target} is a run and not a copy of results; give another folder")
         for kind in KINDS:
             for path in result_files(source, kind):
-                write_text(target / kind / path.name, path.read_text("utf-8"))
+                _keep_json(path, target / kind / path.name)
                 count += 1
                 if kind == "attacks" and path.with_suffix(".npz").is_file():
                     _keep_outcomes(path.with_suffix(".npz"), target / kind / f"{path.stem}.npz")
     return count
+
+
+def _keep_json(source: pathlib.Path, target: pathlib.Path) -> None:
+    """A copy without ROC curves, which are nine tenths of a detection's result."""
+    content = read_json(source)
+    if content["kind"] == KINDS["detection"]:
+        for row in content["figures"]:
+            row.pop("roc", None)
+    write_json(target, content)
 
 
 def _keep_outcomes(source: pathlib.Path, target: pathlib.Path) -> None:
