@@ -1,10 +1,13 @@
 """A table that would mix results is not drawn and says what differs."""
 
+import dataclasses
+import json
 import pathlib
 
 import pytest
 
-from tests.study.synthetic import Runs
+from tests.study.synthetic import AS_CLAIMED, Runs
+from tf_deepbayes.study.page.views import head_of
 from tf_deepbayes.study.provenance import Table, common_epochs, tables
 from tf_deepbayes.study.results import Study
 
@@ -112,3 +115,16 @@ def test_common_epochs_are_those_of_most(runs: Runs) -> None:
     assert common_epochs(Study.read(runs.root), "mnist") == 20
     runs.run("GFY", epochs=10)
     assert common_epochs(Study.read(runs.root), "mnist") == 20  # of two the larger
+
+
+def test_a_table_says_which_models_were_warmed_up(runs: Runs) -> None:
+    runs.complete(AS_CLAIMED)
+    path = runs.folder("DBX") / "config.json"
+    config = json.loads(path.read_text())
+    config["training"]["kl_warm_up"] = 1000
+    path.write_text(json.dumps(config))
+    study = Study.read(runs.root)
+    (table,) = [table for table in tables(study) if table.attack == "fgsm"]
+    assert head_of(study, table).endswith("; DBX trained with a KL warm-up of 1000 steps")
+    few = dataclasses.replace(table, rows=table.rows[table.rows.model != "DBX"])
+    assert "warm-up" not in head_of(study, few)

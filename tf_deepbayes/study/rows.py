@@ -32,7 +32,7 @@ UNSAID = (
 )
 RUN = (
     *("data", "model", "family", "dim_z", "seed", "epochs", "asked", "weights", "folder"),
-    *("seconds", "bound", "val_accuracy", "version"),
+    *("seconds", "bound", "val_accuracy", "version", "warm_up"),
 )
 ATTACK = (
     *("data", "model", "family", "dim_z", "seed", "epochs", "asked", "threat", "attack", "kind"),
@@ -119,6 +119,7 @@ def run_row(root: pathlib.Path, folder: pathlib.Path) -> dict[str, Any]:
             "bound": float(history[-1]["bound"]) if history and "bound" in history[-1] else None,
             "val_accuracy": seen[-1] if seen else None,
             "version": str(config.get("versions", {}).get("tf_deepbayes", NOT_RECORDED)),
+            "warm_up": int(config["training"].get("kl_warm_up") or 0),
         }
 
 

@@ -45,7 +45,14 @@ def head_of(study: Study, table: Table) -> str:
         parts.append(f"{_values(rows.steps.dropna().astype(int))} steps")
     if rows.draws.notna().any():
         parts.append(f"{_values(rows.draws.dropna().astype(int))} draws")
-    return ", ".join(parts)
+    return "; ".join([", ".join(parts), *_warmed_up(study, table)])
+
+
+def _warmed_up(study: Study, table: Table) -> list[str]:
+    """Which models of a table were trained with a KL warm-up, which the paper does not have."""
+    runs = study.runs[(study.runs.data == table.data) & (study.runs.warm_up > 0)]
+    runs = runs[runs.model.isin(table.rows.model)].drop_duplicates(["model", "warm_up"])
+    return [f"{r.model} trained with a KL warm-up of {r.warm_up} steps" for r in runs.itertuples()]
 
 
 def _values(column: pd.Series) -> str:
