@@ -18,6 +18,7 @@ from tf_deepbayes.study.comparison import compare
 from tf_deepbayes.study.page import details, html, views
 from tf_deepbayes.study.page.examples import clean_images, examples
 from tf_deepbayes.study.page.tables import View
+from tf_deepbayes.study.page.text import markdown
 from tf_deepbayes.study.provenance import Table
 from tf_deepbayes.study.results import Study
 
@@ -100,7 +101,7 @@ class Report:
         ]
 
     def write(self, out: pathlib.Path) -> None:
-        """Write index.html and tables/."""
+        """Write index.html, report.md and tables/."""
         page = html.render(
             TITLE,
             self.study,
@@ -119,6 +120,8 @@ class Report:
             if not view.refused:
                 write_text(out / "tables" / f"{view.id}.csv", view.csv())
                 write_text(out / "tables" / f"{view.id}.tex", view.latex())
+        text = markdown(TITLE, self.study, self.verdicts, self.sections)
+        write_text(out / "report.md", text)
         write_text(out / "index.html", page)
 
     def lines(self) -> Iterator[str]:

@@ -156,3 +156,13 @@ def test_the_same_results_give_the_same_page(tmp_path: pathlib.Path) -> None:
     out = OUT.parent / "again"
     REPORT.write(out)
     assert (out / "index.html").read_text() == TEXT
+
+
+def test_claims_and_tables_are_in_the_markdown_too() -> None:
+    text = (OUT / "report.md").read_text()
+    for verdict in REPORT.verdicts:
+        assert f"| {verdict.claim.key} | {verdict.claim.text} | {verdict.sign} " in text
+    view = VIEWS["mnist_pgd"]
+    for _, cells in view.rows():
+        assert "| " + " | ".join(cell.text for cell in cells) + " |" in text
+    assert view.note in text
