@@ -130,7 +130,7 @@ def test_the_flags_named_are_flags_of_the_apps() -> None:
     define = r'(?:DEFINE_\w+\(|define_path\(|DEFINE\(\s*[\w.]+\(\),)\s*"(\w+)"'
     defined = re.findall(define, "".join(app.read_text() for app in apps))
     settings = re.findall(
-        r'^    "(\w+)": ', (ROOT / "tf_deepbayes/cli/commands/train.py").read_text(), re.MULTILINE
+        r'^    "(\w+)": ', (ROOT / "tf_deepbayes/cli/training_flags.py").read_text(), re.MULTILINE
     )
     pages = [page for name, page in PAGES.items() if name != "docker"]  # has those of Docker
     named = {flag for page in pages for flag in re.findall(r"--([a-z]\w*)", page)}

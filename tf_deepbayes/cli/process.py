@@ -36,6 +36,9 @@ ADVICE = {
 # What the project's own messages are in ASCII; other characters, as in names of files, are escaped.
 IN_ASCII = {
     **{"–": "-", "—": "-", "−": "-", "…": "...", "→": "->", "×": "x", "·": "*"},
+    **{"±": "+-", "≤": "<=", "≥": ">=", "λ": "lambda", "ℓ": "l", "✓": "v", "✗": "x", "◐": "o"},
+    # The marks of the report's curves and differences, which only its page shows.
+    **{"●": "o", "▲": "^", "▼": "v", "■": "s", "◆": "d", "✚": "+", "✖": "x", "★": "*"},
     **{"ε": "eps", "∞": "inf", "³": "^3", "¹": "1", "\N{COMBINING CIRCUMFLEX ACCENT}": "^"},
 }
 

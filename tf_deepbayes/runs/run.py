@@ -40,7 +40,7 @@ class Run:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", named(self.folder))
-        if self.model.factors:
+        if getattr(self.model, "factors", ()):  # a person's own network has none
             self.model.check_scheme(self.sampling.scheme)
         elif self.sampling.race is not None:
             raise InputError(f"{self.config.model} draws no z for each class; leave race out")
@@ -173,7 +173,8 @@ def keras_run(
     Raises:
         InputError: it cannot be loaded, or does not answer as `outputs` says.
     """
-    path, runs, model = pathlib.Path(path), pathlib.Path(runs), read_keras(path)
+    path, runs = pathlib.Path(path), pathlib.Path(runs)
+    model = read_keras(path)
     own = KerasClassifier(model, ModelAccess.of(model, outputs).logits)
     check_classifier(model, own.examples(), own.architecture.num_classes, outputs)
     training = {"kind": checkpoints.FOREIGN, "outputs": outputs}

@@ -70,6 +70,7 @@ class Journal(keras.callbacks.Callback):
         classifier, optimizer = self.model.classifier, self.model.optimizer
         if not all(np.isfinite(w.numpy()).all() for w in classifier.trainable_variables):
             raise TrainingDivergedError(self._advice("a weight"))
+        warning = self.model.warning()  # on every machine: together they read the mean of an epoch
         if not self.writes:
             return
         values = {name: float(value) for name, value in (logs or {}).items()}
@@ -77,7 +78,7 @@ class Journal(keras.callbacks.Callback):
         done = epoch + 1
         if done % self.settings.eval_every == 0 or done == self.settings.epochs:
             values["val_accuracy"] = self._validate()
-        self._log(done, values, self._warn())
+        self._log(done, values, self._once(warning))
         checkpoints.save(self.folder, classifier, optimizer, done)
         if self.verbose:
             shown = (self.model.objective, "val_accuracy")
@@ -90,11 +91,10 @@ class Journal(keras.callbacks.Callback):
             "rate"
         )
 
-    def _warn(self) -> str | None:
-        """What is wrong with the training, said once in a run."""
+    def _once(self, text: str | None) -> str | None:
+        """A warning, said and returned once in a run."""
         if any(row.get(WARNING) for row in self.rows):
             return None
-        text = self.model.warning()
         if text and self.verbose:
             print(f"warning: {text}", file=sys.stderr, flush=True)
         return text

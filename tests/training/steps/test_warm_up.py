@@ -14,7 +14,7 @@ from tf_deepbayes.data.splits import Split
 from tf_deepbayes.models.factorisations import DBX, FACTORISATIONS
 from tf_deepbayes.training import TrainingSettings, new_runs
 from tf_deepbayes.training.journal import read_history
-from tf_deepbayes.training.steps import warm_up
+from tf_deepbayes.training.steps import collapse, warm_up
 from tf_deepbayes.training.steps.adam import PublishedAdam
 from tf_deepbayes.training.steps.collapse import warning_of
 from tf_deepbayes.training.train import train
@@ -99,8 +99,11 @@ def test_a_run_is_resumed_with_its_own_warm_up(tmp_path: pathlib.Path) -> None:
 
 
 def test_dead_features_are_noticed_once(
-    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(collapse, "FEW_STEPS", 1)  # the epochs here are short
     model = DBX(IMAGES, seed=5)
     assert model.p_z_x.features is not None
     model.p_z_x.features.layers[-1].bias.assign(tf.fill([16], -100.0))

@@ -9,6 +9,7 @@ import math
 FIRST_STEPS = 1000  # before them, chance is only a beginning
 LEAVES_CHANCE = 0.01  # share of log C by which log p(y|·) exceeds log 1/C
 USUAL_WARM_UP = 1000
+FEW_STEPS = 100  # before them, an epoch is too short to say anything of the features
 
 
 def warning_of(
@@ -33,7 +34,7 @@ def warning_of(
     """
     over = steps >= max(FIRST_STEPS, 2 * kl_warm_up)
     chance = -math.log(num_classes)
-    if feature_gradient == 0.0:
+    if feature_gradient == 0.0 and steps >= FEW_STEPS:
         sign = "the gradient of the features was exactly zero for a whole epoch"
     elif over and log_p_y is not None and log_p_y < (1.0 - LEAVES_CHANCE) * chance:
         sign = f"the bound stays at log 1/C = {chance:.3f} (log p(y|.) is {log_p_y:.3f})"
