@@ -187,16 +187,13 @@ def run_steps(  # type: ignore[no-untyped-def]
     start,
     y,
 ):
-    """The attack on one batch.
+    """The attack on one batch: clean images x `[B, …]`, `start` before the first step.
+
+    y are labels or targets `[B]`, or what the loss takes. The outcome is the images, and the steps
+    that each took `[B]` if images may leave, else None.
 
     Args:
         target_fn: the classifier to be fooled, which decides when images leave.
-        x: clean images `[B, …]`.
-        start: images before the first step.
-        y: labels or targets `[B]`, or what the loss takes.
-
-    Returns:
-        The images, and the steps that each took `[B]` if images may leave, else None.
     """
     advance = functools.partial(take_steps, rule, sizes, step_logits)
     # What a step changes: the images, the velocity, the known logits.

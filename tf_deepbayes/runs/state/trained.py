@@ -32,7 +32,8 @@ def training(
 
     Args:
         epochs: how many the checkpoint has to hold in the end.
-        resume, changeable: see `prepare_folder`.
+        resume: see `prepare_folder`.
+        changeable: see `prepare_folder`.
 
     Yields:
         Whether there is anything to train; if not, the folder stays as it is.
