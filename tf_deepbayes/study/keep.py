@@ -43,11 +43,18 @@ def keep(study: Study, folder: pathlib.Path) -> int:
 
 
 def _keep_json(source: pathlib.Path, target: pathlib.Path) -> None:
-    """A copy without ROC curves, which are nine tenths of a detection's result."""
+    """A copy without ROC curves, nine tenths of a detection's result, and without absolute paths.
+
+    A study may be published from a repository, where the folders of a machine mean nothing.
+    """
     content = read_json(source)
     if content["kind"] == KINDS["detection"]:
         for row in content["figures"]:
             row.pop("roc", None)
+    command = content.get("provenance", {}).get("command", [])
+    command[:] = [
+        pathlib.PurePath(w).name if pathlib.PurePath(w).is_absolute() else w for w in command
+    ]
     write_json(target, content)
 
 
