@@ -46,7 +46,7 @@ def assert_same_weights(one: pathlib.Path, other: pathlib.Path) -> None:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], pathlib.Path]:
     """A deep Bayes classifier and one with dropout, trained on one device and on two."""
     runs, folder = {}, tmp_path_factory.mktemp("runs")
-    for model, own in (("DBX", [*TRAIN, *DIM_Z, "--kl_warm_up", 0]), ("BNN", TRAIN)):
+    for model, own in (("DBX", [*TRAIN, *DIM_Z, "--kl_warm_up", 5]), ("BNN", TRAIN)):
         for count in (1, 2):
             runs[model, count] = out = folder / f"{model}{count}"
             flags = [*own, "--batch_size", 7, "--epochs", 2, "--devices", count, "--out", out]

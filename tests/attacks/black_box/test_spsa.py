@@ -6,21 +6,12 @@ import numpy as np
 import tensorflow as tf
 
 from tests.small import convnet, images, labels_of
-from tf_deepbayes.attacks import SPSA, Attack, HopSkipJump, RandomNoise, Square
+from tf_deepbayes.attacks import SPSA
 from tf_deepbayes.core.axes import Tensor
 
-ATTACKS: list[Attack] = [
-    SPSA(nb_iter=20, learning_rate=0.05, spsa_samples=32),
-    Square(nb_iter=200),
-    Square(nb_iter=200, norm=2),
-    HopSkipJump(nb_iter=3, initial_samples=20, votes=1),
-    RandomNoise(nb_iter=20, corners=True),
-]
 NET = convnet()
 X = images(20, shape=(8, 8, 1))
 Y = labels_of(NET, X)
-TARGET = (Y + 1) % 5
-STARTS = images(400, seed=1, shape=(8, 8, 1)).round()
 
 
 class TestSPSA:
