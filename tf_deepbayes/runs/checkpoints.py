@@ -28,6 +28,7 @@ from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.models import registry
 
 CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.npz", "history.csv"
+TRAINED = "trained.json"  # written last, see `state.trained`
 FOREIGN = "keras"  # kind of training: none of ours
 IMPORTED = "imported_from"  # in `RunConfig.training`: a checkpoint without optimizer state
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, read_json, write_arrays, write_json, write_text
-from tf_deepbayes.runs.checkpoints import CHECKPOINT, CONFIG
-from tf_deepbayes.runs.state.trained import TRAINED
+from tf_deepbayes.runs.checkpoints import CHECKPOINT, CONFIG, TRAINED
 from tf_deepbayes.study.results import KINDS, Study, result_files
 
 KEPT = (CONFIG, TRAINED, "history.csv")

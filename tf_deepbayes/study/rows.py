@@ -14,8 +14,7 @@ from tf_deepbayes.data.datasets import TASKS
 from tf_deepbayes.evaluation.identity import default_settings, read_call
 from tf_deepbayes.evaluation.result_names import parts_of
 from tf_deepbayes.runs import results
-from tf_deepbayes.runs.checkpoints import CONFIG
-from tf_deepbayes.runs.state.trained import TRAINED
+from tf_deepbayes.runs.checkpoints import CONFIG, TRAINED
 from tf_deepbayes.training.journal import read_history
 from tf_deepbayes.training.settings import TrainingSettings
 

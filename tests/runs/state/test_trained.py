@@ -12,8 +12,9 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.runs import checkpoints
+from tf_deepbayes.runs.checkpoints import TRAINED
 from tf_deepbayes.runs.state.identity import weights_digest
-from tf_deepbayes.runs.state.trained import TRAINED, epochs_done, training, unfinished
+from tf_deepbayes.runs.state.trained import epochs_done, training, unfinished
 from tf_deepbayes.training.new_runs import run_config, train_run
 from tf_deepbayes.training.settings import TrainingSettings
 

@@ -7,6 +7,7 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import named
 from tf_deepbayes.legacy import published_names
 from tf_deepbayes.runs.checkpoints import CONFIG
+from tf_deepbayes.runs.zoo import entries
 
 DEFAULT_NUM_SAMPLES = 10
 TEXT_RUN = "_text"  # ends the name of a run with the networks of the paper's text
@@ -14,6 +15,8 @@ TEXT_RUN = "_text"  # ends the name of a run with the networks of the paper's te
 
 def only_data(name: str, runs: pathlib.Path) -> str:
     """The data set of the only run with that name; InputError when several data sets have one."""
+    if entries.is_entry(entry := named(name)):
+        return zoo_run(entry, runs).parent.name
     folders = [path for path in runs.glob("*") if path.is_dir()]
     found = [f.name for f in folders if (find_run(name, f.name, runs)[0] / CONFIG).is_file()]
     if len(found) > 1 and not (pathlib.Path(name) / CONFIG).is_file():
@@ -23,6 +26,8 @@ def only_data(name: str, runs: pathlib.Path) -> str:
 
 def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Path, int]:
     """(run folder, K) of a victim or guard named on the command line; a run folder goes first."""
+    if entries.is_entry(entry := named(name)):
+        return entries.unpack(entry, zoo_run(entry, runs)), DEFAULT_NUM_SAMPLES
     for folder in (named(name), runs / data_name / name):
         if (folder / CONFIG).is_file():
             return folder, DEFAULT_NUM_SAMPLES
@@ -42,6 +47,11 @@ def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Pat
             f"no run {name!r}: expected a run folder (with {CONFIG}), a model GFZ … "
             "GBY, MLP, CNN, BNN or A … G trained on --data, or a published name such as bayes_K10_A"
         ) from None
+
+
+def zoo_run(entry: pathlib.Path, runs: pathlib.Path) -> pathlib.Path:
+    """The run folder of a zoo entry: `<runs>/zoo/<data>/<model>`."""
+    return runs / entries.RUNS / entries.read_entry(entry)["config"]["data"] / entry.name
 
 
 def _fusion_run(folder: pathlib.Path, layer: str) -> pathlib.Path:

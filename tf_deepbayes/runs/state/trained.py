@@ -9,11 +9,13 @@ from typing import IO, Any
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, read_json, write_atomically, write_json
 from tf_deepbayes.runs import checkpoints
-from tf_deepbayes.runs.checkpoints import RunConfig
+from tf_deepbayes.runs.checkpoints import TRAINED, RunConfig
 from tf_deepbayes.runs.state.identity import weights_digest
 from tf_deepbayes.runs.state.lock import locked
+from tf_deepbayes.runs.zoo.entries import is_entry, unpack
 
-TRAINED, LOCK = "trained.json", ".lock"
+LOCK = ".lock"
+ROUNDED = "rounded"  # in `trained.json`: the precision of weights from a zoo
 # What earlier versions, which did not record it, trained with.
 EARLIER = {"kl_warm_up": 0}
 
@@ -82,6 +84,11 @@ def prepare_folder(
     if not resume:
         raise InputError(f"{folder} holds a run; pass --resume to continue it or another --out")
     check_resumable(folder, config, changeable)
+    if (folder / TRAINED).is_file() and ROUNDED in read_json(folder / TRAINED):
+        raise InputError(
+            f"{folder} is of the zoo, which holds no optimizer state: it cannot be resumed; train "
+            "a new run with another --out"
+        )
     return checkpoints.save_config(folder, config)
 
 
@@ -113,10 +120,16 @@ def check_resumable(
 def copy_run(source: pathlib.Path, folder: pathlib.Path) -> None:
     """Copy a run that is to be trained further, unless the folder holds one already.
 
+    Args:
+        source: a run folder, or an entry of the zoo, which has to have all its epochs.
+
     Raises:
         InputError: there is no such run, or a process trains it.
     """
     if (folder / checkpoints.CONFIG).is_file():
+        return
+    if is_entry(source):
+        unpack(source, folder)
         return
     checkpoints.load_config(source)
     with locked(source / LOCK, f"the run {source}"):
