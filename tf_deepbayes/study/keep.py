@@ -6,12 +6,14 @@ import numpy as np
 
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, read_json, write_arrays, write_json, write_text
+from tf_deepbayes.detection.roc import Roc
 from tf_deepbayes.runs.checkpoints import CHECKPOINT, CONFIG, TRAINED
 from tf_deepbayes.study.results import KINDS, Study, result_files
 
 KEPT = (CONFIG, TRAINED, "history.csv")
 OUTCOMES = ("labels", "indices", "predicted", "clean_predicted")
 SMALL = 256  # classes that fit into a byte
+CURVE = 40  # points of a ROC curve
 
 
 def keep(study: Study, folder: pathlib.Path) -> int:
@@ -42,19 +44,29 @@ def keep(study: Study, folder: pathlib.Path) -> int:
 
 
 def _keep_json(source: pathlib.Path, target: pathlib.Path) -> None:
-    """A copy without ROC curves, nine tenths of a detection's result, and without absolute paths.
+    """A copy with few points of the ROC curves and without absolute paths.
+
+    Whole curves are nine tenths of a detection's result, and those of all images are not drawn.
 
     A study may be published from a repository, where the folders of a machine mean nothing.
     """
     content = read_json(source)
     if content["kind"] == KINDS["detection"]:
         for row in content["figures"]:
-            row.pop("roc", None)
+            if curve := (row.pop("roc", None) or {}).get("successful"):
+                row["roc"] = {"successful": _thinned(curve)}
     command = content.get("provenance", {}).get("command", [])
     command[:] = [
         pathlib.PurePath(w).name if pathlib.PurePath(w).is_absolute() else w for w in command
     ]
     write_json(target, content)
+
+
+def _thinned(curve: dict[str, list[float]]) -> dict[str, list[float]]:
+    names = ("false_positive_rate", "detection_rate")
+    thin = Roc(*(np.asarray(curve[name]) for name in names)).thinned(CURVE)
+    rates = (thin.false_positive_rate, thin.detection_rate)
+    return {name: rate.round(4).tolist() for name, rate in zip(names, rates, strict=True)}
 
 
 def _keep_outcomes(source: pathlib.Path, target: pathlib.Path) -> None:

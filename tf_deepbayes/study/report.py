@@ -17,10 +17,12 @@ from tf_deepbayes.study.claims.verdicts import NOT_TESTED, Verdict
 from tf_deepbayes.study.comparison import compare
 from tf_deepbayes.study.page import details, html, views
 from tf_deepbayes.study.page.examples import clean_images, examples
+from tf_deepbayes.study.page.pictures import Picture, evasion_planes, heat_maps, roc_curves
 from tf_deepbayes.study.page.tables import View
 from tf_deepbayes.study.page.text import markdown
 from tf_deepbayes.study.provenance import Table
 from tf_deepbayes.study.results import Study
+from tf_deepbayes.study.rows import WHITE_BOX
 
 TITLE = "Deep Bayes: the report of the study"
 NO_PUBLISHED = "No published numbers were at hand, so no published columns are drawn (--published)."
@@ -89,13 +91,14 @@ class Report:
             views.smallest_view(self.results, data, self.numbers)
             for data in sorted(set(self.study.attacks.data))
         ]
-        behind += [details.evaluations_view(self.study), details.transfer_view(self.study)]
+        transfer = details.transfer_view(self.study)
+        behind += [details.evaluations_view(self.study), transfer]
         behind.append(details.attacks_view(self.study))
         training = [details.training_view(self.study), details.cost_view(self.study)]
         return [
             html.Section("tables", "Tables", attacks),
-            html.Section("detection", "Detection", _there(detection)),
-            html.Section("details", "Details", _there(behind)),
+            html.Section("detection", "Detection", _there(detection), self._detection_pictures()),
+            html.Section("details", "Details", _there(behind), list(heat_maps(transfer))),
             html.Section("training-and-cost", "Training and cost", training),
             html.Section("provenance-of-runs", "Provenance", [details.provenance_view(self.study)]),
         ]
@@ -136,6 +139,13 @@ class Report:
         if table.refused:
             return views.refused_view(table)
         return views.comparison_view(self.study, table, self.frames[table.id])
+
+    def _detection_pictures(self) -> list[Picture]:
+        drawn = [t for t in self.tables if not t.refused and t.threat == WHITE_BOX and t.is_linf]
+        found = [picture for table in drawn for picture in roc_curves(self.results, table)]
+        for data in sorted(set(self.study.attacks.data)):
+            found += evasion_planes(self.results, data)
+        return found
 
     def _source(self) -> str:
         if not self.published:

@@ -56,7 +56,7 @@ ATTACK = (
 DETECTION = (
     *("data", "model", "seed", "epochs", "asked", "name", "guard", "detector", "num_train"),
     *("rate", "low", "high", "class_mean", "false_positives", "undetected", "successful"),
-    *("wrong_rows", "transfer_successful", "auroc", "path"),
+    *("wrong_rows", "transfer_successful", "auroc", "roc", "path"),
 )
 
 
@@ -229,4 +229,12 @@ def _detector(figures: Mapping[str, Any]) -> dict[str, Any]:
         "wrong_rows": number(figures.get("published_kl_rate_wrong_rows")),
         "transfer_successful": number(transferred.get("successful_attacks")),
         "auroc": number((figures.get("auroc") or {}).get("successful")),
+        "roc": _curve((figures.get("roc") or {}).get("successful")),
     }
+
+
+def _curve(points: Mapping[str, Any] | None) -> dict[str, list[float]] | None:
+    """The points of a ROC curve; None where there were no successful attacks or none are kept."""
+    if points is None:
+        return None
+    return {n: [share(v) for v in points[n]] for n in ("false_positive_rate", "detection_rate")}

@@ -14,6 +14,7 @@ import pandas as pd
 from tf_deepbayes.study.claims.verdicts import SIGNS, Verdict
 from tf_deepbayes.study.page import figures
 from tf_deepbayes.study.page.examples import Example
+from tf_deepbayes.study.page.pictures import Picture
 from tf_deepbayes.study.page.tables import View
 from tf_deepbayes.study.provenance import Table
 from tf_deepbayes.study.results import Study, in_order
@@ -25,11 +26,12 @@ LONG = 60  # rows from which on a table is closed until it is asked for
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A heading with tables."""
+    """A heading with tables, and pictures before them."""
 
     id: str
     title: str
     views: Sequence[View]
+    pictures: Sequence[Picture] = ()
 
 
 @dataclasses.dataclass(frozen=True)
