@@ -18,6 +18,7 @@ from tf_deepbayes.core.axes import Tensor, logits_of, significant
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data import datasets, splits
 from tf_deepbayes.inference.log_weights import ATTACK_TOLERANCE
+from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models import factorisations
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.runs import checkpoints
@@ -32,6 +33,7 @@ AGREEMENT = {"logits": 1e-4, "gradient": 1e-3}
 TINY = float(np.finfo(np.float32).tiny)
 EPS = 0.1
 PGD_STEPS = 2
+RACE = 12.0  # nats: what it leaves out of p(y|x) is below 1e-3 on nearly all images (noise.py)
 LAZY = 10  # as many steps as from one look at all classes to the next
 TRAINING_BATCH = 50
 TRAINING_STEPS = 10  # in one call
@@ -62,6 +64,7 @@ class Case(NamedTuple):
         runs: folder of trained runs, used instead.
         batch_size: images.
         num_samples: K.
+        data_dir: folder to look for the data of trained runs in first.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Case(NamedTuple):
     runs: str | None
     batch_size: int
     num_samples: int
+    data_dir: str | None = None
 
     def load(self) -> tuple[LatentClassifier, Tensor, Tensor, Tensor]:
         """(model, images, labels, noise `[K, C, B, dim_z]`)."""
@@ -76,7 +80,7 @@ class Case(NamedTuple):
             model, config = checkpoints.load_model(pathlib.Path(self.runs) / self.name)
             if not isinstance(model, LatentClassifier):
                 raise InputError(f"expected a deep Bayes classifier, got the run of {config.model}")
-            test = datasets.load(config.data).test.first(self.batch_size)
+            test = datasets.load(config.data, self.data_dir).test.first(self.batch_size)
             x, labels = test.pixels, test.labels
         else:
             architecture = ARCHITECTURES[self.sizes]
@@ -122,12 +126,27 @@ def parts_of(
         "lazy": Part(lazy, "gradient", LAZY, len(x)),
         "training": Part(steps, "training", TRAINING_STEPS, 1),
     }
+    parts |= _other_estimators(model, x, len(noise))
     references: dict[str, Timed] = {
         "logits": lambda: theirs(x),
         "gradient": lambda: reference_gradient(x),
         "training": reference_step,
     }
     return parts, references
+
+
+def _other_estimators(model: LatentClassifier, x: Tensor, num_samples: int) -> dict[str, Part]:
+    """Logits of the estimator that needs fewer decodes: a mixture of one draw a class, or a race.
+
+    They are other estimates of the same p(y|x), so that they are not compared with the reference's.
+    """
+    if not hasattr(model, "p_x_zy"):
+        name, sampling = "mixture", Sampling(1, scheme="mixture")
+    elif num_samples > 1:
+        name, sampling = "race", Sampling(num_samples, scheme="shared", race=RACE)
+    else:
+        return {}
+    return {name: Part(lambda: model.logits(x, sampling=sampling), "logits", 1, len(x))}
 
 
 def counting_shares(
