@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tf_deepbayes import attacks as attack_table
 from tf_deepbayes.attacks import Attack, GuideImages
 from tf_deepbayes.attacks.access import ModelAccess, check_classifier
 from tf_deepbayes.core.axes import Array, ArrayLike
@@ -19,6 +18,7 @@ from tf_deepbayes.detection.detectors import Detector
 from tf_deepbayes.reporting.evaluation_table import table
 from tf_deepbayes.reporting.robustness_figure import robustness_figure
 from tf_deepbayes.robustness import evaluate as engine
+from tf_deepbayes.robustness.attack_sets import AttackSet, chosen
 from tf_deepbayes.robustness.budgets import BUDGETS
 from tf_deepbayes.robustness.suite import (
     LABEL_ONLY,
@@ -26,7 +26,7 @@ from tf_deepbayes.robustness.suite import (
     VICTIM,
     Defence,
     EvaluationSettings,
-    SuiteAttack,
+    ball,
 )
 
 REPORT, IMAGES = "report.json", "images.npz"
@@ -73,13 +73,20 @@ class Report:
         return list(self.figures["checks"])
 
     @property
+    def first_broken_by(self) -> list[str | None]:
+        """For each image, the name of the first attack that broke it.
+
+        "unperturbed" where it was wrong before any attack; None where all attacks left it.
+        """
+        return list(self.figures["worst_case"]["first_broken_by"])
+
+    @property
     def samples(self) -> bool:
         """Whether two calls on the same images differ."""
         return bool(self.figures["samples"])
 
     def __str__(self) -> str:
-        eps, budget = self.settings["eps"], self.settings["budget"]
-        lines = [f"eps {eps:g} (l∞), budget {budget}", table(self.figures)]
+        lines = [f"{self._ball}, budget {self.settings['budget']}", table(self.figures)]
         if self.samples:
             lines.append("Two calls on the same images differ: read every rate against that.")
         return "\n".join(lines)
@@ -107,7 +114,11 @@ class Report:
 
     def plot(self) -> Figure:
         """Bars: clean accuracy, accuracy under each attack, the worst case with its interval."""
-        return robustness_figure(self.figures, f"eps {self.settings['eps']:.3g} (l∞)")
+        return robustness_figure(self.figures, self._ball)
+
+    @property
+    def _ball(self) -> str:
+        return ball(float(self.settings["eps"]), float(self.settings.get("norm", np.inf)))
 
 
 def evaluate(
@@ -123,6 +134,7 @@ def evaluate(
     substitute: Any = None,
     batch_size: int = 50,
     seed: int = 0,
+    norm: float = np.inf,
 ) -> Report:
     """Attack a classifier with a set of attacks, take the worst for each image, check the attacks.
 
@@ -130,15 +142,17 @@ def evaluate(
         classifier: what `ModelAccess.of` takes: a logits function, a Keras model, a run.
         x: images `[N, H, W, channels]`, pixels in [0, 1].
         y: labels `[N]` or one-hot `[N, C]`.
-        eps: radius of the l∞ ball, in pixels.
+        eps: radius of the ball, in pixels.
         budget: "quick", "standard" or "full".
         outputs: "logits", or "probabilities" of a softmax model.
-        attacks: attacks, or names of them, instead of the budget's set.
+        attacks: attacks instead of the budget's set, or names of them: of attacks of that set
+            ("pgd_log_odds_0"), or of `ATTACKS` with their published settings ("pgd").
         detectors: fitted detectors, which attacks then also evade.
         guides: clean images of all classes, which the matching attack imitates.
         substitute: another classifier, for a transfer attack.
         batch_size: images at a time.
         seed: of what the attacks draw.
+        norm: norm of the ball, np.inf or 2.
 
     Raises:
         InputError: the classifier does not answer as `outputs` says, or an argument does not fit.
@@ -150,7 +164,8 @@ def evaluate(
     if not len(images):
         raise InputError("expected at least one image, got none")
     check_classifier(classifier, images[:batch_size], int(labels.max()) + 1, outputs)
-    settings = EvaluationSettings(BUDGETS[budget], eps, batch_size=batch_size, seed=seed)
+    options = {"batch_size": batch_size, "seed": seed, "norm": norm}
+    settings = EvaluationSettings(BUDGETS[budget], eps, **options)
     sources = _sources(classifier, outputs, substitute)
     logits_fn = sources[VICTIM].logits
     defence = Defence.of(settings, logits_fn, sources, images, labels)
@@ -163,9 +178,11 @@ def evaluate(
         detectors=dict(detectors or {}),
         reseed=getattr(classifier, "reseed", defence.reseed),
     )
-    figures, worst = engine.evaluate(settings, defence, components=_components(attacks, eps))
+    components = None if attacks is None else chosen(AttackSet(settings, defence), attacks)
+    figures, worst = engine.evaluate(settings, defence, components=components)
     asked = {"eps": float(eps), "budget": budget, "outputs": outputs, "batch_size": batch_size}
-    return Report(figures, asked | {"seed": seed}, worst.adversarial)
+    asked |= {"seed": seed} | ({} if norm == np.inf else {"norm": norm})
+    return Report(figures, asked, worst.adversarial)
 
 
 def _sources(classifier: Any, outputs: str, substitute: Any) -> dict[str, ModelAccess]:
@@ -177,19 +194,3 @@ def _sources(classifier: Any, outputs: str, substitute: Any) -> dict[str, ModelA
     if substitute is not None:
         sources[SUBSTITUTE] = ModelAccess.of(substitute)
     return sources
-
-
-def _components(attacks: Sequence[str | Attack] | None, eps: float) -> list[SuiteAttack] | None:
-    """The attacks asked for, with names of their own."""
-    if attacks is None:
-        return None
-    if not attacks:
-        raise InputError("expected at least one attack; leave attacks out for the budget's set")
-    found: dict[str, SuiteAttack] = {}
-    for given in attacks:
-        attack = attack_table.build(given) if isinstance(given, str) else given
-        stem = attack.name or type(attack).__name__
-        count = sum(name.split("_#")[0] == stem for name in found)
-        name = stem if not count else f"{stem}_#{count + 1}"
-        found[name] = SuiteAttack(name, attack, eps)
-    return list(found.values())

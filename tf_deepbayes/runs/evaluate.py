@@ -7,8 +7,10 @@ import dataclasses
 import functools
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from tf_deepbayes.attacks import GuideImages
 from tf_deepbayes.attacks.access import ModelAccess
@@ -23,6 +25,7 @@ from tf_deepbayes.evaluation.batch_store import BatchStore
 from tf_deepbayes.evaluation.parts import Part
 from tf_deepbayes.evaluation.result_names import joined, parts_of
 from tf_deepbayes.robustness.attack_cache import FinishedAttack
+from tf_deepbayes.robustness.attack_sets import AttackSet, chosen
 from tf_deepbayes.robustness.evaluate import evaluate, evaluate_part
 from tf_deepbayes.robustness.suite import (
     LABEL_ONLY,
@@ -64,6 +67,7 @@ class RunEvaluation:
         resume: continue from the finished batches and the result on disk.
         merge: take all batches from disk, where the parts of a divided evaluation have left them.
         overwrite: replace a result on disk that has other settings.
+        attacks: names of attacks instead of the budget's set, see `robustness.attack_sets.chosen`.
         computing: precision settings in use, for the record.
     """
 
@@ -80,6 +84,7 @@ class RunEvaluation:
     resume: bool = False
     merge: bool = False
     overwrite: bool = False
+    attacks: Sequence[str] | None = None
     computing: Mapping[str, bool] = dataclasses.field(default_factory=dict)
 
     def figures(self, on_done: Callable[[FinishedAttack], None]) -> dict[str, Any]:
@@ -112,7 +117,8 @@ class RunEvaluation:
 
         defence = self._defence()
         open_store = self._stores(settings, self.resume)
-        figures, worst = evaluate(self.plan, defence, open_store, remember)
+        components = self._components(defence)
+        figures, worst = evaluate(self.plan, defence, open_store, remember, components)
         saved_attacks.write_attack_arrays(
             self.victim.folder / "attacks" / images, defence.target, worst
         )
@@ -141,14 +147,16 @@ class RunEvaluation:
             extra.append(f"n{self.num_images}")
         extra += [] if self.image_order == IN_FILE_ORDER else [self.image_order]
         extra += substitute_parts(self.substitute_name)
-        size = f"eps{number_text(plan.eps, 2)}"
+        size = ("" if plan.norm == np.inf else "l2_") + f"eps{number_text(plan.eps, 2)}"
+        extra += [] if self.attacks is None else list(self.attacks)
         return joined(size, self.budget, *parts, *sampling_parts(self.victim), *extra)
 
     def settings(self) -> dict[str, Any]:
         """Everything the result depends on."""
         sampling = self.victim.sampling
         return {
-            **dataclasses.asdict(self.plan),
+            **self.plan.settings(self.samples),
+            **({} if self.attacks is None else {"attacks": list(self.attacks)}),
             "num_images": self.num_images,
             "substitute": self.substitute_name,
             "thresholds": self.thresholds,
@@ -178,6 +186,14 @@ class RunEvaluation:
                 return f"{what}: the result is finished"
             evaluate_part(self.plan, self._defence(), self._stores(settings, True), part)
             return f"{what}: its batches are in {path.with_suffix('.partial')}"
+
+    @property
+    def samples(self) -> bool:
+        """Whether the victim draws noise, by what it is."""
+        return bool(self.victim.model.is_random and self.victim.sampling.mode == "sample")
+
+    def _components(self, defence: Defence) -> list[SuiteAttack] | None:
+        return None if self.attacks is None else chosen(AttackSet(self.plan, defence), self.attacks)
 
     def _stores(
         self, settings: Mapping[str, Any], resume: bool
