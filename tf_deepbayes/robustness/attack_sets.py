@@ -201,7 +201,7 @@ class AttackSet:
     def _past(self, name: str, detector: Detector) -> SuiteAttack | str:
         if self.defence.sources[VICTIM].log_weights is None:
             return "the classifier gives no log weights"
-        options = {"snapshot": self.defence.samples, "detector": detector}
+        options: dict[str, Any] = {"snapshot": self.defence.samples, "detector": detector}
         attack = self.pgd(kind=Superwhite, **options)
         return SuiteAttack(f"superwhite_{name}", attack, self.plan.eps)
 

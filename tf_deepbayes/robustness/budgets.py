@@ -46,8 +46,5 @@ OF_NETWORKS = ("ranks", "network_queries", "survivors")
 BUDGETS = {
     "quick": Budget(6, 1, 0, 0, 6, 3, False, 0, 2, ranks=0, network_queries=6),
     "standard": Budget(20, 2, 20, 30, 40, 10, True, 200, 3, ranks=3, network_queries=100),
-    "full": Budget(
-        *(100, 5, 100, 1000, 2000, 100, True, 1000, 10),
-        **{"ranks": 9, "network_queries": 5000, "survivors": True},
-    ),
+    "full": Budget(100, 5, 100, 1000, 2000, 100, True, 1000, 10, 9, 5000, survivors=True),
 }

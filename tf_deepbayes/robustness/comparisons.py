@@ -1,4 +1,4 @@
-"""Two attacks on the same images, compared by the images that only one of them breaks."""
+"""Attacks compared on the same images: by those that only one of them breaks, with intervals."""
 
 import dataclasses
 import math
@@ -11,6 +11,7 @@ from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.metrics import NORMAL_95
 
 PASS, FAIL, NOT_APPLICABLE = "pass", "FAIL", "not applicable"
+RESAMPLES = 2000  # of images, for a bootstrap
 ONE_SIDED = 0.025  # one side of a 95% interval
 
 
@@ -131,3 +132,33 @@ def paired(
     verdict = (FAIL, suggests) if found.second_is_stronger else (PASS, "")
     counts = found.only_first, found.only_second, found.count
     return Check(name, compared, figures, None, *verdict, counts, found.p_value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A mean over images and its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def bootstrap(values: Array, seed: int = 0) -> list[Interval]:
+    """The mean of each column of `[N, M]` with its percentile interval; whole rows are drawn."""
+    random = np.random.default_rng(seed)
+    rows = random.integers(0, len(values), (RESAMPLES, len(values)))
+    means = np.stack([values[chosen].mean(0) for chosen in rows])
+    low, high = np.percentile(means, [2.5, 97.5], axis=0)
+    return [Interval(*map(float, one)) for one in zip(values.mean(0), low, high, strict=True)]
+
+
+def paired_interval(first: Array, second: Array) -> Interval:
+    """The mean of first − second over images, both `[N]` in [0, 1], with its 95% interval.
+
+    One image with a difference of 1 and one of −1 are added (Bonett and Price 2012), so that images
+    that all agree leave an interval, too: with fifty of them, ±.05.
+    """
+    difference = np.concatenate([first - second, [1.0, -1.0]])
+    mean = float(difference.mean())
+    half = NORMAL_95 * float(difference.std()) / np.sqrt(len(difference))
+    return Interval(float(np.mean(first - second)), mean - half, mean + half)

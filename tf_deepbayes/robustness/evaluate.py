@@ -45,7 +45,8 @@ def evaluate(
         and `check_runs` (a row per attack), `left_out` and `checks`.
     """
     runs = AttackCache(defence, open_store, on_done)
-    attacks, left_out = AttackSet(plan, defence), {}
+    attacks = AttackSet(plan, defence)
+    left_out: dict[str, str] = {}
     on_survivors = components is None and plan.on_survivors(defence)
     if components is None:
         components, left_out = attacks.all()

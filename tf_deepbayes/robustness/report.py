@@ -15,11 +15,18 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, read_json, write_atomically, write_json
 from tf_deepbayes.core.validation import check_labels, check_pixels
 from tf_deepbayes.detection.detectors import Detector
+from tf_deepbayes.reporting.decomposition_figure import decomposition_figure
+from tf_deepbayes.reporting.decomposition_table import scorecard
 from tf_deepbayes.reporting.evaluation_table import table
 from tf_deepbayes.reporting.robustness_figure import robustness_figure
 from tf_deepbayes.robustness import evaluate as engine
 from tf_deepbayes.robustness.attack_sets import AttackSet, chosen
 from tf_deepbayes.robustness.budgets import BUDGETS
+from tf_deepbayes.robustness.decomposition.decompose import Subject
+from tf_deepbayes.robustness.decomposition.decompose import decompose as take_apart
+from tf_deepbayes.robustness.decomposition.gradient_audit import in_float64
+from tf_deepbayes.robustness.decomposition.noise_control import NoiseControl
+from tf_deepbayes.robustness.decomposition.sizes import SIZES
 from tf_deepbayes.robustness.suite import (
     LABEL_ONLY,
     SUBSTITUTE,
@@ -112,6 +119,28 @@ class Report:
         images = read_arrays(folder / IMAGES, "evaluate again")["worst"]
         return cls(content["figures"], content["settings"], images)
 
+    @property
+    def decomposition(self) -> dict[str, Any] | None:
+        """The robustness taken apart, see `decomposition.decompose`; None if not asked for."""
+        return self.figures.get("decomposition")
+
+    def scorecard(self) -> str:
+        """One page of Markdown: what the robust accuracy is made of and how far it goes.
+
+        Raises:
+            InputError: the evaluation was made without `decompose`.
+        """
+        return scorecard(self._apart(), self._ball, self.figures["worst_case"])
+
+    def plot_decomposition(self) -> Figure:
+        """The parts as a stacked bar, beside the budget curves."""
+        return decomposition_figure([self._apart()])
+
+    def _apart(self) -> dict[str, Any]:
+        if self.decomposition is None:
+            raise InputError("the robustness was not taken apart; evaluate with decompose=True")
+        return self.decomposition
+
     def plot(self) -> Figure:
         """Bars: clean accuracy, accuracy under each attack, the worst case with its interval."""
         return robustness_figure(self.figures, self._ball)
@@ -135,6 +164,8 @@ def evaluate(
     batch_size: int = 50,
     seed: int = 0,
     norm: float = np.inf,
+    decompose: bool = False,
+    noise_control: NoiseControl | None = None,
 ) -> Report:
     """Attack a classifier with a set of attacks, take the worst for each image, check the attacks.
 
@@ -153,6 +184,9 @@ def evaluate(
         batch_size: images at a time.
         seed: of what the attacks draw.
         norm: norm of the ball, np.inf or 2.
+        decompose: also take the robustness apart, in sizes of the same budget; what it costs is
+            printed first.
+        noise_control: how its noise is controlled, for that; a run knows its own.
 
     Raises:
         InputError: the classifier does not answer as `outputs` says, or an argument does not fit.
@@ -164,8 +198,7 @@ def evaluate(
     if not len(images):
         raise InputError("expected at least one image, got none")
     check_classifier(classifier, images[:batch_size], int(labels.max()) + 1, outputs)
-    options = {"batch_size": batch_size, "seed": seed, "norm": norm}
-    settings = EvaluationSettings(BUDGETS[budget], eps, **options)
+    settings = EvaluationSettings(BUDGETS[budget], eps, batch_size=batch_size, seed=seed, norm=norm)
     sources = _sources(classifier, outputs, substitute)
     logits_fn = sources[VICTIM].logits
     defence = Defence.of(settings, logits_fn, sources, images, labels)
@@ -182,7 +215,17 @@ def evaluate(
     figures, worst = engine.evaluate(settings, defence, components=components)
     asked = {"eps": float(eps), "budget": budget, "outputs": outputs, "batch_size": batch_size}
     asked |= {"seed": seed} | ({} if norm == np.inf else {"norm": norm})
+    if decompose:
+        control = noise_control or _own_control(classifier)
+        subject = Subject(settings, defence, worst, control, in_float64(classifier))
+        figures["decomposition"] = take_apart(subject, SIZES[budget], say=print)
     return Report(figures, asked, worst.adversarial)
+
+
+def _own_control(classifier: Any) -> NoiseControl | None:
+    """How a run controls its noise; None for anything else."""
+    own = getattr(classifier, "noise_control", None)
+    return own() if own is not None else None
 
 
 def _sources(classifier: Any, outputs: str, substitute: Any) -> dict[str, ModelAccess]:

@@ -188,8 +188,9 @@ class SanityChecks:
 
     def _noise(self) -> Check:
         plan, size = self.attacks.plan, self.attacks.plan.budget.noise_iter
-        options = {"norm": plan.norm, "batch_size": plan.batch_size, "seed": plan.seed}
-        noise = RandomNoise(nb_iter=size, **options)
+        noise = RandomNoise(
+            nb_iter=size, norm=plan.norm, batch_size=plan.batch_size, seed=plan.seed
+        )
         other = self.other(f"best of {size} draws of noise", "noise", noise)
         suggests = f"Random noise fools more images than gradients do: {MASKED}."
         return self.compare("gradients beat random noise", self.pgd(), other, suggests)
