@@ -26,9 +26,11 @@ def in_float64(model: Any) -> LogitsFn | None:
         return type(layer).from_config(layer.get_config() | {"dtype": "float64"})
 
     try:
-        copy = keras.models.clone_model(model, clone_function=rebuilt)
+        # With an input of its own, or the images would be rounded to float32 on their way in.
+        given = keras.Input(batch_shape=model.input_shape, dtype="float64")
+        copy = keras.models.clone_model(model, input_tensors=given, clone_function=rebuilt)
         copy.set_weights(model.get_weights())
-    except (TypeError, ValueError, NotImplementedError, RuntimeError):
+    except (TypeError, ValueError, AttributeError, NotImplementedError, RuntimeError):
         return None
     return lambda x: copy(tf.cast(x, tf.float64), training=False)
 
@@ -55,8 +57,9 @@ def directional_derivatives(
         return figures | {"agree": None, "median_error": None}
     step = STEP_32 if exact is None else STEP_64
     direction = gradient / np.maximum(size, 1e-300)[:, None, None, None]
-    function = in_float32(logits_fn) if exact is None else exact
-    both = [_log_odds(function, x + sign * step * direction, labels) for sign in (1.0, -1.0)]
+    function, dtype = (in_float32(logits_fn), np.float32) if exact is None else (exact, np.float64)
+    points = [(x + sign * step * direction).astype(dtype) for sign in (1.0, -1.0)]
+    both = [_log_odds(function, point, labels) for point in points]
     found = (both[0] - both[1]) / (2.0 * step)
     error = np.abs(found - size)[has] / size[has]
     agree, median = float(np.mean(error < AGREES)), float(np.median(error))
@@ -65,7 +68,7 @@ def directional_derivatives(
 
 def _log_odds(function: LogitsFn, x: Array, labels: Tensor) -> Array:
     """In the precision of the function's answer."""
-    values = function(tf.constant(x, tf.float64 if x.dtype == np.float64 else tf.float32))
+    values = function(tf.constant(x))
     return losses.log_odds(labels, values).numpy().astype(np.float64)
 
 

@@ -28,6 +28,7 @@ from tf_deepbayes.robustness.comparisons import bootstrap
 PARTS = (
     *("clean error", "noise alone", "broken", "known noise", "many samples", "adaptive", "margin"),
 )
+LEAST = 0.1  # share of the images that a verdict needs
 MASKED, NOISE, MARGIN, NONE = "masked", "noise", "margin", "none"
 
 
@@ -101,9 +102,9 @@ def decomposition(worlds: Sequence[World], labels: Array, predicted: Array) -> d
 def verdict(shares: dict[str, float], labels: Array, predicted: Array) -> str:
     """What most of the reported robust accuracy is: "noise", "masked" or "margin".
 
-    Predictions that flip without an attack count as noise. "none" where the clean accuracy is not
-    above that of the best constant answer: its 95% interval reaches down to the largest share of a
-    class.
+    Predictions that flip without an attack count as noise. "none" where there is nothing to name:
+    less than a tenth of the images is left to these three, or the clean accuracy is not above that
+    of the best constant answer (its 95% interval reaches down to the largest share of a class).
     """
     accuracy = float(np.mean(predicted == labels))
     low, _ = confidence_interval(accuracy, len(labels)) or (0.0, 1.0)
@@ -114,4 +115,6 @@ def verdict(shares: dict[str, float], labels: Array, predicted: Array) -> str:
         MASKED: shares.get("adaptive", 0.0),
         MARGIN: shares["margin"],
     }
+    if sum(amounts.values()) < LEAST:
+        return NONE
     return max(amounts, key=lambda name: amounts[name])
