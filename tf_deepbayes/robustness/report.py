@@ -216,16 +216,18 @@ def evaluate(
     asked = {"eps": float(eps), "budget": budget, "outputs": outputs, "batch_size": batch_size}
     asked |= {"seed": seed} | ({} if norm == np.inf else {"norm": norm})
     if decompose:
-        control = noise_control or _own_control(classifier)
-        subject = Subject(settings, defence, worst, control, in_float64(classifier))
-        figures["decomposition"] = take_apart(subject, SIZES[budget], say=print)
+        sizes = SIZES[budget]
+        control = noise_control or _own_control(classifier, sizes.limit_samples)
+        exact = in_float64(classifier) if outputs == "logits" else None
+        subject = Subject(settings, defence, worst, control, exact)
+        figures["decomposition"] = take_apart(subject, sizes, say=print)
     return Report(figures, asked, worst.adversarial)
 
 
-def _own_control(classifier: Any) -> NoiseControl | None:
+def _own_control(classifier: Any, limit_samples: int) -> NoiseControl | None:
     """How a run controls its noise; None for anything else."""
     own = getattr(classifier, "noise_control", None)
-    return own() if own is not None else None
+    return own(limit_samples) if own is not None else None
 
 
 def _sources(classifier: Any, outputs: str, substitute: Any) -> dict[str, ModelAccess]:

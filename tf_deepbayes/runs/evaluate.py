@@ -10,22 +10,18 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tf_deepbayes.attacks import GuideImages
 from tf_deepbayes.attacks.access import ModelAccess
-from tf_deepbayes.attacks.base import number_text
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
 from tf_deepbayes.detection.detectors import Detector
 from tf_deepbayes.evaluation import saved_attacks
-from tf_deepbayes.evaluation.batch_store import BatchStore
 from tf_deepbayes.evaluation.parts import Part
-from tf_deepbayes.evaluation.result_names import joined, parts_of
 from tf_deepbayes.robustness.attack_cache import FinishedAttack
 from tf_deepbayes.robustness.attack_sets import AttackSet, chosen
+from tf_deepbayes.robustness.decomposition.sizes import SIZES
 from tf_deepbayes.robustness.evaluate import evaluate, evaluate_part
 from tf_deepbayes.robustness.suite import (
     LABEL_ONLY,
@@ -36,11 +32,13 @@ from tf_deepbayes.robustness.suite import (
     SuiteAttack,
 )
 from tf_deepbayes.runs import guards, results
+from tf_deepbayes.runs.evaluating.naming import result_name
+from tf_deepbayes.runs.evaluating.stores import FOLDER, Stores
+from tf_deepbayes.runs.evaluating.taken_apart import take_apart, write_pages
 from tf_deepbayes.runs.indices import IN_FILE_ORDER, test_indices
 from tf_deepbayes.runs.run import Run
 from tf_deepbayes.runs.state.identity import (
     identity_of,
-    sampling_parts,
     substitute_parts,
     weights_digest,
 )
@@ -68,6 +66,7 @@ class RunEvaluation:
         merge: take all batches from disk, where the parts of a divided evaluation have left them.
         overwrite: replace a result on disk that has other settings.
         attacks: names of attacks instead of the budget's set, see `robustness.attack_sets.chosen`.
+        decompose: take the robustness apart as well; its attacks are kept for later results.
         computing: precision settings in use, for the record.
     """
 
@@ -85,25 +84,34 @@ class RunEvaluation:
     merge: bool = False
     overwrite: bool = False
     attacks: Sequence[str] | None = None
+    decompose: bool = False
     computing: Mapping[str, bool] = dataclasses.field(default_factory=dict)
 
-    def figures(self, on_done: Callable[[FinishedAttack], None]) -> dict[str, Any]:
+    def figures(
+        self,
+        on_done: Callable[[FinishedAttack], None],
+        say: Callable[[str], None] = lambda line: None,
+    ) -> dict[str, Any]:
         """Run the evaluation; with `resume`, the figures of a finished one come from disk.
 
         The images are written first, then the JSON that refers to them.
 
         Args:
             on_done: called with each attack when it is finished.
+            say: called with each line of what taking it apart will cost.
 
         Raises:
             AttackStoppedError: an attack cannot continue; finished batches are kept.
         """
         path = self.path
         with locked(path.with_name(f".{path.stem}.lock"), f"the result {path.stem}"):
-            return self._figures(path, on_done)
+            return self._figures(path, on_done, say)
 
     def _figures(
-        self, path: pathlib.Path, on_done: Callable[[FinishedAttack], None]
+        self,
+        path: pathlib.Path,
+        on_done: Callable[[FinishedAttack], None],
+        say: Callable[[str], None],
     ) -> dict[str, Any]:
         settings, images = self.settings(), f"worst_case_{path.stem}.npz"
         finished = results.on_disk(path, "evaluation", settings, self.overwrite)
@@ -124,6 +132,11 @@ class RunEvaluation:
         )
         outcomes = {attack.component.name: attack.outcome.draws.argmax(-1) for attack in done}
         saved_attacks.write_outcomes(path.with_suffix(".npz"), defence.target, outcomes)
+        if self.decompose:
+            own = self.plan, self.budget, defence, worst
+            apart = take_apart(self.victim, *own, open_store, on_done, say)
+            figures["decomposition"] = apart
+            write_pages(path, self.plan, figures)
         settings = settings | {"images": images}
         results.write_result(path, "evaluation", self.victim.config, settings, figures)
         shutil.rmtree(path.with_suffix(".partial"), ignore_errors=True)
@@ -139,17 +152,13 @@ class RunEvaluation:
         """The name of the result's files."""
         if self.name:
             return self.name
-        plan, defaults = self.plan, EvaluationSettings(self.plan.budget, self.plan.eps)
-        names = ("eot", "lazy_classes")
-        parts = parts_of(*({n: getattr(of, n) for n in names} for of in (plan, defaults)))
         extra = ["thresholds"] if self.thresholds else []
         if self.num_images != NUM_IMAGES:
             extra.append(f"n{self.num_images}")
         extra += [] if self.image_order == IN_FILE_ORDER else [self.image_order]
         extra += substitute_parts(self.substitute_name)
-        size = ("" if plan.norm == np.inf else "l2_") + f"eps{number_text(plan.eps, 2)}"
-        extra += [] if self.attacks is None else list(self.attacks)
-        return joined(size, self.budget, *parts, *sampling_parts(self.victim), *extra)
+        extra += [*(self.attacks or ()), *(["decomposed"] if self.decompose else [])]
+        return result_name(self.plan, self.budget, self.victim, extra)
 
     def settings(self) -> dict[str, Any]:
         """Everything the result depends on."""
@@ -157,6 +166,7 @@ class RunEvaluation:
         return {
             **self.plan.settings(self.samples),
             **({} if self.attacks is None else {"attacks": list(self.attacks)}),
+            **({"decompose": dataclasses.asdict(SIZES[self.budget])} if self.decompose else {}),
             "num_images": self.num_images,
             "substitute": self.substitute_name,
             "thresholds": self.thresholds,
@@ -195,23 +205,13 @@ class RunEvaluation:
     def _components(self, defence: Defence) -> list[SuiteAttack] | None:
         return None if self.attacks is None else chosen(AttackSet(self.plan, defence), self.attacks)
 
-    def _stores(
-        self, settings: Mapping[str, Any], resume: bool
-    ) -> Callable[[SuiteAttack], BatchStore]:
+    def _stores(self, settings: Mapping[str, Any], resume: bool) -> Stores:
         """Where the finished batches of each attack are."""
+        partial = self.path.with_suffix(".partial")
+        folder = self.path.with_name(FOLDER) if self.decompose else partial
         fixed = {name: settings[name] for name in LASTING}
-
-        def open_store(component: SuiteAttack) -> BatchStore:
-            own = {
-                "attack": component.attack.settings(),
-                "eps": component.eps,
-                "source": component.source,
-                "seed": self.plan.seed,
-            }
-            folder = self.path.with_suffix(".partial") / component.name
-            return BatchStore(folder, own | fixed, resume, self.overwrite, self.merge)
-
-        return open_store
+        options = {"shared": self.decompose, "merge": self.merge}
+        return Stores(folder, fixed, self.plan.seed, resume, self.overwrite, **options)
 
     def _defence(self) -> Defence:
         """Everything the attacks see, including the images to imitate."""

@@ -46,5 +46,5 @@ def main(arguments: Sequence[str]) -> None:
         **evaluation_flags.options(),
     )
     print(f"{victim.config.model} on {victim.config.data}: eps {plan.eps:g}, {plan.budget}")
-    print(evaluation.do_part(part) if part else "\n" + table(evaluation.figures(show)))
+    print(evaluation.do_part(part) if part else "\n" + table(evaluation.figures(show, say=print)))
     app.done([] if part else [evaluation.path])

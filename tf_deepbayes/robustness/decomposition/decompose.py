@@ -72,8 +72,7 @@ def decompose(
     ks = {k: f"samples_{k}" for k in sizes.attack_samples if subject.defence.samples}
     defence = _with_sources(subject.defence, control, sizes, ks)
     attacks, runs = AttackSet(subject.plan, defence), AttackCache(defence, open_store, on_done)
-    limit_cost = sizes.limit_samples / control.num_samples if defence.samples else 1.0
-    estimate = costs(attacks, sizes, control.num_samples, limit_cost)
+    estimate = costs(attacks, sizes, control.num_samples, control.limit_cost)
     for line in cost_lines(estimate, seconds_of(defence)):
         say(line)
     worlds = Worlds(attacks, runs, control, sizes, subject.worst)

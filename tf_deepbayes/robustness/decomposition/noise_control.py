@@ -23,6 +23,7 @@ class NoiseControl:
             be fixed.
         num_samples: its own K.
         limit_of: what `limit` is, in words.
+        limit_cost: what it costs, in calls of the classifier.
     """
 
     with_samples: Callable[[int], ModelAccess]
@@ -30,6 +31,7 @@ class NoiseControl:
     known: Callable[[int], LogitsFn] | None = None
     num_samples: int = 1
     limit_of: str = f"mean p of {CALLS} calls"
+    limit_cost: float = float(CALLS)
 
     @classmethod
     def of(cls, access: ModelAccess) -> "NoiseControl":
@@ -47,7 +49,7 @@ class NoiseControl:
     def of_deterministic(cls, logits_fn: LogitsFn) -> "NoiseControl":
         """Of a classifier without noise, which is its own limit."""
         access = ModelAccess(logits_fn)
-        return cls(lambda count: access, logits_fn, lambda seed: logits_fn, 1, "itself")
+        return cls(lambda count: access, logits_fn, lambda seed: logits_fn, 1, "itself", 1.0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
