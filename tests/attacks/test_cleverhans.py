@@ -39,7 +39,8 @@ def test_fgsm(norm: float) -> None:
 @pytest.mark.parametrize("rand_init", [False, True])
 def test_pgd(norm: float, rand_init: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the same start, which is drawn in another way."""
-    x, sizes = tf.constant(X), {"eps_iter": 0.03, "nb_iter": 8}
+    x = tf.constant(X)
+    sizes: dict[str, Any] = {"eps_iter": 0.03, "nb_iter": 8}
     start = uniform_in_ball(image_seeds(x, 0), x.shape[1:], EPS, norm)
     module = importlib.import_module("cleverhans.tf2.attacks.projected_gradient_descent")
     monkeypatch.setattr(module, "random_lp_vector", lambda *sizes, **options: start)
@@ -52,7 +53,7 @@ def test_pgd(norm: float, rand_init: bool, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_mim(norm: float) -> None:
-    sizes = {"eps_iter": 0.03, "nb_iter": 8, "norm": norm}
+    sizes: dict[str, Any] = {"eps_iter": 0.03, "nb_iter": 8, "norm": norm}
     ours = MIM(decay_factor=0.7, **sizes)(NET, X, Y, EPS)
     options = {"decay_factor": 0.7, "sanity_checks": False}
     same(ours, momentum_iterative_method(NET, tf.constant(X), EPS, **sizes, **options, **PIXELS))

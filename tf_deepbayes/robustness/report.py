@@ -22,7 +22,7 @@ from tf_deepbayes.reporting.robustness_figure import robustness_figure
 from tf_deepbayes.robustness import evaluate as engine
 from tf_deepbayes.robustness.attack_sets import AttackSet, chosen
 from tf_deepbayes.robustness.budgets import BUDGETS
-from tf_deepbayes.robustness.decomposition.decompose import Subject
+from tf_deepbayes.robustness.decomposition.decompose import Subject, announced
 from tf_deepbayes.robustness.decomposition.decompose import decompose as take_apart
 from tf_deepbayes.robustness.decomposition.gradient_audit import in_float64
 from tf_deepbayes.robustness.decomposition.noise_control import NoiseControl
@@ -212,15 +212,17 @@ def evaluate(
         reseed=getattr(classifier, "reseed", defence.reseed),
     )
     components = None if attacks is None else chosen(AttackSet(settings, defence), attacks)
+    sizes = SIZES[budget]
+    if decompose:
+        exact = in_float64(classifier) if outputs == "logits" else None
+        control = noise_control or _own_control(classifier, sizes.limit_samples)
+        subject = Subject(settings, defence, control, exact)
+        print("\n".join(announced(subject, sizes)))
     figures, worst = engine.evaluate(settings, defence, components=components)
     asked = {"eps": float(eps), "budget": budget, "outputs": outputs, "batch_size": batch_size}
     asked |= {"seed": seed} | ({} if norm == np.inf else {"norm": norm})
     if decompose:
-        sizes = SIZES[budget]
-        control = noise_control or _own_control(classifier, sizes.limit_samples)
-        exact = in_float64(classifier) if outputs == "logits" else None
-        subject = Subject(settings, defence, worst, control, exact)
-        figures["decomposition"] = take_apart(subject, sizes, say=print)
+        figures["decomposition"] = take_apart(subject, worst, sizes)
     return Report(figures, asked, worst.adversarial)
 
 

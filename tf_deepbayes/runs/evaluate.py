@@ -10,9 +10,8 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tf_deepbayes.attacks import GuideImages
-from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
@@ -24,17 +23,15 @@ from tf_deepbayes.robustness.attack_sets import AttackSet, chosen
 from tf_deepbayes.robustness.decomposition.sizes import SIZES
 from tf_deepbayes.robustness.evaluate import evaluate, evaluate_part
 from tf_deepbayes.robustness.suite import (
-    LABEL_ONLY,
-    SUBSTITUTE,
-    VICTIM,
     Defence,
     EvaluationSettings,
     SuiteAttack,
 )
 from tf_deepbayes.runs import guards, results
+from tf_deepbayes.runs.evaluating.defence import defence_of
 from tf_deepbayes.runs.evaluating.naming import result_name
-from tf_deepbayes.runs.evaluating.stores import FOLDER, Stores
-from tf_deepbayes.runs.evaluating.taken_apart import take_apart, write_pages
+from tf_deepbayes.runs.evaluating.stores import FOLDER, LASTING, Stores
+from tf_deepbayes.runs.evaluating.taken_apart import TakenApart, write_pages
 from tf_deepbayes.runs.indices import IN_FILE_ORDER, test_indices
 from tf_deepbayes.runs.run import Run
 from tf_deepbayes.runs.state.identity import (
@@ -45,8 +42,6 @@ from tf_deepbayes.runs.state.identity import (
 from tf_deepbayes.runs.state.lock import locked
 
 NUM_IMAGES = 100  # of an evaluation, unless told otherwise
-# What the attacked images depend on, apart from the attack.
-LASTING = ("num_samples", "noise", "weights", "mode", "substitute_weights", "version")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,40 +98,38 @@ class RunEvaluation:
         Raises:
             AttackStoppedError: an attack cannot continue; finished batches are kept.
         """
-        path = self.path
-        with locked(path.with_name(f".{path.stem}.lock"), f"the result {path.stem}"):
-            return self._figures(path, on_done, say)
+        if self.merge:
+            self._check_undivided()
+        with locked(self.path.with_name(f".{self.path.stem}.lock"), f"the result {self.path.stem}"):
+            settings = self.settings()
+            finished = results.on_disk(self.path, "evaluation", settings, self.overwrite)
+            return finished if self.resume and finished else self._figures(settings, on_done, say)
 
     def _figures(
         self,
-        path: pathlib.Path,
+        settings: dict[str, Any],
         on_done: Callable[[FinishedAttack], None],
         say: Callable[[str], None],
     ) -> dict[str, Any]:
-        settings, images = self.settings(), f"worst_case_{path.stem}.npz"
-        finished = results.on_disk(path, "evaluation", settings, self.overwrite)
-        if self.resume and finished:
-            return finished
-        done = []
+        path, plan, done = self.path, self.plan, list[FinishedAttack]()
 
         def remember(attack: FinishedAttack) -> None:
             done.append(attack)
             on_done(attack)
 
-        defence = self._defence()
-        open_store = self._stores(settings, self.resume)
-        components = self._components(defence)
-        figures, worst = evaluate(self.plan, defence, open_store, remember, components)
-        saved_attacks.write_attack_arrays(
-            self.victim.folder / "attacks" / images, defence.target, worst
-        )
+        defence, open_store = self._defence(), self._stores(settings, self.resume)
+        apart = TakenApart(self.victim, plan, self.budget, defence) if self.decompose else None
+        for line in apart.costs() if apart else ():
+            say(line)
+        figures, worst = evaluate(plan, defence, open_store, remember, self._components(defence))
+        if apart:
+            figures["decomposition"] = apart.figures(worst, open_store, on_done)
+            write_pages(path, plan, figures)
+        images = f"worst_case_{path.stem}.npz"
+        place = self.victim.folder / "attacks" / images
+        saved_attacks.write_attack_arrays(place, defence.target, worst)
         outcomes = {attack.component.name: attack.outcome.draws.argmax(-1) for attack in done}
         saved_attacks.write_outcomes(path.with_suffix(".npz"), defence.target, outcomes)
-        if self.decompose:
-            own = self.plan, self.budget, defence, worst
-            apart = take_apart(self.victim, *own, open_store, on_done, say)
-            figures["decomposition"] = apart
-            write_pages(path, self.plan, figures)
         settings = settings | {"images": images}
         results.write_result(path, "evaluation", self.victim.config, settings, figures)
         shutil.rmtree(path.with_suffix(".partial"), ignore_errors=True)
@@ -164,7 +157,7 @@ class RunEvaluation:
         """Everything the result depends on."""
         sampling = self.victim.sampling
         return {
-            **self.plan.settings(self.samples),
+            **self.plan.settings(self.victim.samples),
             **({} if self.attacks is None else {"attacks": list(self.attacks)}),
             **({"decompose": dataclasses.asdict(SIZES[self.budget])} if self.decompose else {}),
             "num_images": self.num_images,
@@ -189,6 +182,7 @@ class RunEvaluation:
         Raises:
             InputError: another process does this part, or the result on disk has other settings.
         """
+        self._check_undivided()
         path, what = self.path, f"part {part} of {self.result_name}"
         with locked(part.lock(path), what):
             settings = self.settings()
@@ -197,10 +191,11 @@ class RunEvaluation:
             evaluate_part(self.plan, self._defence(), self._stores(settings, True), part)
             return f"{what}: its batches are in {path.with_suffix('.partial')}"
 
-    @property
-    def samples(self) -> bool:
-        """Whether the victim draws noise, by what it is."""
-        return bool(self.victim.model.is_random and self.victim.sampling.mode == "sample")
+    def _check_undivided(self) -> None:
+        if self.decompose:
+            raise InputError(
+                "taking apart is not divided; leave out --decompose, or --part and --merge"
+            )
 
     def _components(self, defence: Defence) -> list[SuiteAttack] | None:
         return None if self.attacks is None else chosen(AttackSet(self.plan, defence), self.attacks)
@@ -215,27 +210,9 @@ class RunEvaluation:
 
     def _defence(self) -> Defence:
         """Everything the attacks see, including the images to imitate."""
-        plan, victim = self.plan, self.victim
-        sources, test, size = self._sources(), self.test, plan.budget.pool_size
-        guides, train = None, self.dataset.train
-        if size:
-            few = train.first(min(size, len(train)))
-            guides = GuideImages.of_right(victim.logits_fn, few.pixels, few.labels, plan.batch_size)
-        defence = Defence.of(plan, victim.logits_fn, sources, test.pixels, test.labels)
-        target = dataclasses.replace(defence.target, indices=self.indices)
-        return dataclasses.replace(
-            defence, target=target, guides=guides, detectors=self.detectors, reseed=victim.reseed
-        )
-
-    def _sources(self) -> dict[str, ModelAccess]:
-        """The classifiers whose gradients can be followed."""
-        sources = {VICTIM: self.victim.access()}
-        factor = getattr(self.victim.model, "label_factor", None)
-        if factor is not None:
-            sources[LABEL_ONLY] = self.victim.access(factor=factor)
-        if self.substitute is not None:
-            sources[SUBSTITUTE] = self.substitute.access()
-        return sources
+        found = defence_of(self.plan, self.victim, self.substitute, self.dataset.train, self.test)
+        target = dataclasses.replace(found.target, indices=self.indices)
+        return dataclasses.replace(found, target=target, detectors=self.detectors)
 
     @functools.cached_property
     def dataset(self) -> Dataset:

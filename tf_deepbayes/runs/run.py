@@ -127,13 +127,18 @@ class Run:
         seed = self.seed if common_random_numbers else None
         return dataclasses.replace(self.sampling, num_samples=count, seed=seed)
 
+    @property
+    def samples(self) -> bool:
+        """Whether its logits differ from call to call."""
+        return bool(self.model.is_random and self.sampling.mode == "sample")
+
     def noise_control(self, limit_samples: int = 1000) -> NoiseControl | None:
         """Its noise in the hand, to take its robustness apart; None if it does not sample.
 
         Args:
             limit_samples: K that stands for infinitely many draws where no mixture applies.
         """
-        if not (self.model.is_random and self.sampling.mode == "sample"):
+        if not self.samples:
             return None
         count, limit = self.sampling.num_samples, dataclasses.replace(self.sampling, seed=None)
         limit = dataclasses.replace(limit, race=None, num_samples=limit_samples)

@@ -1,6 +1,7 @@
 """PGD towards one class at a time, and steps that decline."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_other_classes_by_their_logits() -> None:
 
 def test_it_keeps_the_best_of_its_runs() -> None:
     """One run for each class: no run alone is better on any image, and some class is needed."""
-    options = {"nb_iter": 10, "eps_iter": 0.2}
+    options: dict[str, Any] = {"nb_iter": 10, "eps_iter": 0.2}
     best = margins(RankedPGD(ranks=4, **options)(NET, X, Y, 0.1))
     first = margins(RankedPGD(ranks=1, **options)(NET, X, Y, 0.1))
     assert (best >= first - 1e-5).all() and (best > first + 0.01).any()
@@ -55,7 +56,7 @@ def test_it_reaches_a_class_that_is_not_the_nearest() -> None:
         return tf.stack([tf.zeros_like(near), near, far], 1)
 
     x, y = np.full([4, 1, 2, 1], 0.4, np.float32), np.zeros(4, int)
-    options = {"nb_iter": 20, "eps_iter": 0.2, "seed": 3}
+    options: dict[str, Any] = {"nb_iter": 20, "eps_iter": 0.2, "seed": 3}
     plain = PGD(loss="margin", schedule="linear", rand_init=False, **options)(logits_fn, x, y, 0.1)
     assert (labels(logits_fn, plain) == 0).all()
     found = RankedPGD(ranks=2, **options)(logits_fn, x, y, 0.1)
@@ -80,7 +81,7 @@ def test_declining_steps_are_those_of_their_formula() -> None:
     """On a loss with a constant gradient: start + Σ eps_iter · (1 − i/N), before any bound."""
     sums = lambda x: tf.stack([tf.zeros(x.shape[0]), tf.reduce_sum(x, [1, 2, 3])], 1)  # noqa: E731
     x, y = np.full([3, 2, 2, 1], 0.2, np.float32), np.zeros(3, int)
-    plain = {"nb_iter": 5, "eps_iter": 0.01, "rand_init": False, "loss": "margin"}
+    plain: dict[str, Any] = {"nb_iter": 5, "eps_iter": 0.01, "rand_init": False, "loss": "margin"}
     for kind in (PGD, MIM):
         moved = kind(schedule="linear", **plain)(sums, x, y, 0.5) - x
         np.testing.assert_allclose(moved, 0.01 * (1.0 + 0.8 + 0.6 + 0.4 + 0.2), atol=1e-6)

@@ -103,11 +103,17 @@ def apart(logits_fn: LogitsFn, x: Array, y: Array, **options: Any) -> dict[str, 
     found = [(c.name, runs.of(c)) for c in AttackSet(plan, defence).all()[0]]
     candidates = [Candidate(name, one.adversarial, one.draws) for name, one in found]
     worst = worst_case(defence.target, candidates, 1, plan.batch_size, defence.reseed)
-    few = {"steps": (4, 8), "eot": (2,), "queries": (), "restarts": (1,), "curve_images": 20}
+    few: dict[str, Any] = {
+        "steps": (4, 8),
+        "eot": (2,),
+        "queries": (),
+        "restarts": (1,),
+        "curve_images": 20,
+    }
     sizes = dataclasses.replace(
         SIZES["quick"], draws=20, known_draws=2, attack_samples=(1, 4), **few
     )
-    return decompose(Subject(plan, defence, worst, **options), sizes)
+    return decompose(Subject(plan, defence, **options), worst, sizes)
 
 
 def shares(found: dict[str, Any]) -> dict[str, float]:

@@ -186,7 +186,7 @@ class StepSizes(NamedTuple):
     decay: Tensor
     eot: Tensor
     check_every: Tensor
-    decline: Tensor
+    decline: Tensor | float = 0.0
 
 
 @compiled_per_function(2, 3)

@@ -1,7 +1,7 @@
 """Takes an evaluation apart: curves, parts, resubmission, gradients, detectors."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,23 +20,19 @@ from tf_deepbayes.robustness.decomposition.sizes import Sizes, cost_lines, costs
 from tf_deepbayes.robustness.decomposition.worlds import KNOWN, LIMIT, Worlds
 from tf_deepbayes.robustness.suite import VICTIM, Defence, EvaluationSettings
 
-Say = Callable[[str], None]
-
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
     """What is taken apart.
 
     Attributes:
-        plan: of the standard evaluation, which has been made.
-        worst: its images, the worst of each.
+        plan: of the standard evaluation.
         noise: how the noise is controlled; None: as of any classifier.
         exact: the classifier in float64, if there is one.
     """
 
     plan: EvaluationSettings
     defence: Defence
-    worst: AttackResult
     noise: NoiseControl | None = None
     exact: Any = None
 
@@ -49,20 +45,27 @@ class Subject:
         return self.noise or NoiseControl.of(access)
 
 
+def announced(subject: Subject, sizes: Sizes) -> Iterator[str]:
+    """Lines on what the standard evaluation and its decomposition will cost at most."""
+    control, attacks = subject.control, AttackSet(subject.plan, subject.defence)
+    found = costs(attacks, sizes, control.num_samples, control.limit_cost)
+    return cost_lines(found, seconds_of(subject.defence))
+
+
 def decompose(
     subject: Subject,
+    worst: AttackResult,
     sizes: Sizes,
     open_store: OpenStore = lambda component: None,
     on_done: Callable[[FinishedAttack], None] = lambda finished: None,
-    say: Say = lambda line: None,
 ) -> dict[str, Any]:
     """Every part of the robustness found, as JSON can hold it.
 
     Args:
+        worst: images of the standard evaluation, the worst of each.
         open_store: where finished batches are kept; those of an earlier run with other sizes serve
             again wherever the attack is the same.
         on_done: called with each attack when it is finished.
-        say: called with each line of what it will cost, before anything is computed.
 
     Returns:
         `decomposition` (see `shares.decomposition`), `curves`, `resubmission`, `audit`,
@@ -72,10 +75,7 @@ def decompose(
     ks = {k: f"samples_{k}" for k in sizes.attack_samples if subject.defence.samples}
     defence = _with_sources(subject.defence, control, sizes, ks)
     attacks, runs = AttackSet(subject.plan, defence), AttackCache(defence, open_store, on_done)
-    estimate = costs(attacks, sizes, control.num_samples, control.limit_cost)
-    for line in cost_lines(estimate, seconds_of(defence)):
-        say(line)
-    worlds = Worlds(attacks, runs, control, sizes, subject.worst)
+    worlds = Worlds(attacks, runs, control, sizes, worst)
     target = defence.target
     parts = decomposition(list(worlds.all()), target.labels, worlds.limit_predictions)
     found = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_deepbayes.attacks import losses
+from tf_deepbayes.attacks import Square, losses
 from tf_deepbayes.attacks.loss_gradient import compiled_loss_gradient
 from tf_deepbayes.robustness.attack_sets import AttackSet
 from tf_deepbayes.robustness.suite import VICTIM, Defence
@@ -97,7 +97,9 @@ def costs(attacks: AttackSet, sizes: Sizes, num_samples: int, limit_cost: float)
     images = len(attacks.defence.target.labels)
     few, eot = min(sizes.curve_images, images), plan.eot if samples else 1
     steps = plan.budget.nb_iter
+    set_costs = [_of_attack(component.attack) for component in attacks.all()[0]]
     found = [
+        Cost("standard set", *(images * sum(one) for one in zip(*set_costs, strict=True))),
         Cost("curve of steps", few * eot * sum(sizes.steps), 0),
         Cost("curve of restarts", few * eot * steps * max(sizes.restarts, default=0), 0),
         Cost("curve of queries", 0, few * sum(sizes.queries) * (2 if samples else 1)),
@@ -113,6 +115,14 @@ def costs(attacks: AttackSet, sizes: Sizes, num_samples: int, limit_cost: float)
     found.append(Cost("K to infinity", images * steps * limit_cost, 2 * images * limit_cost))
     audit = min(sizes.audit_images, images)
     return [*found, Cost("gradient audit", audit * sizes.gradients * (2 if samples else 1), 0)]
+
+
+def _of_attack(attack: Any) -> tuple[float, float]:
+    """Gradients and calls of one image."""
+    work = getattr(attack, "nb_iter", 1)
+    if isinstance(attack, Square):
+        return 0, work * (1 + (attack.rescore > 0))
+    return work * getattr(attack, "eot", 1) * getattr(attack, "ranks", 1), 0
 
 
 def seconds_of(defence: Defence) -> tuple[float, float]:

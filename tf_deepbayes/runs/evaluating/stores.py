@@ -13,6 +13,8 @@ from tf_deepbayes.evaluation.batch_store import BatchStore
 from tf_deepbayes.robustness.suite import SuiteAttack
 
 FOLDER = "finished_attacks"
+# What the attacked images depend on, apart from the attack.
+LASTING = ("num_samples", "noise", "weights", "mode", "substitute_weights", "version")
 
 
 @dataclasses.dataclass(frozen=True)
