@@ -19,7 +19,8 @@ def result_name(
     Args:
         extra: what else is not the default, as parts of the name.
     """
-    defaults, names = EvaluationSettings(plan.budget, plan.eps), ("eot", "lazy_classes")
+    defaults = EvaluationSettings(plan.budget, plan.eps, norm=plan.norm)
+    names = ("eot", "lazy_classes")
     parts = parts_of(*({n: getattr(of, n) for n in names} for of in (plan, defaults)))
     norm = None if plan.norm == np.inf else "l2"
     size = f"eps{number_text(plan.eps, 2)}"
