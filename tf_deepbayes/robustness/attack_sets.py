@@ -10,6 +10,7 @@ which is what breaks the last images of a robust network.
 """
 
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -45,7 +46,17 @@ REACH = 2.5
 FIRST_STEP = 2.0
 # Weight of the logits in the Carlini-Wagner attack: the ball bounds the perturbation, not c.
 CW_C, CW_LEARNING_RATE = 10.0, 0.05
+OF_A_SET = re.compile(r"pgd_(log_odds_\d{1,3}|margin)|superwhite_\w{1,20}|label_only|transfer")
 NOT_IN_BUDGET = "not in this budget"
+
+
+def check_names(given: Sequence[str]) -> None:
+    """InputError unless each is an attack of some budget's set or one of `attacks.ATTACKS`."""
+    if not given:
+        raise InputError("expected at least one attack; leave attacks out for the budget's set")
+    for name in given:
+        if not OF_A_SET.fullmatch(name):
+            attack_table.fields(name)  # which says what there is
 
 
 def chosen(attacks: "AttackSet", given: Sequence[str | Attack]) -> list[SuiteAttack]:
@@ -58,8 +69,9 @@ def chosen(attacks: "AttackSet", given: Sequence[str | Attack]) -> list[SuiteAtt
     Raises:
         InputError: none is given, or a name is unknown.
     """
-    if not given:
-        raise InputError("expected at least one attack; leave attacks out for the budget's set")
+    names = [one for one in given if isinstance(one, str)]
+    if names or not given:
+        check_names(names)
     of_set = {component.name: component for component in attacks.all()[0]}
     plan, found = attacks.plan, dict[str, SuiteAttack]()
     for one in given:

@@ -19,7 +19,7 @@ from tf_deepbayes.detection.detectors import Detector
 from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.evaluation.parts import Part
 from tf_deepbayes.robustness.attack_cache import FinishedAttack
-from tf_deepbayes.robustness.attack_sets import AttackSet, chosen
+from tf_deepbayes.robustness.attack_sets import AttackSet, check_names, chosen
 from tf_deepbayes.robustness.decomposition.sizes import SIZES
 from tf_deepbayes.robustness.evaluate import evaluate, evaluate_part
 from tf_deepbayes.robustness.suite import (
@@ -81,6 +81,10 @@ class RunEvaluation:
     attacks: Sequence[str] | None = None
     decompose: bool = False
     computing: Mapping[str, bool] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.attacks is not None:
+            check_names(self.attacks)
 
     def figures(
         self,
