@@ -65,6 +65,6 @@ def test_taken_apart(run: pathlib.Path, app: App) -> None:
 
 def test_a_divided_one_is_refused(run: pathlib.Path, app: App) -> None:
     done = evaluate(app, run, "--decompose", "--part", "1/2")
-    assert done.returncode == 2 and "leave out --decompose or --part" in done.stderr
+    assert done.returncode == 2 and "taking apart is not divided" in done.stderr
     done = evaluate(app, run, "--attacks", "pdg")
     assert done.returncode == 2 and "unknown attack 'pdg'" in done.stderr

@@ -22,12 +22,14 @@ def test_a_longer_curve_finds_what_a_shorter_one_left(tmp_path: pathlib.Path) ->
     stores(component(5, "curve_steps_5")).put(0, X, AttackedBatch(X + 0.1))
     found = stores(component(5, "pgd_log_odds_0")).get(0, X)
     assert found is not None and found[0].images.max() > 0.0
+    stores(component(5, "check")).put(0, X[:1], AttackedBatch(X[:1] + 0.2))  # of fewer images
+    again = stores(component(5, "check"))
+    assert again.get(0, X) is not None and again.get(0, X[:1]) is not None
     assert stores(component(6, "curve_steps_5")).get(0, X) is None
     assert stores(component(5, "curve_steps_5")).get(0, X + 0.5) is None
-    others = (Stores(tmp_path, {"weights": "abd"}, 0, shared=True), 0), (stores, 1)
-    for other, seed in others:
-        again = Stores(tmp_path, other.fixed, seed, shared=True)
-        assert again(component(5, "curve_steps_5")).get(0, X) is None
+    for weights, seed in (("abd", 0), ("abc", 1)):
+        other = Stores(tmp_path, {"weights": weights}, seed, shared=True)
+        assert other(component(5, "curve_steps_5")).get(0, X) is None
 
 
 def test_a_result_of_its_own_has_its_own(tmp_path: pathlib.Path) -> None:

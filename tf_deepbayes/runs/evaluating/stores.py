@@ -50,4 +50,4 @@ class Stores:
             return BatchStore(place, own, self.resume, self.overwrite, self.merge)
         text = json.dumps(own, sort_keys=True, default=str).encode()
         place = self.folder / digest(np.frombuffer(text, np.uint8))[:20]
-        return BatchStore(place, own, resume=True, merge=self.merge)
+        return BatchStore(place, own, resume=True, by_images=True)
