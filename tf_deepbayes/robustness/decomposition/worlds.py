@@ -44,7 +44,7 @@ class Worlds:
         yield World.of("broken", self._wrong(self.fresh(published.adversarial)))
         if samples:
             if self.noise.known is not None:
-                yield World.of("known noise", self._with_known_noise(self.noise.known))
+                yield World.of("known noise", self._with_known_noise())
             yield World.of("many samples", self._in_the_limit()[None])
         yield World.of("adaptive", self._wrong(self.worst_draws))
 
@@ -83,7 +83,7 @@ class Worlds:
         component = SuiteAttack(name, attack, plan.eps)
         return component if source is None else dataclasses.replace(component, source=source)
 
-    def _with_known_noise(self, known: object) -> Array:
+    def _with_known_noise(self) -> Array:
         """Wrong with the noise that the attack knew, `[S, N]`, a row for each seed."""
         labels, rows = self.runs.defence.target.labels, []
         for seed in range(self.sizes.known_draws):
