@@ -81,3 +81,13 @@ def test_what_is_no_attack_differs() -> None:
     assert differing({"attack": "__import__('os')"}, {"attack": attacks.PGD().settings()})
     (said,) = differing({"attack": None}, {"attack": attacks.PGD().settings()})
     assert said == "attack is not recorded there and pgd now"
+
+
+def test_a_younger_setting_tells_results_apart_where_it_is_not_the_default() -> None:
+    """It is recorded only there, on either side."""
+    old, new = (
+        {"attack": attacks.PGD(schedule=kind).settings()} for kind in ("constant", "linear")
+    )
+    assert not differing(old, old) and not differing(new, new)
+    assert differing(old, new) == ["schedule is constant there and linear now"]
+    assert differing(new, old) == ["schedule is linear there and constant now"]

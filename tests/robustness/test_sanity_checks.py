@@ -1,12 +1,35 @@
 """Checks that say whether attacks are to be believed, and the table that shows them."""
 
+import dataclasses
 import json
 
 import numpy as np
+import pytest
+import tensorflow as tf
 
-from tests.robustness.evaluated import NET, SCALED, X, evaluated, quantised, verdicts
+from tests.robustness.evaluated import (
+    NET,
+    PLAN,
+    SCALED,
+    X,
+    Y,
+    defence_of,
+    evaluated,
+    quantised,
+    verdicts,
+)
 from tf_deepbayes.reporting.evaluation_table import table
-from tf_deepbayes.robustness.sanity_checks import FAIL, NOT_APPLICABLE, PASS, at_least, tolerance
+from tf_deepbayes.robustness import attack_sets
+from tf_deepbayes.robustness.comparisons import (
+    FAIL,
+    NOT_APPLICABLE,
+    PASS,
+    Discordant,
+    at_least,
+    paired,
+    tolerance,
+)
+from tf_deepbayes.robustness.evaluate import evaluate
 
 
 def test_a_plain_network_passes_every_check() -> None:
@@ -52,3 +75,50 @@ def test_the_table_names_every_attack_and_every_failure() -> None:
         assert row["name"] in text
     assert text.count("\nFAIL ") == sum(c["verdict"] == FAIL for c in figures["checks"])
     assert "95% interval" in text and "left out: " in text
+
+
+def test_a_search_that_breaks_what_no_gradient_breaks_is_a_finding() -> None:
+    """Eight of 293 images: within the tolerance of two shares, and not within chance."""
+    gradients = np.arange(293) < 53
+    search = np.arange(293) < 61
+    assert at_least("name", ("a", "b"), (53 / 293, 61 / 293), 293, "").verdict == PASS
+    check = paired("name", ("a", "b"), gradients, search, "why")
+    assert check.verdict == FAIL and check.suggests == "why"
+    assert check.discordant == (0, 8, 293)
+    assert check.p_value is not None and abs(check.p_value - 0.5**8) < 1e-12
+    assert paired("name", ("a", "b"), search, gradients, "why").verdict == PASS
+    assert paired("name", ("a", "b"), gradients[:0], search[:0], "").verdict == NOT_APPLICABLE
+
+
+def test_chance_is_rarely_a_finding() -> None:
+    """Two attacks that break each image with the same probability, 2.5% at most."""
+    random = np.random.default_rng(0)
+    wins = random.random((4000, 2, 50)) < 0.3
+    found = [Discordant.of(first, second).second_is_stronger for first, second in wins]
+    assert 0.0 < np.mean(found) <= 0.025
+
+
+def test_a_gradient_hidden_from_a_few_images_is_found() -> None:
+    """Square breaks ten images whose gradient is zero; the shares alone would not tell."""
+    hidden = np.flatnonzero(evaluated(NET)[1].draws[0].argmax(-1) != Y)[:12]
+    darkest = np.sort(X[hidden, 0, 0, 0])
+
+    def partly(x: tf.Tensor) -> tf.Tensor:
+        own = tf.reduce_any(tf.abs(x[:, :1, :1, 0] - darkest) < 0.051, [1, 2], keepdims=True)
+        return NET(tf.where(own[..., None], tf.stop_gradient(x), x))
+
+    checks = [c for c in evaluated(partly)[0]["checks"] if c["name"] == "white-box beats square"]
+    assert [check["verdict"] for check in checks] == [FAIL]
+
+
+@pytest.mark.parametrize(("first_step", "better"), [(0.03, 8.0)])
+def test_steps_that_do_not_fit_are_found(
+    first_step: float, better: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attack_sets, "FIRST_STEP", first_step)
+    plan = dataclasses.replace(PLAN, eps=0.1)
+    checks = evaluate(plan, defence_of(NET, plan))[0]["checks"]
+    failed = [check for check in checks if check["verdict"] == FAIL]
+    names = {check["name"] for check in failed}
+    assert "the step size fits" in names and "enough steps" not in names
+    assert f"steps × {better:g}" in str(failed)

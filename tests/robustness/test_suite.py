@@ -21,9 +21,10 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.detection.selection import fit_all
 from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.evaluation.batch_store import BatchStore
+from tf_deepbayes.robustness.attack_sets import AttackSet
 from tf_deepbayes.robustness.budgets import BUDGETS, Budget
+from tf_deepbayes.robustness.comparisons import NOT_APPLICABLE
 from tf_deepbayes.robustness.evaluate import evaluate
-from tf_deepbayes.robustness.sanity_checks import NOT_APPLICABLE
 from tf_deepbayes.robustness.suite import (
     LABEL_ONLY,
     SUBSTITUTE,
@@ -45,14 +46,14 @@ def test_carlini_wagner_is_brought_into_the_ball() -> None:
 
 def test_attacks_that_do_not_apply_are_named_with_the_reason() -> None:
     plan = dataclasses.replace(PLAN, budget=BUDGETS["standard"])
-    components, left_out = plan.standard_set(defence_of(NET, plan))
+    components, left_out = AttackSet(plan, defence_of(NET, plan)).all()
     names = [component.name for component in components]
-    assert names == ["pgd_log_odds_0", "pgd_log_odds_1", "pgd_margin", "mim", "cw", "square"]
+    assert names == ["pgd_log_odds_0", "pgd_log_odds_1", "pgd_margin", "ranked", "square"]
     assert set(left_out) == {"superwhite", "label_only", "matching", "transfer"}
     access = ModelAccess(lottery, log_weights=lambda x: tf.transpose(lottery(x))[None])
     sources = {VICTIM: access, LABEL_ONLY: ModelAccess(NET), SUBSTITUTE: ModelAccess(NET)}
     defence = defence_of(lottery, plan, sources=sources, guides=GuideImages(X, Y))
-    components, left_out = plan.standard_set(defence)
+    components, left_out = AttackSet(plan, defence).all()
     assert not left_out
     assert {"superwhite", "label_only", "matching", "transfer"} <= {c.name for c in components}
 
@@ -149,7 +150,8 @@ def test_the_app_writes_figures_and_images_that_can_be_detected(
     content = results.read_result(run / "evaluation" / "eps0.20_quick_K2_n4.json", "evaluation")
     names = {row["name"] for row in content["figures"]["components"]}
     assert names == {"pgd_log_odds_0", "pgd_margin", "square", "label_only"}
-    assert content["settings"]["budget"] == dataclasses.asdict(BUDGETS["quick"])
+    quick = EvaluationSettings(BUDGETS["quick"], 0.2).settings(samples=True)["budget"]
+    assert content["settings"]["budget"] == quick and "ranks" not in quick
     saved = saved_attacks.read_attack_arrays(run / "attacks" / content["settings"]["images"])
     assert saved["adversarial"].shape == (4, 28, 28, 1)
     assert not list((run / "evaluation").glob("*.partial"))

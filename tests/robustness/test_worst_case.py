@@ -1,5 +1,7 @@
 """The worst of several attacks for each image, scored on draws that did not choose it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,14 +12,19 @@ from tests.robustness.evaluated import (
     SCALED,
     X,
     Y,
+    defence_of,
     evaluated,
     lottery,
     quantised,
     verdicts,
 )
-from tf_deepbayes.core.axes import LogitsFn
+from tf_deepbayes.attacks import RandomNoise
+from tf_deepbayes.core.axes import LogitsFn, Tensor
+from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.evaluation.scoring import EvaluationSet
-from tf_deepbayes.robustness.sanity_checks import FAIL
+from tf_deepbayes.robustness.comparisons import FAIL
+from tf_deepbayes.robustness.evaluate import evaluate
+from tf_deepbayes.robustness.suite import SuiteAttack
 from tf_deepbayes.robustness.worst_case import Candidate, choose, worst_case
 
 
@@ -59,19 +66,37 @@ def test_the_draws_that_choose_are_not_those_that_score() -> None:
     GENERATOR.reset_from_seed(0)
     target = EvaluationSet.of(lottery, X, Y, draws=1)
     lucky = [Candidate(str(i), X, random.normal(size=(1, 40, 5))) for i in range(50)]
-    chosen = choose(target, 0.1, lucky)
+    chosen = choose(target, lucky)
     own = np.stack([c.draws[0] for c in lucky])[chosen, np.arange(40)].argmax(1)
     assert (own != Y).all()
-    found = worst_case(target, 0.1, lucky, 20, 40, lambda number: None)
+    found = worst_case(target, lucky, 20, 40, lambda number: None)
     assert found.draws.shape[0] == 20
     assert np.mean(found.draws.argmax(-1) != Y) == pytest.approx(0.8, abs=0.05)
     assert found.figures["success_in_every_draw"] < 0.2
 
 
-def test_an_image_outside_of_the_ball_has_no_chance() -> None:
-    target = EvaluationSet.of(NET, X, Y, draws=1)
-    wrong = np.eye(5)[(Y + 1) % 5][None]
-    right = np.eye(5)[Y][None]
-    far = Candidate("far", np.clip(X + 0.3, 0, 1), wrong)
-    assert (choose(target, 0.1, [Candidate("near", X, right), far]) == 0).all()
-    assert (choose(target, 0.3, [Candidate("near", X, right), far]) == 1).all()
+class Leaver(RandomNoise):
+    """An attack with a fault: it moves every pixel by three times eps."""
+
+    def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
+        return x + 3.0 * eps
+
+
+@pytest.mark.parametrize(("given", "error"), [(True, InputError), (False, RuntimeError)])
+def test_an_attack_that_leaves_its_ball_is_an_error(given: bool, error: type[Exception]) -> None:
+    """It would otherwise pass for a weak attack: its images were left out in silence."""
+    plan = dataclasses.replace(PLAN, eps=0.01)
+    leaver = SuiteAttack("leaver", Leaver(batch_size=20), plan.eps, given=given)
+    with pytest.raises(error, match=r"attack leaver left the l∞ ball of radius 0\.01"):
+        evaluate(plan, defence_of(NET, plan), components=[leaver])
+
+
+def test_the_first_attack_that_broke_each_image_is_named() -> None:
+    figures, worst = evaluated(NET)
+    first = figures["worst_case"]["first_broken_by"]
+    wrong = worst.draws[0].argmax(-1) != Y
+    assert [name is not None for name in first] == wrong.tolist()
+    names = [row["name"] for row in figures["components"]]
+    assert {name for name in first if name} <= {*names, "unperturbed"}
+    right = np.array([name is None or names.index(name) > 0 for name in first])
+    assert right.mean() == pytest.approx(figures["components"][0]["robust_accuracy"])

@@ -12,6 +12,7 @@ from tf_deepbayes.attacks.white_box.carlini_wagner import CarliniWagnerL2
 from tf_deepbayes.attacks.white_box.fgsm import FGSM
 from tf_deepbayes.attacks.white_box.matching import FeatureMatching, GuideImages, LogitMatching
 from tf_deepbayes.attacks.white_box.pgd import MIM, PGD
+from tf_deepbayes.attacks.white_box.ranked import RankedPGD
 from tf_deepbayes.attacks.white_box.superwhite import Superwhite
 from tf_deepbayes.core.errors import InputError
 
@@ -19,7 +20,7 @@ from tf_deepbayes.core.errors import InputError
 ATTACKS: dict[str, type[Attack]] = {
     str(attack.name): attack
     for attack in (
-        *(FGSM, PGD, MIM, CarliniWagnerL2, Superwhite, LogitMatching, FeatureMatching),
+        *(FGSM, PGD, RankedPGD, MIM, CarliniWagnerL2, Superwhite, LogitMatching, FeatureMatching),
         *(SPSA, Square, HopSkipJump, RandomNoise),
     )
 }
@@ -64,6 +65,7 @@ __all__ = [
     "Matching",
     "Pool",
     "RandomNoise",
+    "RankedPGD",
     "Square",
     "Superwhite",
     "build",

@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from tf_deepbayes.core.axes import Array, FeaturesFn, LogitsFn, LogWeightsFn, Tensor
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.core.metrics import are_probabilities
 
 OUTPUTS = ("logits", "probabilities")
 TINY = np.finfo(np.float32).tiny  # log of it is −87 nats: what a probability of 0 stands for
-SUM_TOLERANCE = 1e-3  # of probabilities, in whatever precision they were computed
 ADVICE = "give the Keras model itself, not its predict, or a function of TensorFlow operations"
 
 
@@ -202,6 +202,15 @@ def _before_softmax(model: keras.Model) -> LogitsFn | None:
     return logits
 
 
+def check_no_probabilities(values: Array) -> None:
+    """InputError where `[N, C]` are a softmax's outputs instead of logits."""
+    if are_probabilities(values):
+        raise InputError(
+            "the classifier's outputs lie in [0, 1] and sum to 1: they are probabilities, and "
+            'attacking them as logits would hide the gradient; pass outputs="probabilities"'
+        )
+
+
 def check_classifier(classifier: Any, x: Array, num_classes: int, outputs: str = "logits") -> None:
     """InputError unless the classifier answers these images as `outputs` says.
 
@@ -232,15 +241,9 @@ def check_classifier(classifier: Any, x: Array, num_classes: int, outputs: str =
         )
     if raw is None and outputs == "probabilities":
         values = np.exp(values)
-    sums = np.abs(values.sum(1) - 1.0) < SUM_TOLERANCE
-    are_probabilities = bool((values >= 0).all() and (values <= 1 + SUM_TOLERANCE).all())
-    are_probabilities &= bool(sums.all())
-    if are_probabilities and outputs == "logits":
-        raise InputError(
-            "the classifier's outputs lie in [0, 1] and sum to 1: they are probabilities, and "
-            'attacking them as logits would hide the gradient; pass outputs="probabilities"'
-        )
-    if not are_probabilities and outputs == "probabilities":
+    if outputs == "logits":
+        check_no_probabilities(values)
+    elif not are_probabilities(values):
         raise InputError(
             'outputs="probabilities", but the outputs are not in [0, 1] with sum 1 (from '
             f'{values.min():.3g} to {values.max():.3g}); pass outputs="logits"'

@@ -53,6 +53,8 @@ class Attack(abc.ABC):
         uses: which function of the classifier the attack is called with: "logits" `[B, C]`;
             "log_weights" `[K, C, B]`, a term per sample; "features" `[B, …]`.
         in_eps_name: settings that `eps_name` says, as the published names do.
+        unsaid: settings that are younger than results on disk: `settings` leaves out their
+            defaults, so that these results and their batches are still those of the same attack.
         targeted: move towards the given labels instead of away from them.
         batch_size: images at a time; a short last batch is padded, so there is one trace. Reuse
             one `logits_fn` for many calls: each new function is traced again.
@@ -61,6 +63,7 @@ class Attack(abc.ABC):
     name: ClassVar[str | None] = None
     uses: ClassVar[str] = "logits"
     in_eps_name: ClassVar[tuple[str, ...]] = ()
+    unsaid: ClassVar[tuple[str, ...]] = ()
     targeted: bool = False
     batch_size: int = 100
 
@@ -125,8 +128,12 @@ class Attack(abc.ABC):
 
     def settings(self) -> dict[str, Any]:
         """The name and every setting as plain values; they identify the attack's results."""
-        values = {f.name: plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        fields = [f for f in dataclasses.fields(self) if not self._is_unsaid(f)]
+        values = {f.name: plain(getattr(self, f.name)) for f in fields}
         return {"name": self.name or type(self).__name__, **values}
+
+    def _is_unsaid(self, field: dataclasses.Field) -> bool:
+        return field.name in self.unsaid and getattr(self, field.name) == field.default
 
     def settings_at(self, eps: float) -> dict[str, Any]:
         """`settings` of the attack at that size, if some of them depend on it."""

@@ -9,6 +9,7 @@ from absl import flags
 from tf_deepbayes import attacks
 from tf_deepbayes.attacks.losses import LOSSES
 from tf_deepbayes.attacks.text_settings import text_settings
+from tf_deepbayes.attacks.white_box.pgd import SCHEDULES
 from tf_deepbayes.attacks.white_box.superwhite import GATHERS
 from tf_deepbayes.cli import app
 from tf_deepbayes.cli.help import group
@@ -28,7 +29,7 @@ OPTIONS = {
         *("targeted", "batch_size", "loss", "norm", "nb_iter", "eps_iter", "rand_init", "eot"),
         *("learning_rate", "confidence", "binary_search_steps", "snapshot", "gather"),
         *("delta", "spsa_samples", "stop_above", "p_init", "rescore", "corners", "initial_samples"),
-        *("votes", "lazy_classes", "early_stop", "check_every"),
+        *("votes", "lazy_classes", "early_stop", "check_every", "schedule", "ranks"),
     )
 } | {"lbd": "detection_lambda"}
 # Flags that are fields of `AttackOptions`.
@@ -54,6 +55,7 @@ def define() -> None:
         flags.DEFINE_enum("loss", None, list(LOSSES), "loss that the attack maximises")
         flags.DEFINE_integer("nb_iter", None, "number of steps")
         flags.DEFINE(app.SizeParser(), "eps_iter", None, "size of a step")
+        flags.DEFINE_enum("schedule", None, list(SCHEDULES), "step sizes: all alike, or declining")
         flags.DEFINE_bool("rand_init", None, "start from a random point of the ball")
         flags.DEFINE_integer("eot", None, "gradients averaged per step")
         flags.DEFINE_integer(
@@ -80,6 +82,7 @@ def _define_of_one_attack() -> None:
     flags.DEFINE(app.SizeParser(), "delta", None, "spsa: distance of the points probed")
     flags.DEFINE_integer("spsa_samples", None, "spsa: points probed per step")
     flags.DEFINE_float("stop_above", None, "spsa: leave an image once its loss is above this")
+    flags.DEFINE_integer("ranks", None, "ranked: classes attacked, the likeliest first")
     flags.DEFINE_float("p_init", None, "square: share of the pixels in the first patches")
     flags.DEFINE_integer("rescore", None, "square, noise: draws that confirm a better image")
     flags.DEFINE_bool("corners", None, "noise: change every value by eps")

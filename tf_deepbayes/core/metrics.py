@@ -11,6 +11,7 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.progress import progress
 from tf_deepbayes.core.validation import check_count, check_labels
 
+SUM_TOLERANCE = 1e-3  # of probabilities, in whatever precision they were computed
 NORMAL_95 = 1.959964  # a normal variable lies within so many standard deviations with 95%
 
 
@@ -66,6 +67,12 @@ def confidence_interval(share: float | None, count: int) -> tuple[float, float] 
     spread = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     scale = 1 + z * z / count
     return (float((centre - spread) / scale), float((centre + spread) / scale))
+
+
+def are_probabilities(values: Array) -> bool:
+    """Whether rows `[N, C]` lie in [0, 1] and sum to 1: a softmax's outputs, not logits."""
+    inside = (values >= 0).all() and (values <= 1 + SUM_TOLERANCE).all()
+    return bool(inside and (np.abs(values.sum(-1) - 1.0) < SUM_TOLERANCE).all())
 
 
 def entropy(logits: Array) -> Array:

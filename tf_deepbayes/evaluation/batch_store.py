@@ -30,6 +30,7 @@ class BatchStore:
         resume: reuse the batches on disk.
         overwrite: delete them instead, where `resume` is not given.
         merge: all batches have to be on disk, from the parts of a divided attack.
+        by_images: batches of other images under the same number stand side by side.
 
     Raises:
         InputError: there are batches but not `resume`, or they have different settings.
@@ -42,8 +43,10 @@ class BatchStore:
         resume: bool,
         overwrite: bool = False,
         merge: bool = False,
+        by_images: bool = False,
     ) -> None:
         self.folder, self.settings, self.merge = folder, dict(settings), merge
+        self.by_images = by_images
         resume = resume or merge
         if overwrite and not resume:
             self.remove()
@@ -71,7 +74,7 @@ class BatchStore:
 
     def get(self, index: int, x: Array) -> tuple[AttackedBatch, float] | None:
         """The batch finished on these images with these settings, and its seconds; None if none."""
-        path = self._path(index)
+        path = self._path(index, x)
         if not path.is_file():
             return None
         arrays = read_arrays(path, "delete it and resume")
@@ -107,7 +110,7 @@ class BatchStore:
                 write_json(self.folder / SETTINGS, self.settings)
             arrays: dict[str, Any] = {"adversarial": batch.images, "digest": self._key(x)}
             arrays |= {"seconds": seconds} | ({} if batch.steps is None else {"steps": batch.steps})
-            write_atomically(self._path(index), lambda file: np.savez(file, **arrays))
+            write_atomically(self._path(index, x), lambda file: np.savez(file, **arrays))
         except OSError as error:
             raise AttackStoppedError(
                 f"cannot write batch {index} ({error.strerror}); {self.kept()}"
@@ -124,8 +127,9 @@ class BatchStore:
         """Delete the folder, once the whole result is on disk."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _path(self, index: int) -> pathlib.Path:
-        return self.folder / f"batch_{index:05d}.npz"
+    def _path(self, index: int, x: Array | None = None) -> pathlib.Path:
+        images = f"_{self._key(x)[:12]}" if self.by_images and x is not None else ""
+        return self.folder / f"batch_{index:05d}{images}.npz"
 
 
 def _numbered(numbers: Sequence[int]) -> str:

@@ -46,7 +46,7 @@ def _difference(name: str, found: Any, wanted: Any) -> list[str]:
         if found.get("name") == wanted.get("name"):
             known = default_settings(str(found.get("name"))) | dict(found)
             whose = "" if name == "attack" else f"{name} "
-            return [whose + said for said in differing(known, dict(wanted))]
+            return [whose + said for said in differing(known, _complete(wanted, found))]
         found, wanted = (side.get("name", side) for side in (found, wanted))
     there = "not recorded" if found is None else _shown(found)
     return [f"{name} is {there} there and {_shown(wanted)} now"]
@@ -69,7 +69,17 @@ def _same(found: Any, wanted: Any) -> bool:
     if not isinstance(found, Mapping):
         return False
     defaults = default_settings(wanted["name"])
+    wanted = _complete(wanted, found)
     return all(_same(found.get(n, defaults.get(n)), value) for n, value in wanted.items())
+
+
+def _complete(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings wanted, and defaults of those that are said of what was found alone.
+
+    A setting younger than results on disk is recorded only where it is not the default.
+    """
+    defaults = default_settings(str(wanted.get("name")))
+    return {name: defaults[name] for name in found if name in defaults} | dict(wanted)
 
 
 def default_settings(name: str) -> dict[str, Any]:

@@ -8,13 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes.attacks import losses
+from tf_deepbayes.attacks.access import check_no_probabilities
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.gradient_checks import ZERO_GRADIENT_WARNING, zero_gradients
 from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Array, LogitsFn, LogWeightsFn, logits_of, significant
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.validation import check_count, check_labels
+from tf_deepbayes.core.validation import check_count, check_labels, check_pixels
 
 # A success rate varies by a few points between draws at K = 10; five draws show by how much.
 EVAL_DRAWS = 5
@@ -75,8 +76,14 @@ class EvaluationSet:
 
         Args:
             indices: their indices in the test set; 0 … N − 1 when None.
+
+        Raises:
+            InputError: pixels outside [0, 1], labels that do not fit them, or a classifier that
+                returns probabilities.
         """
+        x = check_pixels(x)
         clean = draw_logits(logits_fn, x, 1 + check_count("draws", draws), batch_size)
+        check_no_probabilities(clean[0])
         predicted, labels = clean.argmax(-1), check_labels(labels, clean.shape[-1], len(x))
         rows, goals = attack_rows(labels, clean.shape[-1], targeted)
         changes = float(np.mean(predicted[1:] != predicted[:1]))
@@ -88,9 +95,13 @@ class EvaluationSet:
 
     def first(self, count: int) -> "EvaluationSet":
         """The first `count` rows."""
+        return self.take(slice(count))
+
+    def take(self, rows: Array | slice) -> "EvaluationSet":
+        """Some of the rows."""
         names = ("images", "labels", "attack_labels", "clean_logits", "indices")
-        few = {name: getattr(self, name)[:count] for name in names}
-        return dataclasses.replace(self, **few, clean_predicted=self.clean_predicted[:, :count])
+        few = {name: getattr(self, name)[rows] for name in names}
+        return dataclasses.replace(self, **few, clean_predicted=self.clean_predicted[:, rows])
 
     @property
     def counted(self) -> Array:

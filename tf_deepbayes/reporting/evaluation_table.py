@@ -1,5 +1,6 @@
 """The figures of an evaluation as text for a terminal."""
 
+import collections
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -36,6 +37,11 @@ def _attacks(figures: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _left_out(figures: Mapping[str, Any]) -> Iterator[str]:
+    names = figures["worst_case"].get("first_broken_by", [])
+    if names:
+        counts = collections.Counter("none" if name is None else name for name in names)
+        yield "first broken by: " + ", ".join(f"{name} {n}" for name, n in counts.most_common())
+        yield ""
     if figures["left_out"]:
         yield "left out: " + "; ".join(f"{n} ({why})" for n, why in figures["left_out"].items())
         yield ""
@@ -46,6 +52,9 @@ def _checks(figures: Mapping[str, Any]) -> Iterator[str]:
         (one, other), (first, second) = check["compared"], check["figures"]
         compared = f"{one}: {format_share(first)}, {other}: {format_share(second)}"
         noise = "" if check["tolerance"] is None else f" (tolerance {check['tolerance']:.3f})"
+        if check.get("discordant"):
+            only = "{} only the first, {} only the second, of {}".format(*check["discordant"])
+            noise = f" ({only}, p {check['p_value']:.3f})"
         yield f"{check['verdict']:14}  {check['name']:28}  {compared}{noise}"
         if check["suggests"]:
             yield f"{'':14}  {check['suggests']}"

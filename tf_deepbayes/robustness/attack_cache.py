@@ -8,24 +8,33 @@ import numpy as np
 
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.attacks.gradient_checks import zero_gradients
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.metrics import confidence_interval
 from tf_deepbayes.evaluation.batch_store import BatchStore
 from tf_deepbayes.evaluation.parts import Part
 from tf_deepbayes.evaluation.runner import AttackResult, run, run_part
-from tf_deepbayes.evaluation.scoring import score
+from tf_deepbayes.evaluation.scoring import EvaluationSet, score
 from tf_deepbayes.evaluation.workers import Worker
+from tf_deepbayes.robustness.comparisons import broken
 from tf_deepbayes.robustness.suite import Defence, SuiteAttack
-from tf_deepbayes.robustness.worst_case import with_robust_accuracy
+from tf_deepbayes.robustness.worst_case import check_in_ball, with_robust_accuracy
 
 OpenStore = Callable[[SuiteAttack], BatchStore | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class FinishedAttack:
-    """An attack that was run on the first `count` images."""
+    """An attack that was run on the first `count` images, or on `rows` alone.
+
+    Attributes:
+        outcome: where `rows` are given, all other images are unperturbed in it.
+        rows: the images attacked; None: the first `count`.
+    """
 
     component: SuiteAttack
     count: int
     outcome: AttackResult
+    rows: Array | None = None
 
     def row(self) -> dict[str, Any]:
         """Its entry in a result file."""
@@ -56,12 +65,46 @@ class AttackCache:
         """The attack on the first `count` images (all when None), run if not run before."""
         count = len(self.defence.target.labels) if count is None else count
         for found in self.finished:
-            if _same(found.component, component) and found.count >= count:
+            if found.rows is None and _same(found.component, component) and found.count >= count:
                 return self._first(found.outcome, count)
-        made = FinishedAttack(component, count, self._run(component, count))
+        made = FinishedAttack(component, count, self._run(component, self._images(count)))
+        return self._remember(made)
+
+    def on(self, component: SuiteAttack, rows: Array) -> AttackResult:
+        """The attack on these images alone, which no earlier attack broke and all others did.
+
+        Its robust accuracy is therefore that of all attacks so far.
+        """
+        target = self.defence.target
+        found = self._run(component, target.take(rows))
+        images, logits = target.images.copy(), np.stack([target.clean_logits] * len(found.draws))
+        images[rows], logits[:, rows] = found.adversarial, found.draws
+        left = float(np.sum(~broken(target.labels[rows], found.draws))) / len(target.labels)
+        figures = found.figures | {
+            "attacked": len(rows),
+            "robust_accuracy": left,
+            "robust_accuracy_interval": confidence_interval(left, len(target.labels)),
+        }
+        whole = AttackResult(images, logits, figures)
+        return self._remember(FinishedAttack(component, len(images), whole, rows))
+
+    def ran_on(self, component: SuiteAttack) -> int:
+        """The number of first images that the attack has been run on so far."""
+        same = [f.count for f in self.finished if f.rows is None and _same(f.component, component)]
+        return max(same, default=0)
+
+    @property
+    def had_survivors_only(self) -> bool:
+        """Whether attacks were run on the images that others left."""
+        return any(found.rows is not None for found in self.finished)
+
+    def _remember(self, made: FinishedAttack) -> AttackResult:
         self.finished.append(made)
         self.on_done(made)
         return made.outcome
+
+    def _images(self, count: int) -> EvaluationSet:
+        return self.defence.target.first(count)
 
     def success_rate(self, component: SuiteAttack, count: int | None = None) -> float | None:
         """The success rate of the attack on the first `count` images."""
@@ -77,12 +120,13 @@ class AttackCache:
             self._zero_shares[key] = float(np.mean(zero))
         return self._zero_shares[key]
 
-    def _run(self, component: SuiteAttack, count: int) -> AttackResult:
-        defence, target = self.defence, self.defence.target.first(count)
+    def _run(self, component: SuiteAttack, target: EvaluationSet) -> AttackResult:
+        defence = self.defence
         loss = getattr(component.attack, "loss", "cross_entropy")
         zero = self.zero_gradients(component.source, loss)
         access, store = defence.sources[component.source], self.open_store(component)
         outcome = run(component.attack, access, target, component.eps, store, defence.reseed, zero)
+        check_in_ball(component, target.images, outcome.adversarial, defence.norm)
         figures = with_robust_accuracy(target, outcome.figures)
         return dataclasses.replace(outcome, figures=figures)
 
@@ -117,8 +161,8 @@ class PartOfAttacks(AttackCache):
         """Left to the merge."""
         return 0.0
 
-    def _run(self, component: SuiteAttack, count: int) -> AttackResult:
-        target, access = self.defence.target.first(count), self.defence.sources[component.source]
+    def _run(self, component: SuiteAttack, target: EvaluationSet) -> AttackResult:
+        access = self.defence.sources[component.source]
         store = self.open_store(component)
         if store is None:
             raise ValueError("a part needs a store, where the merge finds its batches")

@@ -1,9 +1,12 @@
 """The whole evaluation: the standard set, its worst case, and the checks."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
+from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.evaluation.parts import Part
 from tf_deepbayes.evaluation.runner import SCORING, AttackResult
 from tf_deepbayes.evaluation.scoring import draw_logits, score
@@ -13,6 +16,8 @@ from tf_deepbayes.robustness.attack_cache import (
     OpenStore,
     PartOfAttacks,
 )
+from tf_deepbayes.robustness.attack_sets import AttackSet
+from tf_deepbayes.robustness.comparisons import broken
 from tf_deepbayes.robustness.sanity_checks import SanityChecks
 from tf_deepbayes.robustness.suite import Defence, EvaluationSettings, SuiteAttack
 from tf_deepbayes.robustness.worst_case import Candidate, with_robust_accuracy, worst_case
@@ -40,25 +45,29 @@ def evaluate(
         and `check_runs` (a row per attack), `left_out` and `checks`.
     """
     runs = AttackCache(defence, open_store, on_done)
+    attacks = AttackSet(plan, defence)
     left_out: dict[str, str] = {}
+    on_survivors = components is None and plan.on_survivors(defence)
     if components is None:
-        components, left_out = plan.standard_set(defence)
+        components, left_out = attacks.all()
     clean = _unperturbed(plan, defence)
     candidates = [Candidate(UNPERTURBED, clean.adversarial, clean.draws)]
-    for component in components:
-        found = runs.of(component)
-        candidates.append(Candidate(component.name, found.adversarial, found.draws))
+    if on_survivors:
+        candidates += _on_survivors(runs, components, left_out)
+    else:
+        candidates += [_candidate(component, runs.of(component)) for component in components]
     draws = plan.eval_draws if defence.samples else 1
-    worst = worst_case(defence.target, plan.eps, candidates, draws, plan.batch_size, defence.reseed)
-    checks = SanityChecks(plan, runs, components, worst.figures["success_rate"]).all()
+    worst = worst_case(defence.target, candidates, draws, plan.batch_size, defence.reseed)
     rows = [finished.row() for finished in runs.finished]
+    checks = SanityChecks(attacks, runs, candidates, worst.figures["success_rate"]).all()
+    check_rows = [finished.row() for finished in runs.finished[len(rows) :]]
     figures = {
         "worst_case": worst.figures,
         UNPERTURBED: clean.figures,
-        "components": rows[: len(components)],
+        "components": rows,
         "left_out": left_out,
         "checks": [dataclasses.asdict(check) for check in checks],
-        "check_runs": rows[len(components) :],
+        "check_runs": check_rows,
         "samples": defence.samples,
     }
     return figures, worst
@@ -67,12 +76,39 @@ def evaluate(
 def evaluate_part(
     plan: EvaluationSettings, defence: Defence, open_store: OpenStore, part: Part
 ) -> None:
-    """Do a part of the batches of every attack that `evaluate` runs; all are kept in the stores."""
+    """Do a part of the batches of every attack that `evaluate` runs; all are kept in the stores.
+
+    Raises:
+        InputError: which images an attack is run on depends on the attacks before it.
+    """
+    if plan.on_survivors(defence):
+        raise InputError(
+            "this budget attacks only the images that earlier attacks left, so that it cannot be "
+            "divided; run it undivided, or with --budget standard"
+        )
     runs = PartOfAttacks(defence, open_store, lambda finished: None, part)
-    components, _ = plan.standard_set(defence)
+    attacks = AttackSet(plan, defence)
+    candidates = [_candidate(component, runs.of(component)) for component in attacks.all()[0]]
+    SanityChecks(attacks, runs, candidates, None).all()  # runs the attacks that the checks need
+
+
+def _candidate(component: SuiteAttack, found: AttackResult) -> Candidate:
+    return Candidate(component.name, found.adversarial, found.draws, component)
+
+
+def _on_survivors(
+    runs: AttackCache, components: Sequence[SuiteAttack], left_out: dict[str, str]
+) -> Iterator[Candidate]:
+    """Each attack on the images that all before it left; `left_out` says when there are none."""
+    target = runs.defence.target
+    alive = target.counted
     for component in components:
-        runs.of(component)
-    SanityChecks(plan, runs, components, None).all()  # runs the attacks that the checks need
+        if not alive.any():
+            left_out[component.name] = "no image was left"
+            continue
+        found = runs.on(component, np.flatnonzero(alive))
+        alive = alive & ~broken(target.labels, found.draws)
+        yield _candidate(component, found)
 
 
 def _unperturbed(plan: EvaluationSettings, defence: Defence) -> AttackResult:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tf_deepbayes import attacks as attack_table
 from tf_deepbayes.attacks import Attack, GuideImages
 from tf_deepbayes.attacks.access import ModelAccess, check_classifier
 from tf_deepbayes.core.axes import Array, ArrayLike
@@ -16,17 +15,25 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, read_json, write_atomically, write_json
 from tf_deepbayes.core.validation import check_labels, check_pixels
 from tf_deepbayes.detection.detectors import Detector
+from tf_deepbayes.reporting.decomposition_figure import decomposition_figure
+from tf_deepbayes.reporting.decomposition_table import scorecard
 from tf_deepbayes.reporting.evaluation_table import table
 from tf_deepbayes.reporting.robustness_figure import robustness_figure
 from tf_deepbayes.robustness import evaluate as engine
+from tf_deepbayes.robustness.attack_sets import AttackSet, chosen
 from tf_deepbayes.robustness.budgets import BUDGETS
+from tf_deepbayes.robustness.decomposition.decompose import Subject, announced
+from tf_deepbayes.robustness.decomposition.decompose import decompose as take_apart
+from tf_deepbayes.robustness.decomposition.gradient_audit import in_float64
+from tf_deepbayes.robustness.decomposition.noise_control import NoiseControl
+from tf_deepbayes.robustness.decomposition.sizes import SIZES
 from tf_deepbayes.robustness.suite import (
     LABEL_ONLY,
     SUBSTITUTE,
     VICTIM,
     Defence,
     EvaluationSettings,
-    SuiteAttack,
+    ball,
 )
 
 REPORT, IMAGES = "report.json", "images.npz"
@@ -73,13 +80,20 @@ class Report:
         return list(self.figures["checks"])
 
     @property
+    def first_broken_by(self) -> list[str | None]:
+        """For each image, the name of the first attack that broke it.
+
+        "unperturbed" where it was wrong before any attack; None where all attacks left it.
+        """
+        return list(self.figures["worst_case"]["first_broken_by"])
+
+    @property
     def samples(self) -> bool:
         """Whether two calls on the same images differ."""
         return bool(self.figures["samples"])
 
     def __str__(self) -> str:
-        eps, budget = self.settings["eps"], self.settings["budget"]
-        lines = [f"eps {eps:g} (l∞), budget {budget}", table(self.figures)]
+        lines = [f"{self._ball}, budget {self.settings['budget']}", table(self.figures)]
         if self.samples:
             lines.append("Two calls on the same images differ: read every rate against that.")
         return "\n".join(lines)
@@ -105,9 +119,35 @@ class Report:
         images = read_arrays(folder / IMAGES, "evaluate again")["worst"]
         return cls(content["figures"], content["settings"], images)
 
+    @property
+    def decomposition(self) -> dict[str, Any] | None:
+        """The robustness taken apart, see `decomposition.decompose`; None if not asked for."""
+        return self.figures.get("decomposition")
+
+    def scorecard(self) -> str:
+        """One page of Markdown: what the robust accuracy is made of and how far it goes.
+
+        Raises:
+            InputError: the evaluation was made without `decompose`.
+        """
+        return scorecard(self._apart(), self._ball, self.figures["worst_case"])
+
+    def plot_decomposition(self) -> Figure:
+        """The parts as a stacked bar, beside the budget curves."""
+        return decomposition_figure([self._apart()])
+
+    def _apart(self) -> dict[str, Any]:
+        if self.decomposition is None:
+            raise InputError("the robustness was not taken apart; evaluate with decompose=True")
+        return self.decomposition
+
     def plot(self) -> Figure:
         """Bars: clean accuracy, accuracy under each attack, the worst case with its interval."""
-        return robustness_figure(self.figures, f"eps {self.settings['eps']:.3g} (l∞)")
+        return robustness_figure(self.figures, self._ball)
+
+    @property
+    def _ball(self) -> str:
+        return ball(float(self.settings["eps"]), float(self.settings.get("norm", np.inf)))
 
 
 def evaluate(
@@ -123,6 +163,9 @@ def evaluate(
     substitute: Any = None,
     batch_size: int = 50,
     seed: int = 0,
+    norm: float = np.inf,
+    decompose: bool = False,
+    noise_control: NoiseControl | None = None,
 ) -> Report:
     """Attack a classifier with a set of attacks, take the worst for each image, check the attacks.
 
@@ -130,15 +173,20 @@ def evaluate(
         classifier: what `ModelAccess.of` takes: a logits function, a Keras model, a run.
         x: images `[N, H, W, channels]`, pixels in [0, 1].
         y: labels `[N]` or one-hot `[N, C]`.
-        eps: radius of the l∞ ball, in pixels.
+        eps: radius of the ball, in pixels.
         budget: "quick", "standard" or "full".
         outputs: "logits", or "probabilities" of a softmax model.
-        attacks: attacks, or names of them, instead of the budget's set.
+        attacks: attacks instead of the budget's set, or names of them: of attacks of that set
+            ("pgd_log_odds_0"), or of `ATTACKS` with their published settings ("pgd").
         detectors: fitted detectors, which attacks then also evade.
         guides: clean images of all classes, which the matching attack imitates.
         substitute: another classifier, for a transfer attack.
         batch_size: images at a time.
         seed: of what the attacks draw.
+        norm: norm of the ball, np.inf or 2.
+        decompose: also take the robustness apart, in sizes of the same budget; what it costs is
+            printed first.
+        noise_control: how its noise is controlled, for that; a run knows its own.
 
     Raises:
         InputError: the classifier does not answer as `outputs` says, or an argument does not fit.
@@ -150,7 +198,7 @@ def evaluate(
     if not len(images):
         raise InputError("expected at least one image, got none")
     check_classifier(classifier, images[:batch_size], int(labels.max()) + 1, outputs)
-    settings = EvaluationSettings(BUDGETS[budget], eps, batch_size=batch_size, seed=seed)
+    settings = EvaluationSettings(BUDGETS[budget], eps, batch_size=batch_size, seed=seed, norm=norm)
     sources = _sources(classifier, outputs, substitute)
     logits_fn = sources[VICTIM].logits
     defence = Defence.of(settings, logits_fn, sources, images, labels)
@@ -163,9 +211,25 @@ def evaluate(
         detectors=dict(detectors or {}),
         reseed=getattr(classifier, "reseed", defence.reseed),
     )
-    figures, worst = engine.evaluate(settings, defence, components=_components(attacks, eps))
+    components = None if attacks is None else chosen(AttackSet(settings, defence), attacks)
+    sizes = SIZES[budget]
+    if decompose:
+        exact = in_float64(classifier) if outputs == "logits" else None
+        control = noise_control or _own_control(classifier, sizes.limit_samples)
+        subject = Subject(settings, defence, control, exact)
+        print("\n".join(announced(subject, sizes)))
+    figures, worst = engine.evaluate(settings, defence, components=components)
     asked = {"eps": float(eps), "budget": budget, "outputs": outputs, "batch_size": batch_size}
-    return Report(figures, asked | {"seed": seed}, worst.adversarial)
+    asked |= {"seed": seed} | ({} if norm == np.inf else {"norm": norm})
+    if decompose:
+        figures["decomposition"] = take_apart(subject, worst, sizes)
+    return Report(figures, asked, worst.adversarial)
+
+
+def _own_control(classifier: Any, limit_samples: int) -> NoiseControl | None:
+    """How a run controls its noise; None for anything else."""
+    own = getattr(classifier, "noise_control", None)
+    return own(limit_samples) if own is not None else None
 
 
 def _sources(classifier: Any, outputs: str, substitute: Any) -> dict[str, ModelAccess]:
@@ -177,19 +241,3 @@ def _sources(classifier: Any, outputs: str, substitute: Any) -> dict[str, ModelA
     if substitute is not None:
         sources[SUBSTITUTE] = ModelAccess.of(substitute)
     return sources
-
-
-def _components(attacks: Sequence[str | Attack] | None, eps: float) -> list[SuiteAttack] | None:
-    """The attacks asked for, with names of their own."""
-    if attacks is None:
-        return None
-    if not attacks:
-        raise InputError("expected at least one attack; leave attacks out for the budget's set")
-    found: dict[str, SuiteAttack] = {}
-    for given in attacks:
-        attack = attack_table.build(given) if isinstance(given, str) else given
-        stem = attack.name or type(attack).__name__
-        count = sum(name.split("_#")[0] == stem for name in found)
-        name = stem if not count else f"{stem}_#{count + 1}"
-        found[name] = SuiteAttack(name, attack, eps)
-    return list(found.values())

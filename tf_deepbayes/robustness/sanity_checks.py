@@ -1,83 +1,43 @@
 """Can an evaluation be trusted? The checks of Carlini et al. 2019, On Evaluating Robustness.
 
-Each compares two figures. A difference within sampling error is not a finding: the tolerance is
-half of the 95% interval for the difference of two shares.
+Most compare two attacks on the same images. A difference that chance explains is not a finding: of
+the images that only one of them breaks, the second has to have more than a fair coin would give it
+(exact sign test, one side of 95%). Where there is a share alone, the tolerance is half of the 95%
+interval for the difference of two shares.
 """
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.random_noise import RandomNoise
 from tf_deepbayes.attacks.gradient_checks import ZERO_GRADIENT_WARNING
 from tf_deepbayes.attacks.white_box.fgsm import FGSM
-from tf_deepbayes.core.metrics import NORMAL_95
+from tf_deepbayes.core.axes import Array
+from tf_deepbayes.evaluation.scoring import EvaluationSet
 from tf_deepbayes.robustness.attack_cache import AttackCache
-from tf_deepbayes.robustness.suite import (
-    SQUARE,
-    SUBSTITUTE,
-    VICTIM,
-    EvaluationSettings,
-    SuiteAttack,
+from tf_deepbayes.robustness.attack_sets import AttackSet
+from tf_deepbayes.robustness.comparisons import (
+    FAIL,
+    PASS,
+    Check,
+    at_least,
+    broken,
+    broken_by_any,
+    not_applicable,
+    paired,
 )
+from tf_deepbayes.robustness.suite import SQUARE, SUBSTITUTE, VICTIM, SuiteAttack
+from tf_deepbayes.robustness.worst_case import Candidate
 
-PASS, FAIL, NOT_APPLICABLE = "pass", "FAIL", "not applicable"
-LARGE_EPS = 1.0  # no bound at all: every image of another class is in the ball
+STEP_FACTOR = 8.0  # a step size that this much changes for the better is wrong
+# Queries of the search that is compared with gradients where the set's own had only survivors.
+CHECK_QUERIES = 200
 MASKED = "the gradients are masked"
 DRIFTS = f"Fewer steps do better: the attack drifts, as {MASKED} or too noisy (raise --eot)."
 SMALLER = f"A smaller ball is easier: the steps do not fit the ball, or {MASKED}."
-
-
-@dataclasses.dataclass(frozen=True)
-class Check:
-    """One comparison.
-
-    Attributes:
-        compared: names of the two figures.
-        figures: shares; None if there is none.
-        tolerance: allowed difference.
-        verdict: "pass", "FAIL" or "not applicable".
-        suggests: what a failure suggests, or why there is no verdict; else empty.
-    """
-
-    name: str
-    compared: tuple[str, str]
-    figures: tuple[float | None, float | None]
-    tolerance: float | None
-    verdict: str
-    suggests: str = ""
-
-
-def tolerance(first: float, second: float, count: int) -> float:
-    """Half of the 95% interval of the difference of two shares of `count` images.
-
-    One success and one failure are added to each (Agresti and Caffo 2000), so that shares of 0 and
-    1 have sampling error too.
-    """
-    shares = [(share * count + 1.0) / (count + 2.0) for share in (first, second)]
-    return NORMAL_95 * math.sqrt(sum(share * (1.0 - share) for share in shares) / (count + 2.0))
-
-
-def not_applicable(name: str, compared: tuple[str, str], why: str) -> Check:
-    """A comparison that cannot be made."""
-    return Check(name, compared, (None, None), None, NOT_APPLICABLE, why)
-
-
-def at_least(
-    name: str,
-    compared: tuple[str, str],
-    figures: tuple[float | None, float | None],
-    count: int,
-    suggests: str,
-) -> Check:
-    """Whether the first share of `count` images is at least the second, up to sampling error."""
-    first, second = figures
-    if first is None or second is None:
-        return not_applicable(name, compared, "no image was right before the attack")
-    noise = tolerance(first, second, count)
-    failed = second - first > noise
-    return Check(name, compared, figures, noise, *((FAIL, suggests) if failed else (PASS, "")))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,13 +45,13 @@ class SanityChecks:
     """The checks of one evaluation; attacks already run are not run again.
 
     Attributes:
-        components: the standard set, already run.
-        worst_success: success rate of the worst case.
+        candidates: the images of every attack that was run.
+        worst_success: success rate of the worst case; None: no figure is known.
     """
 
-    plan: EvaluationSettings
+    attacks: AttackSet
     runs: AttackCache
-    components: Sequence[SuiteAttack]
+    candidates: Sequence[Candidate]
     worst_success: float | None
 
     def all(self) -> list[Check]:
@@ -101,6 +61,7 @@ class SanityChecks:
             self._unbounded(),
             *self._eps_ladder(),
             *self._step_ladder(),
+            *self._step_size(),
             self._black_box(SQUARE, "Gradient-free search fools more images than gradients do"),
             self._black_box("transfer", "Gradients of another model fool more images than its own"),
             self._noise(),
@@ -113,7 +74,7 @@ class SanityChecks:
     @property
     def count(self) -> int:
         """Number of images for attacks that only the checks need."""
-        return min(self.plan.check_images, len(self.runs.defence.target.labels))
+        return min(self.attacks.plan.check_images, len(self.runs.defence.target.labels))
 
     def compare(
         self,
@@ -122,63 +83,114 @@ class SanityChecks:
         second: tuple[str, SuiteAttack],
         suggests: str,
     ) -> Check:
-        """`at_least` of two attacks on the first images."""
-        rates = [self.runs.success_rate(part, self.count) for _, part in (first, second)]
-        right = int(self.runs.defence.target.counted[: self.count].sum())
-        return at_least(name, (first[0], second[0]), (rates[0], rates[1]), right, suggests)
+        """`paired` of two attacks, on all images that both were run on, or else the first ones."""
+        pair = first[1], second[1]
+        count = max(self.count, min(self.runs.ran_on(one) for one in pair))
+        target, draws = self.runs.defence.target, [self.runs.of(one, count).draws for one in pair]
+        return self._paired(name, (first[0], second[0]), target.first(count), draws, suggests)
 
-    def pgd(self, nb_iter: int | None = None, eps: float | None = None) -> tuple[str, SuiteAttack]:
-        """PGD on log odds without EOT, with the plan's eps and steps unless given."""
-        eps, steps = eps or self.plan.eps, nb_iter or self.plan.budget.nb_iter
-        component = SuiteAttack(f"check_pgd_{steps}_eps{eps:g}", self.plan.pgd(eps, steps), eps)
-        return f"PGD-{steps} at {eps:g}", component
+    def _paired(
+        self,
+        name: str,
+        compared: tuple[str, str],
+        target: EvaluationSet,
+        draws: Sequence[Array],
+        suggests: str,
+    ) -> Check:
+        if any(found.ndim < 3 for found in draws):  # a part of the batches scores nothing
+            return not_applicable(name, compared, "not scored")
+        wins = [broken(target.labels, found)[target.counted] for found in draws]
+        return paired(name, compared, wins[0], wins[1], suggests)
+
+    def pgd(
+        self, nb_iter: int | None = None, eps: float | None = None, reach: float = 1.0
+    ) -> tuple[str, SuiteAttack]:
+        """PGD on log odds without EOT, with the plan's eps, steps and step size unless given."""
+        eps, steps = eps or self.attacks.plan.eps, nb_iter or self.attacks.plan.budget.nb_iter
+        factor = "" if reach == 1.0 else f"_{reach:g}"
+        name = f"check_pgd_{steps}_eps{eps:g}{factor}"
+        component = SuiteAttack(name, self.attacks.pgd(eps, steps, reach=reach), eps)
+        return f"PGD-{steps} at {eps:g}" + (factor and f", steps × {reach:g}"), component
 
     def other(self, label: str, name: str, attack: Attack) -> tuple[str, SuiteAttack]:
         """Another attack on the victim at the plan's eps."""
-        return label, SuiteAttack(f"check_{name}", attack, self.plan.eps)
+        return label, SuiteAttack(f"check_{name}", attack, self.attacks.plan.eps)
 
     def _single_step(self) -> Check:
-        fgsm = FGSM(loss="log_odds", batch_size=self.plan.batch_size)
+        plan = self.attacks.plan
+        fgsm = FGSM(loss="log_odds", norm=plan.norm, batch_size=plan.batch_size)
         suggests = f"One step fools more images than many: {MASKED} or too noisy (raise --eot)."
         single = self.other("FGSM, same loss", "fgsm", fgsm)
         return self.compare("iterative beats single-step", self.pgd(), single, suggests)
 
+    @property
+    def no_bound(self) -> float:
+        """A radius that is no bound at all: every image of another class is in the ball."""
+        images = self.runs.defence.target.images
+        return (
+            1.0 if self.attacks.plan.norm == np.inf else float(np.sqrt(np.prod(images.shape[1:])))
+        )
+
     def _unbounded(self) -> Check:
-        label, component = self.pgd(eps=LARGE_EPS)
+        label, component = self.pgd(eps=self.no_bound)
         rate = self.runs.success_rate(component, self.count)
         right = int(self.runs.defence.target.counted[: self.count].sum())
         suggests = f"Images resist even an unbounded attack: {MASKED}, or its steps are too few."
         return at_least("no bound, no resistance", (label, "all"), (rate, 1.0), right, suggests)
 
     def _eps_ladder(self) -> Iterator[Check]:
-        name, eps = "success rises with eps", self.plan.eps
+        name, eps = "success rises with eps", self.attacks.plan.eps
         yield self.compare(name, self.pgd(), self.pgd(eps=eps / 2.0), SMALLER)
-        double = min(2.0 * eps, LARGE_EPS)
+        double = min(2.0 * eps, self.no_bound)
         yield self.compare(name, self.pgd(eps=double), self.pgd(), SMALLER)
 
     def _step_ladder(self) -> Iterator[Check]:
-        name, size = "success rises with steps", self.plan.budget.nb_iter
+        name, size = "success rises with steps", self.attacks.plan.budget.nb_iter
         few, more = self.pgd(max(size // 4, 1)), self.pgd(size * 5 // 2)
         yield self.compare(name, self.pgd(), few, DRIFTS)
         yield self.compare(name, more, self.pgd(), DRIFTS)
         suggests = "More steps fool more images: use a larger --budget before quoting a rate."
         yield self.compare("enough steps", self.pgd(), more, suggests)
 
+    def _step_size(self) -> Iterator[Check]:
+        """More steps of a wrong size are as wrong, so the size is varied by itself."""
+        for factor in (1.0 / STEP_FACTOR, STEP_FACTOR):
+            how = "Shorter" if factor < 1.0 else "Longer"
+            suggests = f"{how} steps fool more images: the size of the steps does not fit."
+            yield self.compare("the step size fits", self.pgd(), self.pgd(reach=factor), suggests)
+
     def _black_box(self, name: str, finding: str) -> Check:
-        """Compare the strongest attack on the victim's gradients with one that does without."""
-        title = f"white-box beats {name}"
-        rates = {c.name: self.runs.success_rate(c) for c in self.components}
-        if name not in rates:
-            return not_applicable(title, ("strongest white-box", name), "no such attack was run")
-        blind = {c.name for c in self.components if c.name == SQUARE or c.source == SUBSTITUTE}
-        strongest = max((n for n in rates if n not in blind), key=lambda n: rates[n] or 0.0)
-        right = int(self.runs.defence.target.counted.sum())
-        figures = (rates[strongest], rates[name])
-        return at_least(title, (strongest, name), figures, right, f"{finding}: {MASKED}.")
+        """Compare the attacks on the victim's gradients with one that does without.
+
+        Without noise, an image is broken when any of them breaks it. With noise one of several is
+        lucky, so that the strongest alone is compared.
+        """
+        title, defence = f"white-box beats {name}", self.runs.defence
+        target, by_name = defence.target, {c.name: c for c in self.candidates if c.component}
+        blind = {n for n, c in by_name.items() if _is_blind(c)}
+        own = {n: c.draws for n, c in by_name.items() if n not in blind}
+        scored = self.worst_success is not None
+        if name not in by_name or not own or not scored:
+            return not_applicable(title, ("gradients", name), "no such attack was run")
+        rates = {n: broken(target.labels, draws)[target.counted].mean() for n, draws in own.items()}
+        strongest = max(rates, key=lambda n: rates[n])
+        other, label = by_name[name].draws, name
+        if name == SQUARE and self.runs.had_survivors_only:
+            search = self.attacks.square(CHECK_QUERIES).attack
+            other = self.runs.of(self.other("", SQUARE, search)[1]).draws
+            label = f"{SQUARE}, {CHECK_QUERIES} queries"
+        draws = (own[strongest], other)
+        if not defence.samples:
+            any_of = broken_by_any(target.labels, list(own.values()))[target.counted]
+            wins = any_of, broken(target.labels, other)[target.counted]
+            return paired(title, ("any white-box", label), *wins, f"{finding}: {MASKED}.")
+        return self._paired(title, (strongest, label), target, draws, f"{finding}: {MASKED}.")
 
     def _noise(self) -> Check:
-        plan, size = self.plan, self.plan.budget.noise_iter
-        noise = RandomNoise(nb_iter=size, batch_size=plan.batch_size, seed=plan.seed)
+        plan, size = self.attacks.plan, self.attacks.plan.budget.noise_iter
+        noise = RandomNoise(
+            nb_iter=size, norm=plan.norm, batch_size=plan.batch_size, seed=plan.seed
+        )
         other = self.other(f"best of {size} draws of noise", "noise", noise)
         suggests = f"Random noise fools more images than gradients do: {MASKED}."
         return self.compare("gradients beat random noise", self.pgd(), other, suggests)
@@ -195,8 +207,7 @@ class SanityChecks:
         return Check(name, compared, (own, published), ZERO_GRADIENT_WARNING, *verdict)
 
     def _published_loss(self) -> Iterator[Check]:
-        plan = self.plan
-        attack = plan.pgd(plan.eps, plan.budget.nb_iter, loss="cross_entropy")
+        attack = self.attacks.pgd(loss="cross_entropy")
         published = self.other("on cross-entropy", "cross_entropy", attack)
         stable = ("on log odds", self.pgd()[1])
         suggests = "Cross-entropy fools more images than log odds: look for what log odds misses."
@@ -209,10 +220,10 @@ class SanityChecks:
 
     def _eot(self) -> Check:
         name, samples = "EOT is no weaker", self.runs.defence.samples
-        if self.plan.eot == 1 or not samples:
+        if self.attacks.plan.eot == 1 or not samples:
             why = "--eot is 1" if samples else "the classifier does not sample"
             return not_applicable(name, ("averaged gradients", "one draw"), why)
-        averaged = f"EOT of {self.plan.eot}", self.plan.restart(0, samples)
+        averaged = f"EOT of {self.attacks.plan.eot}", self.attacks.restart(0)
         suggests = "Averaged gradients fool fewer images than single ones: raise --eot."
         return self.compare(name, averaged, ("one draw", self.pgd()[1]), suggests)
 
@@ -229,3 +240,9 @@ class SanityChecks:
             "in every draw, or raise --num_samples."
         )
         return at_least(name, compared, figures, right, suggests)
+
+
+def _is_blind(candidate: Candidate) -> bool:
+    """Whether the attack does without the victim's gradient."""
+    component = candidate.component
+    return component is not None and (component.name == SQUARE or component.source == SUBSTITUTE)

@@ -7,45 +7,41 @@ import dataclasses
 import functools
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tf_deepbayes.attacks import GuideImages
-from tf_deepbayes.attacks.access import ModelAccess
-from tf_deepbayes.attacks.base import number_text
 from tf_deepbayes.core.axes import Array
+from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
 from tf_deepbayes.detection.detectors import Detector
 from tf_deepbayes.evaluation import saved_attacks
-from tf_deepbayes.evaluation.batch_store import BatchStore
 from tf_deepbayes.evaluation.parts import Part
-from tf_deepbayes.evaluation.result_names import joined, parts_of
 from tf_deepbayes.robustness.attack_cache import FinishedAttack
+from tf_deepbayes.robustness.attack_sets import AttackSet, check_names, chosen
+from tf_deepbayes.robustness.decomposition.sizes import SIZES
 from tf_deepbayes.robustness.evaluate import evaluate, evaluate_part
 from tf_deepbayes.robustness.suite import (
-    LABEL_ONLY,
-    SUBSTITUTE,
-    VICTIM,
     Defence,
     EvaluationSettings,
     SuiteAttack,
 )
 from tf_deepbayes.runs import guards, results
+from tf_deepbayes.runs.evaluating.defence import defence_of
+from tf_deepbayes.runs.evaluating.naming import result_name
+from tf_deepbayes.runs.evaluating.stores import FOLDER, LASTING, Stores
+from tf_deepbayes.runs.evaluating.taken_apart import TakenApart, write_pages
 from tf_deepbayes.runs.indices import IN_FILE_ORDER, test_indices
 from tf_deepbayes.runs.run import Run
 from tf_deepbayes.runs.state.identity import (
     identity_of,
-    sampling_parts,
     substitute_parts,
     weights_digest,
 )
 from tf_deepbayes.runs.state.lock import locked
 
 NUM_IMAGES = 100  # of an evaluation, unless told otherwise
-# What the attacked images depend on, apart from the attack.
-LASTING = ("num_samples", "noise", "weights", "mode", "substitute_weights", "version")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +60,8 @@ class RunEvaluation:
         resume: continue from the finished batches and the result on disk.
         merge: take all batches from disk, where the parts of a divided evaluation have left them.
         overwrite: replace a result on disk that has other settings.
+        attacks: names of attacks instead of the budget's set, see `robustness.attack_sets.chosen`.
+        decompose: take the robustness apart as well; its attacks are kept for later results.
         computing: precision settings in use, for the record.
     """
 
@@ -80,42 +78,60 @@ class RunEvaluation:
     resume: bool = False
     merge: bool = False
     overwrite: bool = False
+    attacks: Sequence[str] | None = None
+    decompose: bool = False
     computing: Mapping[str, bool] = dataclasses.field(default_factory=dict)
 
-    def figures(self, on_done: Callable[[FinishedAttack], None]) -> dict[str, Any]:
+    def __post_init__(self) -> None:
+        if self.attacks is not None:
+            check_names(self.attacks)
+
+    def figures(
+        self,
+        on_done: Callable[[FinishedAttack], None],
+        say: Callable[[str], None] = lambda line: None,
+    ) -> dict[str, Any]:
         """Run the evaluation; with `resume`, the figures of a finished one come from disk.
 
         The images are written first, then the JSON that refers to them.
 
         Args:
             on_done: called with each attack when it is finished.
+            say: called with each line of what taking it apart will cost.
 
         Raises:
             AttackStoppedError: an attack cannot continue; finished batches are kept.
         """
-        path = self.path
-        with locked(path.with_name(f".{path.stem}.lock"), f"the result {path.stem}"):
-            return self._figures(path, on_done)
+        if self.merge:
+            self._check_undivided()
+        with locked(self.path.with_name(f".{self.path.stem}.lock"), f"the result {self.path.stem}"):
+            settings = self.settings()
+            finished = results.on_disk(self.path, "evaluation", settings, self.overwrite)
+            return finished if self.resume and finished else self._figures(settings, on_done, say)
 
     def _figures(
-        self, path: pathlib.Path, on_done: Callable[[FinishedAttack], None]
+        self,
+        settings: dict[str, Any],
+        on_done: Callable[[FinishedAttack], None],
+        say: Callable[[str], None],
     ) -> dict[str, Any]:
-        settings, images = self.settings(), f"worst_case_{path.stem}.npz"
-        finished = results.on_disk(path, "evaluation", settings, self.overwrite)
-        if self.resume and finished:
-            return finished
-        done = []
+        path, plan, done = self.path, self.plan, list[FinishedAttack]()
 
         def remember(attack: FinishedAttack) -> None:
             done.append(attack)
             on_done(attack)
 
-        defence = self._defence()
-        open_store = self._stores(settings, self.resume)
-        figures, worst = evaluate(self.plan, defence, open_store, remember)
-        saved_attacks.write_attack_arrays(
-            self.victim.folder / "attacks" / images, defence.target, worst
-        )
+        defence, open_store = self._defence(), self._stores(settings, self.resume)
+        apart = TakenApart(self.victim, plan, self.budget, defence) if self.decompose else None
+        for line in apart.costs() if apart else ():
+            say(line)
+        figures, worst = evaluate(plan, defence, open_store, remember, self._components(defence))
+        if apart:
+            figures["decomposition"] = apart.figures(worst, open_store, on_done)
+            write_pages(path, plan, figures)
+        images = f"worst_case_{path.stem}.npz"
+        place = self.victim.folder / "attacks" / images
+        saved_attacks.write_attack_arrays(place, defence.target, worst)
         outcomes = {attack.component.name: attack.outcome.draws.argmax(-1) for attack in done}
         saved_attacks.write_outcomes(path.with_suffix(".npz"), defence.target, outcomes)
         settings = settings | {"images": images}
@@ -133,22 +149,21 @@ class RunEvaluation:
         """The name of the result's files."""
         if self.name:
             return self.name
-        plan, defaults = self.plan, EvaluationSettings(self.plan.budget, self.plan.eps)
-        names = ("eot", "lazy_classes")
-        parts = parts_of(*({n: getattr(of, n) for n in names} for of in (plan, defaults)))
         extra = ["thresholds"] if self.thresholds else []
         if self.num_images != NUM_IMAGES:
             extra.append(f"n{self.num_images}")
         extra += [] if self.image_order == IN_FILE_ORDER else [self.image_order]
         extra += substitute_parts(self.substitute_name)
-        size = f"eps{number_text(plan.eps, 2)}"
-        return joined(size, self.budget, *parts, *sampling_parts(self.victim), *extra)
+        extra += [*(self.attacks or ()), *(["decomposed"] if self.decompose else [])]
+        return result_name(self.plan, self.budget, self.victim, extra)
 
     def settings(self) -> dict[str, Any]:
         """Everything the result depends on."""
         sampling = self.victim.sampling
         return {
-            **dataclasses.asdict(self.plan),
+            **self.plan.settings(self.victim.samples),
+            **({} if self.attacks is None else {"attacks": list(self.attacks)}),
+            **({"decompose": dataclasses.asdict(SIZES[self.budget])} if self.decompose else {}),
             "num_images": self.num_images,
             "substitute": self.substitute_name,
             "thresholds": self.thresholds,
@@ -171,6 +186,7 @@ class RunEvaluation:
         Raises:
             InputError: another process does this part, or the result on disk has other settings.
         """
+        self._check_undivided()
         path, what = self.path, f"part {part} of {self.result_name}"
         with locked(part.lock(path), what):
             settings = self.settings()
@@ -179,47 +195,28 @@ class RunEvaluation:
             evaluate_part(self.plan, self._defence(), self._stores(settings, True), part)
             return f"{what}: its batches are in {path.with_suffix('.partial')}"
 
-    def _stores(
-        self, settings: Mapping[str, Any], resume: bool
-    ) -> Callable[[SuiteAttack], BatchStore]:
+    def _check_undivided(self) -> None:
+        if self.decompose:
+            raise InputError(
+                "taking apart is not divided; leave out --decompose, or --part and --merge"
+            )
+
+    def _components(self, defence: Defence) -> list[SuiteAttack] | None:
+        return None if self.attacks is None else chosen(AttackSet(self.plan, defence), self.attacks)
+
+    def _stores(self, settings: Mapping[str, Any], resume: bool) -> Stores:
         """Where the finished batches of each attack are."""
+        partial = self.path.with_suffix(".partial")
+        folder = self.path.with_name(FOLDER) if self.decompose else partial
         fixed = {name: settings[name] for name in LASTING}
-
-        def open_store(component: SuiteAttack) -> BatchStore:
-            own = {
-                "attack": component.attack.settings(),
-                "eps": component.eps,
-                "source": component.source,
-                "seed": self.plan.seed,
-            }
-            folder = self.path.with_suffix(".partial") / component.name
-            return BatchStore(folder, own | fixed, resume, self.overwrite, self.merge)
-
-        return open_store
+        options = {"shared": self.decompose, "merge": self.merge}
+        return Stores(folder, fixed, self.plan.seed, resume, self.overwrite, **options)
 
     def _defence(self) -> Defence:
         """Everything the attacks see, including the images to imitate."""
-        plan, victim = self.plan, self.victim
-        sources, test, size = self._sources(), self.test, plan.budget.pool_size
-        guides, train = None, self.dataset.train
-        if size:
-            few = train.first(min(size, len(train)))
-            guides = GuideImages.of_right(victim.logits_fn, few.pixels, few.labels, plan.batch_size)
-        defence = Defence.of(plan, victim.logits_fn, sources, test.pixels, test.labels)
-        target = dataclasses.replace(defence.target, indices=self.indices)
-        return dataclasses.replace(
-            defence, target=target, guides=guides, detectors=self.detectors, reseed=victim.reseed
-        )
-
-    def _sources(self) -> dict[str, ModelAccess]:
-        """The classifiers whose gradients can be followed."""
-        sources = {VICTIM: self.victim.access()}
-        factor = getattr(self.victim.model, "label_factor", None)
-        if factor is not None:
-            sources[LABEL_ONLY] = self.victim.access(factor=factor)
-        if self.substitute is not None:
-            sources[SUBSTITUTE] = self.substitute.access()
-        return sources
+        found = defence_of(self.plan, self.victim, self.substitute, self.dataset.train, self.test)
+        target = dataclasses.replace(found.target, indices=self.indices)
+        return dataclasses.replace(found, target=target, detectors=self.detectors)
 
     @functools.cached_property
     def dataset(self) -> Dataset:

@@ -1,5 +1,6 @@
 """A trained classifier as named on the command line: its run folder, its logits, its data."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -17,8 +18,11 @@ from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.keras_classifier import KerasClassifier, read_keras
 from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.models.xla import compile_terms
+from tf_deepbayes.robustness.decomposition.noise_control import NoiseControl
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.naming.folders import find_run, only_data
+
+MIXTURE = "mixture"  # the noise scheme whose draws serve all classes, steady at few draws
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +126,36 @@ class Run:
             count = check_count("attack_samples", num_samples)
         seed = self.seed if common_random_numbers else None
         return dataclasses.replace(self.sampling, num_samples=count, seed=seed)
+
+    @property
+    def samples(self) -> bool:
+        """Whether its logits differ from call to call."""
+        return bool(self.model.is_random and self.sampling.mode == "sample")
+
+    def noise_control(self, limit_samples: int = 1000) -> NoiseControl | None:
+        """Its noise in the hand, to take its robustness apart; None if it does not sample.
+
+        Args:
+            limit_samples: K that stands for infinitely many draws where no mixture applies.
+        """
+        if not self.samples:
+            return None
+        count, limit = self.sampling.num_samples, dataclasses.replace(self.sampling, seed=None)
+        limit = dataclasses.replace(limit, race=None, num_samples=limit_samples)
+        said, cost = f"K = {limit_samples}", limit_samples / count
+        with contextlib.suppress(InputError):  # of a decoder that needs the class
+            if self.model.factors:
+                self.model.check_scheme(MIXTURE)
+                limit = dataclasses.replace(limit, scheme=MIXTURE, num_samples=count)
+                said, cost = f"a mixture of K = {count}", 1.0
+
+        def known(seed: int) -> LogitsFn:
+            fixed = dataclasses.replace(self.sampling, seed=seed)
+            return functools.partial(self.model.logits, sampling=fixed)
+
+        logits_fn = functools.partial(self.model.logits, sampling=limit)
+        with_samples = functools.cache(lambda k: self.access(num_samples=k))
+        return NoiseControl(with_samples, logits_fn, known, count, said, cost)
 
     def reseed(self, number: int) -> None:
         """Set the noise to a state determined by the run's seed and the number."""

@@ -15,16 +15,19 @@ from tf_deepbayes.core.validation import check_not_negative
 
 @dataclasses.dataclass(frozen=True)
 class Bounded(Attack):
-    """Another attack's images, each value clipped to within eps of the clean one (l∞).
+    """Another attack's images, projected onto the ball of radius eps around the clean ones.
 
     Attributes:
         attack: the attack inside, called with `size` in place of eps.
         size: for the Carlini-Wagner attack, its c.
+        norm: norm of the ball, np.inf or 2.
     """
 
     name: ClassVar[str] = "bounded"
+    unsaid: ClassVar[tuple[str, ...]] = ("norm",)
     attack: Attack = dataclasses.field(default_factory=CarliniWagnerL2)
     size: float = 1.0
+    norm: float = np.inf
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -34,4 +37,4 @@ class Bounded(Attack):
 
     def perturb(self, logits_fn: LogitsFn, x: Tensor, y: Tensor, eps: float) -> Tensor:
         moved = self.attack.perturb(logits_fn, x, y, self.size)
-        return project(x, moved, eps, np.inf)
+        return project(x, moved, eps, self.norm)

@@ -1,0 +1,66 @@
+"""Robustness taken apart, as a picture: stacked parts for each size, and the budget curves."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+COLOURS = {
+    "clean error": "#4d4d4d",
+    "noise alone": "#9aa5b1",
+    "broken": "#c44e52",
+    "known noise": "#e0a458",
+    "many samples": "#ecd08f",
+    "adaptive": "#8172b3",
+    "margin": "#4c8c5a",
+}
+
+
+def decomposition_figure(found: Sequence[Mapping[str, Any]]) -> Figure:
+    """Bars of the parts, one for each size of the perturbation; curves of the first beside them.
+
+    Args:
+        found: see `decompose`, one for each size.
+    """
+    figure = Figure(figsize=(9.0, 4.2), layout="constrained")
+    bars, curves = figure.subplots(1, 2, width_ratios=[1.0 + 0.4 * len(found), 2.5])
+    _stack(bars, found)
+    _draw_curves(curves, found[0]["curves"])
+    return figure
+
+
+def _stack(axes: Axes, found: Sequence[Mapping[str, Any]]) -> None:
+    names = [name for name in COLOURS if any(name in _parts(one) for one in found)]
+    bottoms = [0.0] * len(found)
+    for name in names:
+        shares = [max(_parts(one).get(name, {"share": 0.0})["share"], 0.0) for one in found]
+        axes.bar(range(len(found)), shares, bottom=bottoms, color=COLOURS[name], label=name)
+        for row, (share, bottom) in enumerate(zip(shares, bottoms, strict=True)):
+            if share >= 0.04:
+                middle = bottom + share / 2
+                axes.text(row, middle, f"{share:.2f}", ha="center", va="center", fontsize=8)
+        bottoms = [bottom + share for bottom, share in zip(bottoms, shares, strict=True)]
+    axes.set_xticks(range(len(found)), [f"ε {one['eps']:g}" for one in found])
+    axes.set(ylim=(0.0, 1.0), ylabel="share of images")
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[::-1], labels[::-1], fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_curves(axes: Axes, curves: Sequence[Mapping[str, Any]]) -> None:
+    drawn = [one for one in curves if not one["left_out"]]
+    for one in drawn:
+        steady = one["verdict"] == "saturated"
+        style = "-" if steady else "--"
+        axes.plot(one["sizes"], one["robust"], style, marker="o", markersize=3, label=one["name"])
+    axes.set_xscale("log")
+    axes.set(ylim=(0.0, 1.0), xlabel="size of the budget", ylabel="robust accuracy")
+    axes.set_title("dashed: not shown to be saturated", fontsize=8)
+    if drawn:
+        axes.legend(fontsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _parts(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    return found["decomposition"]["parts"]

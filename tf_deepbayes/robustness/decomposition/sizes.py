@@ -1,0 +1,158 @@
+"""How much a decomposition computes, and what that costs."""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from tf_deepbayes.attacks import Square, losses
+from tf_deepbayes.attacks.loss_gradient import compiled_loss_gradient
+from tf_deepbayes.robustness.attack_sets import AttackSet
+from tf_deepbayes.robustness.suite import VICTIM, Defence
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """The sizes of a decomposition; an empty tuple leaves a curve out.
+
+    Attributes:
+        steps: of PGD, in the first curve; restarts, eot, attack_samples (K), queries: of the
+            others. Each doubles the one before where it can: the verdict is on the last doubling.
+        curve_images: images of the curves.
+        draws: fresh draws that the worst images are scored on.
+        known_draws: seeds of the noise that is known to the attack.
+        limit_samples: K of the classifier that stands for K → ∞, where no mixture applies.
+        audit_images: images of the gradient audit.
+        gradients: draws of each image's gradient there.
+    """
+
+    steps: tuple[int, ...]
+    restarts: tuple[int, ...]
+    eot: tuple[int, ...]
+    attack_samples: tuple[int, ...]
+    queries: tuple[int, ...]
+    curve_images: int
+    draws: int
+    known_draws: int
+    limit_samples: int
+    audit_images: int
+    gradients: int
+
+
+SIZES = {
+    "quick": Sizes((2, 4, 8), (1, 2), (1, 2), (), (6, 12), 20, 10, 2, 50, 10, 3),
+    "standard": Sizes(
+        steps=(5, 10, 20, 40, 80, 160),
+        restarts=(1, 2, 4, 8),
+        eot=(1, 2, 4, 8),
+        attack_samples=(1, 10, 100),
+        queries=(50, 100, 200, 400),
+        curve_images=50,
+        draws=100,
+        known_draws=2,
+        limit_samples=1000,
+        audit_images=20,
+        gradients=8,
+    ),
+    "full": Sizes(
+        steps=(1, 5, 10, 20, 50, 100, 250, 500, 1000),
+        restarts=(1, 2, 5, 10, 20),
+        eot=(1, 2, 4, 8, 16, 32, 64),
+        attack_samples=(1, 10, 100, 500, 1000),
+        queries=(100, 200, 500, 1000, 2500, 5000),
+        curve_images=200,
+        draws=100,
+        known_draws=4,
+        limit_samples=1000,
+        audit_images=50,
+        gradients=16,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """The work of one part of a decomposition, over all images.
+
+    Attributes:
+        gradients: gradients of an image's loss, in the classifier's own K.
+        calls: images classified, in the same unit.
+    """
+
+    name: str
+    gradients: float
+    calls: float
+
+
+def costs(attacks: AttackSet, sizes: Sizes, num_samples: int, limit_cost: float) -> list[Cost]:
+    """What each part costs at most: attacks that two parts share are counted in both.
+
+    Args:
+        num_samples: the classifier's own K, the unit.
+        limit_cost: cost of the K → ∞ classifier in that unit.
+    """
+    plan, samples = attacks.plan, attacks.defence.samples
+    images = len(attacks.defence.target.labels)
+    few, eot = min(sizes.curve_images, images), plan.eot if samples else 1
+    steps = plan.budget.nb_iter
+    set_costs = [_of_attack(component.attack) for component in attacks.all()[0]]
+    found = [
+        Cost("standard set", *(images * sum(one) for one in zip(*set_costs, strict=True))),
+        Cost("curve of steps", few * eot * sum(sizes.steps), 0),
+        Cost("curve of restarts", few * eot * steps * max(sizes.restarts, default=0), 0),
+        Cost("curve of queries", 0, few * sum(sizes.queries) * (2 if samples else 1)),
+        Cost("worst images in fresh draws", 0, images * (sizes.draws if samples else 1)),
+    ]
+    if samples:
+        share = [size / num_samples for size in sizes.attack_samples]
+        found += [
+            Cost("curve of EOT samples", few * steps * sum(sizes.eot), 0),
+            Cost("curve of attack K", few * steps * sum(share), 0),
+            Cost("noise that is known", images * steps * sizes.known_draws, 0),
+        ]
+    found.append(Cost("K to infinity", images * steps * limit_cost, 2 * images * limit_cost))
+    audit = min(sizes.audit_images, images)
+    return [*found, Cost("gradient audit", audit * sizes.gradients * (2 if samples else 1), 0)]
+
+
+def _of_attack(attack: Any) -> tuple[float, float]:
+    """Gradients and calls of one image."""
+    work = getattr(attack, "nb_iter", 1)
+    if isinstance(attack, Square):
+        return 0, work * (1 + (attack.rescore > 0))
+    return work * getattr(attack, "eot", 1) * getattr(attack, "ranks", 1), 0
+
+
+def seconds_of(defence: Defence) -> tuple[float, float]:
+    """Seconds for the gradient and the logits of one image, measured on a traced batch."""
+    logits_fn, target = defence.sources[VICTIM].logits, defence.target
+    x = tf.constant(target.images[: defence.batch_size])
+    y = tf.constant(target.labels[: defence.batch_size])
+    gradient = lambda: compiled_loss_gradient(losses.log_odds, logits_fn, x, y)  # noqa: E731
+    return _seconds(gradient) / len(x), _seconds(lambda: logits_fn(x)) / len(x)
+
+
+def _seconds(work: Any) -> float:
+    work()
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def cost_lines(found: list[Cost], seconds: tuple[float, float]) -> Iterator[str]:
+    """A line for each part, and their sum."""
+    total = 0.0
+    for cost in found:
+        spent = cost.gradients * seconds[0] + cost.calls * seconds[1]
+        total += spent
+        yield (
+            f"{cost.name:28} {cost.gradients:12,.0f} gradients {cost.calls:12,.0f} calls"
+            f"  about {_duration(spent)}"
+        )
+    yield f"{'all of it, at most':28} {'':46}  about {_duration(total)}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

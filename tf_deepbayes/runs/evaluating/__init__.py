@@ -1,0 +1,1 @@
+"""What an evaluation of a run is given and what it keeps."""

@@ -1,0 +1,53 @@
+"""Where an evaluation keeps the finished batches of its attacks."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_deepbayes.core.files import digest
+from tf_deepbayes.evaluation.batch_store import BatchStore
+from tf_deepbayes.robustness.suite import SuiteAttack
+
+FOLDER = "finished_attacks"
+# What the attacked images depend on, apart from the attack.
+LASTING = ("num_samples", "noise", "weights", "mode", "substitute_weights", "version")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stores:
+    """Opens the store of an attack.
+
+    Attributes:
+        folder: one result's own, removed when it is written; or, with `shared`, that of all.
+        fixed: what the batches depend on, apart from the attack.
+        seed: of what the attacks draw.
+        shared: a folder for each attack with its settings, which other results use again: a longer
+            budget curve computes only the sizes that a shorter one did not.
+    """
+
+    folder: pathlib.Path
+    fixed: Mapping[str, Any]
+    seed: int
+    resume: bool = False
+    overwrite: bool = False
+    merge: bool = False
+    shared: bool = False
+
+    def __call__(self, component: SuiteAttack) -> BatchStore:
+        """The store of this attack."""
+        own = {
+            "attack": component.attack.settings(),
+            "eps": component.eps,
+            "source": component.source,
+            "seed": self.seed,
+        } | dict(self.fixed)
+        if not self.shared:
+            place = self.folder / component.name
+            return BatchStore(place, own, self.resume, self.overwrite, self.merge)
+        text = json.dumps(own, sort_keys=True, default=str).encode()
+        place = self.folder / digest(np.frombuffer(text, np.uint8))[:20]
+        return BatchStore(place, own, resume=True, by_images=True)
