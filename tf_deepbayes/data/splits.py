@@ -13,7 +13,8 @@ from tf_deepbayes.core.validation import check_count, check_features, check_imag
 class Split:
     """Images uint8 or float32 in [0, 1], `[N, H, W, channels]`, and labels int64 `[N]`.
 
-    Instead of images there may be feature vectors, floats `[N, size]` of any range. Soft labels are float class probabilities `[N, C]`, C at least 2.
+    Instead of images there may be feature vectors, floats `[N, size]` of any range. Soft labels are
+    float class probabilities `[N, C]`, C at least 2.
 
     Raises:
         InputError: images or labels of another kind, or not as many of both; see `check_images` and

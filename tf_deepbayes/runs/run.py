@@ -14,8 +14,8 @@ from tf_deepbayes.data import datasets
 from tf_deepbayes.data.origins import load_again
 from tf_deepbayes.inference import noise
 from tf_deepbayes.inference.sampling import Sampling
+from tf_deepbayes.models.fusion.classifier import AnyClassifier, latent_of
 from tf_deepbayes.models.keras_classifier import KerasClassifier, read_keras
-from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.models.xla import compile_terms
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.naming.folders import find_run, only_data
@@ -34,7 +34,7 @@ class Run:
 
     folder: pathlib.Path
     config: checkpoints.RunConfig
-    model: Classifier
+    model: AnyClassifier
     sampling: Sampling
     logits_fn: LogitsFn = dataclasses.field(init=False, repr=False)
 
@@ -66,7 +66,7 @@ class Run:
         if block_size is not None:
             model.block_size = check_count("block_size", block_size)
         if jit_compile:
-            compile_terms(model)
+            compile_terms(latent_of(model))
         run = cls(pathlib.Path(folder), config, model, sampling or Sampling())
         model.generator.reset_from_seed(run.seed)
         return run
@@ -193,6 +193,6 @@ def _check_fits(config: checkpoints.RunConfig, data: datasets.Dataset) -> None:
         )
 
 
-def load_model(folder: PathLike) -> Classifier:
+def load_model(folder: PathLike) -> AnyClassifier:
     """The classifier of a run folder."""
     return checkpoints.load_model(folder)[0]

@@ -1,9 +1,12 @@
 """Features of images from a frozen network: f(x) = scale · flatten(layer(pixels(x)))."""
 
+import contextlib
 import dataclasses
 import functools
 import math
 import pathlib
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -150,13 +153,29 @@ def _share(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
+def stored_settings(extractor: Extractor, folder: pathlib.Path) -> dict[str, Any]:
+    """`Extractor.settings`, and the SHA-256 of the extractor that `store` has written there."""
+    return {**extractor.settings(), STORED: store(extractor, folder)}
+
+
 def store(extractor: Extractor, folder: pathlib.Path) -> str:
-    """Write the extractor into a run folder, unless it is there; the SHA-256 of what is there."""
-    for name in (KERAS_FILE, SAVED_FOLDER):
-        if (folder / name).exists():
-            return sha256_of(folder / name)
-    extractor.network.write(folder)
-    return stored_sha256(folder) or ""
+    """Write the extractor into a folder, in the place of any other; the SHA-256 of what is there.
+
+    What an interrupted call has left is used where it is the same extractor.
+    """
+    kept = stored_sha256(folder)
+    if kept is not None:
+        with contextlib.suppress(InputError):
+            if load(folder, {**extractor.settings(), STORED: kept}).digest == extractor.digest:
+                return kept
+        (folder / KERAS_FILE).unlink(missing_ok=True)
+        shutil.rmtree(folder / SAVED_FOLDER, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".extractor", dir=folder) as temporary:
+        extractor.network.write(pathlib.Path(temporary))
+        for path in pathlib.Path(temporary).iterdir():
+            path.rename(folder / path.name)
+    return str(stored_sha256(folder))
 
 
 def stored_sha256(folder: pathlib.Path) -> str | None:
@@ -167,18 +186,32 @@ def stored_sha256(folder: pathlib.Path) -> str | None:
     return None
 
 
-def load(folder: pathlib.Path, settings: Mapping[str, Any]) -> Extractor:
-    """The extractor of a run folder, as `settings` describe it.
+def copy_stored(source: pathlib.Path, folder: pathlib.Path) -> None:
+    """Copy the extractor of a run folder, where it has one, into a new one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (source / KERAS_FILE).is_file():
+        shutil.copyfile(source / KERAS_FILE, folder / KERAS_FILE)
+    elif (source / SAVED_FOLDER).is_dir():
+        shutil.copytree(source / SAVED_FOLDER, folder / SAVED_FOLDER, dirs_exist_ok=True)
 
-    Raises:
-        InputError: it is not there, or not the one that the run was trained on.
-    """
+
+def check_stored(folder: pathlib.Path, settings: Mapping[str, Any]) -> None:
+    """InputError unless a run folder has the extractor that the run was trained on."""
     found, wanted = stored_sha256(folder), settings.get(STORED)
     if found is None or found != wanted:
         raise InputError(
             f"run {folder} lacks {KERAS_FILE}, or it is not the one that it was trained on (sha256 "
             f"{str(wanted)[:12]}…); restore it, or train again"
         )
+
+
+def load(folder: pathlib.Path, settings: Mapping[str, Any]) -> Extractor:
+    """The extractor of a run folder, as `settings` describe it.
+
+    Raises:
+        InputError: it is not there, or not the one that the run was trained on.
+    """
+    check_stored(folder, settings)
     is_keras = (folder / KERAS_FILE).exists()
     network = read_network(
         folder / (KERAS_FILE if is_keras else SAVED_FOLDER),

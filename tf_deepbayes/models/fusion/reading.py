@@ -131,7 +131,7 @@ def _read_saved_model(folder: pathlib.Path, layer: str | None) -> Network:
     if len(inputs) != 1:
         raise InputError(f"extractor {folder.name} has {len(inputs)} inputs; expected one image")
     layer = next(iter(outputs)) if layer is None and len(outputs) == 1 else layer
-    if layer not in outputs:
+    if layer is None or layer not in outputs:
         raise InputError(
             f"{folder.name} is a SavedModel, which gives only its outputs: {', '.join(outputs)}; "
             "choose one of them or give a .keras file"

@@ -88,7 +88,7 @@ class FeatureCache:
                 write_json(folder / INFO, {"digest": found, **stats})
         info = read_info(folder, found)
         scale, source = self.extractor.scale, self.dataset
-        parts = {}
+        parts: dict[str, Any] = {}
         for name in SPLITS:
             split: Split = getattr(source, name)
             rows = read_features(folder, name, len(split), self.extractor.size)
