@@ -140,9 +140,7 @@ def test_damaged_features(tmp_path: pathlib.Path, extractor: Extractor, damage: 
         np.save(path, np.zeros((50, 24)))
     else:
         path.unlink()
-    line = (
-        f"features in {cache.folder()} are damaged: expected 50×24 float32; remove the folder"
-    )
+    line = f"features in {cache.folder()} are damaged: expected 50×24 float32; remove the folder"
     with pytest.raises(InputError, match=f"^{re.escape(line)}$"):
         cache.features()
 
@@ -153,7 +151,9 @@ def test_nan_is_refused(tmp_path: pathlib.Path) -> None:
     weights[1][5] = np.nan
     model.get_layer("features").set_weights(weights)
     cache = FeatureCache(read(save(model, tmp_path / "net.keras")), small_data(), tmp_path)
-    with pytest.raises(InputError, match=r"^layer features gives NaN for 50 images; choose another"):
+    with pytest.raises(
+        InputError, match=r"^layer features gives NaN for 50 images; choose another"
+    ):
         cache.features()
     assert not (cache.folder() / "features.json").exists()
 

@@ -26,6 +26,7 @@ from tf_deepbayes.runs.state.lock import locked
 
 CHUNK = 500  # images at a time
 INFO = "features.json"
+CACHED = "cache"  # in a run's settings: the digest of the features that it was trained on
 SPLITS = ("train", "test")
 # Where training on features has been seen to go well: mean squared deviation of a value, and the
 # largest value.
@@ -62,8 +63,7 @@ class FeatureCache:
             found: their digest, if it is known.
         """
         network = self.extractor.network
-        name = f"{pathlib.Path(network.name).stem}_{network.layer}_{(found or self.digest)[:12]}"
-        return self.parent / re.sub(r"[^\w.-]", "_", name)
+        return self.parent / folder_name(network.name, network.layer, found or self.digest)
 
     def features(self) -> tuple[Dataset, dict[str, Any]]:
         """The data set with features in the place of images, and what is known of them.
@@ -85,7 +85,8 @@ class FeatureCache:
                 for name in SPLITS:
                     self._compute(folder, name, found)
                 stats = statistics(np.load(folder / "train.npy", mmap_mode="r"))
-                write_json(folder / INFO, {"digest": found, **stats})
+                images = digest(self.dataset.train.images)
+                write_json(folder / INFO, {"digest": found, "images": images, **stats})
         info = read_info(folder, found)
         scale, source = self.extractor.scale, self.dataset
         parts: dict[str, Any] = {}
@@ -138,6 +139,11 @@ class FeatureCache:
             os.fsync(file.fileno())
         partial.rename(final)
         sidecar.unlink(missing_ok=True)
+
+
+def folder_name(file: str, layer: str, found: str) -> str:
+    """Of features of a layer of a network, by its file's name and the features' digest."""
+    return re.sub(r"[^\w.-]", "_", f"{pathlib.Path(file).stem}_{layer}_{found[:12]}")
 
 
 def raw_features(extractor: Extractor, images: Array) -> Array:

@@ -18,10 +18,11 @@ def with_extractor(folder: pathlib.Path, config: RunConfig, extractor: Extractor
     """
     if not (folder / CONFIG).is_file():
         settings = extractors.stored_settings(extractor, folder)
-        return dataclasses.replace(config, extractor=settings)
+        return dataclasses.replace(config, extractor={**(config.extractor or {}), **settings})
     found = load_config(folder).extractor
     if found is None:
         return config  # a run on images: the settings tell why it cannot be resumed
     extractors.check_stored(folder, found)
-    own = {**extractor.settings(), extractors.STORED: found[extractors.STORED]}
+    kept = {extractors.STORED: found[extractors.STORED]}
+    own = {**(config.extractor or {}), **extractor.settings(), **kept}
     return dataclasses.replace(config, extractor=own)

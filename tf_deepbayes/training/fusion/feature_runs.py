@@ -1,6 +1,7 @@
 """New runs of fusion models: the features, what the folder says, its extractor, the training."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from tf_deepbayes.core.files import PathLike
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.models.fusion.extractor import ACCURACY_IMAGES, Extractor, check_accuracy
 from tf_deepbayes.runs.checkpoints import RunConfig
-from tf_deepbayes.runs.fusion.feature_cache import FeatureCache, advice
+from tf_deepbayes.runs.fusion.feature_cache import CACHED, FeatureCache, advice
 from tf_deepbayes.runs.fusion.places import check_model
 from tf_deepbayes.training.new_runs import train_run
 from tf_deepbayes.training.settings import TrainingSettings
@@ -62,15 +63,16 @@ class FeatureData:
         if line is not None:
             self.say(line)
 
-    def features(self) -> Dataset:
-        """The data set with features in the place of images; says what their scale is."""
+    @functools.cached_property
+    def features(self) -> tuple[Dataset, str]:
+        """The data set with features in the place of images, and their digest; says their scale."""
         found, info = FeatureCache(self.extractor, self.dataset, self.cache).features()
         self.say(advice(info))
         sizes = FUSION.replace(
             input_shape=(self.extractor.size,),
             num_classes=self.dataset.architecture.num_classes,
         )
-        return dataclasses.replace(found, sizes=sizes)
+        return dataclasses.replace(found, sizes=sizes), info["digest"]
 
     def train(
         self,
@@ -82,5 +84,8 @@ class FeatureData:
         jit_compile: bool = False,
     ) -> bool:
         """Train a run of `feature_config`; arguments and result as of `train_run`."""
+        data, found = self.features
+        own = {**(config.extractor or {}), CACHED: found}
+        config = dataclasses.replace(config, extractor=own)
         how = resume, devices, jit_compile, self.extractor
-        return train_run(config, self.features(), settings, folder, *how)
+        return train_run(config, data, settings, folder, *how)
