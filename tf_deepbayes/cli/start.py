@@ -39,6 +39,7 @@ COMMANDS = {
         *("checkpoints", "RUN", "export_checkpoint", "define_export_flags"),
     ),
     "extract-index": Command("list the test images a run classifies correctly", "extract_index"),
+    "train-vgg": Command("train the VGG16 whose features are classified", "fusion.vgg"),
     "report": Command("print the results of runs as tables", "report"),
 }
 

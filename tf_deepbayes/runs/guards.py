@@ -50,14 +50,12 @@ def fit(
 
     Args:
         guard: a freshly loaded guard: earlier draws would change the noise drawn here.
-        seed: the guard's, for the record.
+        seed: the seed that the guard was loaded with, for the record.
     """
     settings = detector_files.fit_settings(guard, train, seed, false_positive_rate, threshold)
     logits = metrics.predict(*fitting_inputs(guard, train), batch_size, "training images")
-    detectors = selection.fit_all(
-        logits, train.labels, has_p_x(guard), false_positive_rate, threshold
-    )
-    return detectors, settings
+    kind = has_p_x(guard), false_positive_rate, threshold
+    return selection.fit_all(logits, train.labels, *kind), settings
 
 
 def read(guard: Run, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettings]:

@@ -12,8 +12,8 @@ from tests.cli.commands.fusion.small_runs import SmallRuns
 from tests.models.fusion.networks import small_network
 from tests.models.fusion.test_extractor import save
 from tf_deepbayes.data import datasets
-from tf_deepbayes.runs.run import Run, load_model
 from tf_deepbayes.inference.sampling import Sampling
+from tf_deepbayes.runs.run import Run, load_model
 
 VICTIM = ["--victim", "runs/cifar10/GBZ_Z4_net_features", "--data", "cifar10", "--num_samples", 2]
 FEW = ["--num_images", 6, "--eval_draws", 1, "--batch_size", 6]
