@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+from tf_deepbayes.attacks.adaptive.attacks import HeadLogit, ImitateFeatures, ImitateHead
+from tf_deepbayes.attacks.adaptive.targets import Targets
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.hop_skip_jump import HopSkipJump
 from tf_deepbayes.attacks.black_box.random_noise import RandomNoise
@@ -20,6 +22,7 @@ ATTACKS: dict[str, type[Attack]] = {
     str(attack.name): attack
     for attack in (
         *(FGSM, PGD, MIM, CarliniWagnerL2, Superwhite, LogitMatching, FeatureMatching),
+        *(HeadLogit, ImitateHead, ImitateFeatures),
         *(SPSA, Square, HopSkipJump, RandomNoise),
     )
 }
@@ -59,13 +62,17 @@ __all__ = [
     "CarliniWagnerL2",
     "FeatureMatching",
     "GuideImages",
+    "HeadLogit",
     "HopSkipJump",
+    "ImitateFeatures",
+    "ImitateHead",
     "LogitMatching",
     "Matching",
     "Pool",
     "RandomNoise",
     "Square",
     "Superwhite",
+    "Targets",
     "build",
     "fields",
 ]

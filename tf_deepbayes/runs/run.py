@@ -114,7 +114,11 @@ class Run:
             logits = LazyLogits(logits, some, races=sampling.race is not None)
         own = self.model.snapshots if self.model.factors else self.model.log_weights
         log_weights = partial(own, **options)
-        return ModelAccess(logits, log_weights, self.model.features)
+        label_logits = None
+        if hasattr(self.model, "label_logits"):
+            count = {} if num_samples is None else {"num_samples": num_samples}
+            label_logits = partial(self.model.label_logits, **count, seed=sampling.seed)
+        return ModelAccess(logits, log_weights, self.model.features, label_logits)
 
     def _attack_sampling(self, num_samples: int | None, common_random_numbers: bool) -> Sampling:
         count = self.sampling.num_samples

@@ -85,7 +85,9 @@ class FeatureData:
     ) -> bool:
         """Train a run of `feature_config`; arguments and result as of `train_run`."""
         data, found = self.features
-        own = {**(config.extractor or {}), CACHED: found}
+        test = self.dataset.test.first(min(ACCURACY_IMAGES, len(self.dataset.test)))
+        accuracy = self.extractor.own_accuracy(test.pixels, test.labels)
+        own = {**(config.extractor or {}), CACHED: found, "test_accuracy": accuracy}
         config = dataclasses.replace(config, extractor=own)
         how = resume, devices, jit_compile, self.extractor
         return train_run(config, data, settings, folder, *how)
