@@ -113,7 +113,7 @@ def of_keras(
         label=labels.get(number, found.name),
         variables=[weight.value for weight in cut.weights],
         structure=re.sub(r', "shared_object_id": \d+', "", cut.to_json()),  # an address
-        write=lambda folder: _save(cut, folder / KERAS_FILE),
+        write=lambda folder: save_model(cut, folder / KERAS_FILE),
         classify=(lambda x: model(x, training=False)) if len(ends) == 2 else None,
         num_classes=ends[1] if len(ends) == 2 else None,
         pixels=GEIFMAN if model.name == vgg16.NAME else UNIT,
@@ -163,7 +163,8 @@ def _output(layer: keras.layers.Layer) -> Any:
     return output
 
 
-def _save(model: keras.Model, path: pathlib.Path) -> None:
+def save_model(model: keras.Model, path: pathlib.Path) -> None:
+    """Save a Keras model without a word of Keras'."""
     with warnings.catch_warnings():
         # Keras 3.15 passes TensorFlow's tensors to numpy 2 with a keyword that they do not know.
         warnings.simplefilter("ignore", DeprecationWarning)

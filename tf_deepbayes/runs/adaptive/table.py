@@ -1,4 +1,4 @@
-"""The attacks that broke the published fusion model, on a run, as a table beside what was published.
+"""The attacks that broke the published fusion model, on a run, beside what was published.
 
 Counted as published: success is the share of all attacked images that is misclassified, clean
 errors included, on one draw of fresh noise; rejected is the share of all of them whose KL score is
@@ -9,7 +9,7 @@ starts from the images that were right, is beside it.
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def published_rows(batch_size: int, check_every: int) -> dict[str, Row]:
 
 
 def counted(logits: Array, labels: Array, detector: Detector) -> dict[str, float]:
-    """Shares of all images `[N, C]` on one draw: success, rejected, and misclassified and passed."""
+    """Shares of all images on one draw `[N, C]`: success, rejected, misclassified and passed."""
     wrong, rejected = logits.argmax(1) != labels, detector.reject(logits)
     return {
         "success": float(wrong.mean()),
@@ -87,6 +87,7 @@ class AdaptiveTable:
         num_images: the first test images are attacked.
         num_train: training images that the KL detector is fitted on; None: all, as published.
         check_every: steps between judgements of a matching attack; 1 as published.
+        targets: numbers of the two attacked images to imitate; None: chosen as published.
         data_dir: folder to look for the data set in first.
         overwrite: replace results that have other settings.
         say: called with one line of text at a time.
@@ -97,6 +98,7 @@ class AdaptiveTable:
     batch_size: int = 200
     num_train: int | None = None
     check_every: int = 1
+    targets: Sequence[str] | None = None
     data_dir: str | None = None
     overwrite: bool = False
     say: Callable[[str], None] = print
@@ -143,6 +145,7 @@ class AdaptiveTable:
             eval_draws=1,
             detector=DETECTOR if has_detector else None,
             thresholds=str(thresholds) if has_detector else None,
+            targets=self.targets if has_detector else None,
             resume=True,
             overwrite=self.overwrite,
         )

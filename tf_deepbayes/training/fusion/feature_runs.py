@@ -1,19 +1,31 @@
 """New runs of fusion models: the features, what the folder says, its extractor, the training."""
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
+import tempfile
 from collections.abc import Callable
 from typing import Any
+
+import keras
 
 from tf_deepbayes.core.architecture import FUSION
 from tf_deepbayes.core.files import PathLike
 from tf_deepbayes.data.datasets import Dataset
-from tf_deepbayes.models.fusion.extractor import ACCURACY_IMAGES, Extractor, check_accuracy
+from tf_deepbayes.models.fusion.extractor import (
+    ACCURACY_IMAGES,
+    Extractor,
+    check_accuracy,
+    read_extractor,
+)
+from tf_deepbayes.models.fusion.network import save_model
 from tf_deepbayes.runs.checkpoints import RunConfig
 from tf_deepbayes.runs.fusion.feature_cache import CACHED, FeatureCache, advice
-from tf_deepbayes.runs.fusion.places import check_model
-from tf_deepbayes.training.new_runs import train_run
+from tf_deepbayes.runs.fusion.places import CACHE, check_model, layer_part
+from tf_deepbayes.runs.naming.folders import run_name
+from tf_deepbayes.runs.run import Run
+from tf_deepbayes.training.new_runs import run_config, settled, train_run
 from tf_deepbayes.training.settings import TrainingSettings
 
 
@@ -91,3 +103,54 @@ class FeatureData:
         config = dataclasses.replace(config, extractor=own)
         how = resume, devices, jit_compile, self.extractor
         return train_run(config, data, settings, folder, *how)
+
+
+def train_on_features(
+    name: str,
+    data: Dataset,
+    network: keras.Model | PathLike,
+    layer: str,
+    settings: TrainingSettings | None = None,
+    folder: PathLike | None = None,
+    *,
+    pixels: str | None = None,
+    feature_scale: float = 1.0,
+    cache: PathLike | None = None,
+) -> Run:
+    """Train a deep Bayes classifier on the features of a frozen network, or go on with the run.
+
+    Args:
+        name: GBZ, GBY or DBX.
+        data: the images.
+        network: a Keras model, or a file as for `--features`; it is copied into the folder.
+        layer: name of the layer that gives features; low, mid or high of a VGG16 as published.
+        settings: the published ones when None.
+        folder: `runs/<data>/<name>_<network>_<layer>` when None.
+        pixels: how the network takes its pixels, "unit", "bytes" or "geifman"; None: as its file
+            says, else "unit".
+        feature_scale: number that features are multiplied by.
+        cache: folder for computed features; `runs/<data>/features` when None.
+
+    Returns:
+        The `Run`, which classifies images.
+
+    Raises:
+        InputError: no such layer, a network for other images, or one that is at chance itself.
+    """
+    check_model(name)
+    shape, runs = data.train.images.shape[1:], pathlib.Path("runs") / data.name
+    with contextlib.ExitStack() as stack:
+        path = network
+        if isinstance(network, keras.Model):
+            place = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            path = place / f"{network.name}.keras"
+            save_model(network, path)
+        own = pathlib.Path(path)
+        extractor = read_extractor(own, layer, shape, data.name, pixels, feature_scale)
+    features = FeatureData(extractor, data, pathlib.Path(cache or runs / CACHE), pixels is not None)
+    features.check()
+    folder = pathlib.Path(folder or runs / run_name(name, None, layer_part(extractor)))
+    settings = settled(settings or TrainingSettings.for_data(data.name), name, folder, 0)
+    config = feature_config(run_config(name, data, settings), extractor)
+    features.train(config, settings, folder, resume=True)
+    return Run.load(folder)

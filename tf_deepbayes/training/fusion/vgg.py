@@ -10,7 +10,6 @@ import dataclasses
 import io
 import pathlib
 import time
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,7 +25,7 @@ from tf_deepbayes.core.files import read_json, write_json, write_text
 from tf_deepbayes.core.progress import progress, stop_requested, stopping_between_steps
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.origins import origin_of
-from tf_deepbayes.models.fusion.network import KERAS_FILE
+from tf_deepbayes.models.fusion.network import KERAS_FILE, save_model
 from tf_deepbayes.models.fusion.pixels import GEIFMAN, normalised
 from tf_deepbayes.models.fusion.vgg16 import IMAGE, vgg16
 from tf_deepbayes.models.keras_model import with_own_settings
@@ -210,8 +209,5 @@ def _write_history(folder: pathlib.Path, rows: list[dict[str, str]]) -> None:
 
 def _write_model(folder: pathlib.Path, model: keras.Model) -> None:
     temporary = folder / f".{KERAS_FILE}.keras"
-    with warnings.catch_warnings():
-        # Keras 3.15 passes TensorFlow's tensors to numpy 2 with a keyword that they do not know.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        model.save(temporary)
+    save_model(model, temporary)
     temporary.rename(folder / KERAS_FILE)

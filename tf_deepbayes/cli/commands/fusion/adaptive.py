@@ -28,6 +28,8 @@ def define_flags() -> None:
         flags.DEFINE_integer("num_images", 1000, "attack the first N test images")
         text = "steps between judgements of the matching attacks (published: 1)"
         flags.DEFINE_integer("check_every", 1, text)
+        text = "numbers of two attacked images to imitate (default: the first ship, and other)"
+        flags.DEFINE_list("targets", None, text)
         text = "training images to fit the KL detector on (default: all)"
         flags.DEFINE_integer("num_train", None, text)
     with group("Results"):
@@ -44,6 +46,7 @@ def main(arguments: Sequence[str]) -> None:
     table = AdaptiveTable(
         functools.partial(classifier_flags.load, name),
         *(FLAGS.num_images, FLAGS.batch_size, FLAGS.num_train, FLAGS.check_every),
+        targets=FLAGS.targets,
         data_dir=classifier_flags.data_place(),
         overwrite=FLAGS.overwrite,
         say=functools.partial(print, flush=True),
