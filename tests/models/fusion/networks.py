@@ -1,12 +1,17 @@
 """Small networks whose features the tests classify, and files of them."""
 
 import pathlib
+import warnings
 from collections.abc import Callable, Sequence
 
 import h5py
 import keras
 import numpy as np
+import tensorflow as tf
 
+from tf_deepbayes.models.fusion.extractor import Extractor, read_extractor
+
+SHAPE = (32, 32, 3)
 WIDTH = 1 / 16  # of the VGG16: 4 … 32 channels
 
 
@@ -78,3 +83,29 @@ def small_network(seed: int = 0) -> keras.Sequential:
     norm = network.get_layer("norm")
     norm.set_weights([random.uniform(0.5, 1.5, 3).astype(np.float32) for _ in range(4)])
     return network
+
+
+def save(model: keras.Model, path: pathlib.Path) -> pathlib.Path:
+    """Save a model; Keras 3.15 warns of what it does itself."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if path.suffix:
+            model.save(path)
+        else:
+            module = tf.Module()
+            module.model = model
+            inner = keras.Model(
+                model.inputs[0], [model.get_layer("features").output, *model.outputs]
+            )
+            answer = lambda pixels: dict(  # noqa: E731
+                zip(("features", "classes"), inner(pixels, training=False), strict=True)
+            )
+            spec = tf.TensorSpec([None, *SHAPE], tf.float32, name="pixels")
+            module.answer = tf.function(answer, input_signature=[spec])
+            tf.saved_model.save(module, str(path), {"serving_default": module.answer})
+    return path
+
+
+def read(path: pathlib.Path, layer: str = "features", **options: object) -> Extractor:
+    """The extractor of a file, for CIFAR-10."""
+    return read_extractor(path, layer, SHAPE, "cifar10", **options)  # type: ignore[arg-type]

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.fusion.networks import small_network
-from tests.models.fusion.test_extractor import read, save
+from tests.models.fusion.networks import read, save, small_network
 from tests.small import classifier, images, noise_for
 from tf_deepbayes.core.architecture import FUSION
 from tf_deepbayes.core.errors import InputError

@@ -10,43 +10,24 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.fusion.networks import WIDTH, drawn_weights, small_network, write_old_h5
+from tests.models.fusion.networks import (
+    SHAPE,
+    WIDTH,
+    drawn_weights,
+    read,
+    save,
+    small_network,
+    write_old_h5,
+)
 from tests.small import images
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.models.fusion import extractor as extractors
-from tf_deepbayes.models.fusion.extractor import Extractor, check_accuracy, read_extractor
+from tf_deepbayes.models.fusion.extractor import check_accuracy, read_extractor
 from tf_deepbayes.models.fusion.network import of_keras
 from tf_deepbayes.models.fusion.reading import read_network
 from tf_deepbayes.models.fusion.vgg16 import vgg16
 
-SHAPE = (32, 32, 3)
 X = images(5, shape=SHAPE)
-
-
-def save(model: keras.Model, path: pathlib.Path) -> pathlib.Path:
-    """Save a model; Keras 3.15 warns of what it does itself."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        if path.suffix:
-            model.save(path)
-        else:
-            module = tf.Module()
-            module.model = model
-            inner = keras.Model(
-                model.inputs[0], [model.get_layer("features").output, *model.outputs]
-            )
-            answer = lambda pixels: dict(  # noqa: E731
-                zip(("features", "classes"), inner(pixels, training=False), strict=True)
-            )
-            spec = tf.TensorSpec([None, *SHAPE], tf.float32, name="pixels")
-            module.answer = tf.function(answer, input_signature=[spec])
-            tf.saved_model.save(module, str(path), {"serving_default": module.answer})
-    return path
-
-
-def read(path: pathlib.Path, layer: str = "features", **options: object) -> Extractor:
-    """The extractor of a file, for CIFAR-10."""
-    return read_extractor(path, layer, SHAPE, "cifar10", **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["net.keras", "net.h5", "net"])

@@ -9,8 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.models.fusion.networks import small_network
-from tests.models.fusion.test_extractor import read, save
+from tests.models.fusion.networks import read, save, small_network
 from tests.small import images
 from tf_deepbayes.core.architecture import CIFAR
 from tf_deepbayes.core.errors import InputError

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.forked_app import run_app
-from tests.models.fusion.networks import small_network
-from tests.models.fusion.test_extractor import save
+from tests.models.fusion.networks import save, small_network
 from tf_deepbayes.data import places, readers
 
 FAST = ["--epochs", "2", "--batch_size", "20", "--dim_z", "4", "--learning_rate", "1e-3"]

@@ -1,15 +1,18 @@
 """The table of the attacks that broke fusion models, made by one command."""
 
+import dataclasses
 import json
-import pathlib
+import warnings
 
 import pytest
 
 from tests.cli.commands.fusion.small_runs import SmallRuns
+from tf_deepbayes.inference.sampling import Sampling
+from tf_deepbayes.reporting.adaptive_table import adaptive_table
 from tf_deepbayes.runs.adaptive import table
+from tf_deepbayes.runs.run import Run
 
 VICTIM = ["--victim", "runs/cifar10/GBZ_Z4_net_features", "--data", "cifar10", "--num_samples", 2]
-FEW = ["--num_images", 12, "--batch_size", 12, "--num_train", 60]
 
 
 @pytest.fixture(scope="module")
@@ -19,21 +22,34 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> SmallRuns:
     return made
 
 
-def test_one_command_makes_the_table(runs: SmallRuns) -> None:
-    command = ["attack/adaptive.py", *VICTIM, *FEW, "--check_every", 50, "--targets", "8,0"]
-    out = runs(*command)
-    names = list(table.published_rows(1, 1))
-    rows = [line for line in out.splitlines() if line.startswith("| ")][2:]
-    assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == names
-    assert "0.978" in out and "0.118" in out and "layer features (|f| = 24" in out
-    folder = runs.folder / str(VICTIM[1])
-    content = json.loads((folder / "adaptive.json").read_text())
-    figures = content["figures"]
-    assert figures["head logit"]["eps"] == 4 / 255 and figures["noise"]["num_images"] == 12
-    assert all(0 <= figures[name]["passed"] <= figures[name]["success"] for name in names)
-    before = {path: path.read_bytes() for path in (folder / "attacks").iterdir()}
-    assert runs(*command).splitlines()[-9:] == out.splitlines()[-9:]
+def test_the_table_of_a_run(runs: SmallRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made twice: the second time from what is on disk. The attacks are cut short."""
+    rows = {
+        name: dataclasses.replace(row, attack=dataclasses.replace(row.attack, nb_iter=2))  # type: ignore
+        for name, row in table.published_rows(6, 1).items()
+    }
+    monkeypatch.setattr(table, "published_rows", lambda *sizes: rows)
+    folder, said = runs.folder / str(VICTIM[1]), []
+    made = table.AdaptiveTable(
+        lambda: Run.load(folder, Sampling(2)),
+        *(6, 6, 60, 1, ["4", "0"]),
+        data_dir=str(runs.folder / "data"),
+        say=said.append,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        figures = made.rows()
+        before = {path: path.read_bytes() for path in (folder / "attacks").iterdir()}
+        assert made.rows() == figures
     assert {path: path.read_bytes() for path in (folder / "attacks").iterdir()} == before
+    assert list(figures) == list(rows) and len(said) >= 12
+    assert figures["head logit"]["eps"] == 4 / 255 and figures["noise"]["num_images"] == 6
+    assert all(0 <= row["passed"] <= row["success"] <= 1 for row in figures.values())
+    made.write(figures)
+    content = json.loads((folder / "adaptive.json").read_text())
+    assert content["kind"] == "adaptive" and content["figures"] == figures
+    lines = adaptive_table("GBZ", content["settings"]["extractor"], figures).splitlines()
+    assert "layer features (|f| = 24" in lines[0] and "| 0.978 |" in lines[-3]
 
 
 @pytest.mark.parametrize("attack", ["head_logit", "imitate_head", "imitate_features"])
@@ -48,7 +64,7 @@ def test_the_attacks_alone(runs: SmallRuns, attack: str) -> None:
     assert "GBZ on cifar10" in out
 
 
-def test_bad_input_is_one_line(runs: SmallRuns, tmp_path: pathlib.Path) -> None:
+def test_bad_input_is_one_line(runs: SmallRuns) -> None:
     line = runs.refused("attack/attack.py", *VICTIM, "--attack", "pgd", "--targets", "0,1")
     assert line == "error: targets does not apply to pgd; leave it out"
     imitate = ["attack/attack.py", *VICTIM, "--num_images", 6, "--attack", "imitate_head"]

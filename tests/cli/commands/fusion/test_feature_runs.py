@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli.commands.fusion.small_runs import FAST, SmallRuns, arrays
-from tests.models.fusion.networks import WIDTH, small_network
-from tests.models.fusion.test_extractor import save
+from tests.models.fusion.networks import WIDTH, save, small_network
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data import datasets
 from tf_deepbayes.models.fusion.vgg16 import vgg16

@@ -9,8 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.cli.commands.fusion.small_runs import SmallRuns
-from tests.models.fusion.networks import small_network
-from tests.models.fusion.test_extractor import save
+from tests.models.fusion.networks import save, small_network
 from tf_deepbayes.data import datasets
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.runs.run import Run, load_model
