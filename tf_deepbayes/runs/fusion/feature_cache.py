@@ -79,9 +79,10 @@ class FeatureCache:
         """
         found = self.digest
         folder = self.folder(found)
+        if not (folder / INFO).is_file():
+            self._check_room(folder)
         with locked(folder / ".lock", f"the folder {folder}"):
             if not (folder / INFO).is_file():
-                self._check_room(folder)
                 for name in SPLITS:
                     self._compute(folder, name, found)
                 stats = statistics(np.load(folder / "train.npy", mmap_mode="r"))
@@ -107,7 +108,8 @@ class FeatureCache:
         # What an earlier process has left of them is part of it.
         done = sum(path.stat().st_blocks * 512 for path in folder.glob("*.npy*"))
         needed = rows * self.extractor.size * 4 - done
-        free = shutil.disk_usage(folder).free
+        existing = next(path for path in folder.resolve().parents if path.is_dir())
+        free = shutil.disk_usage(existing).free
         if needed > free:
             raise InputError(
                 f"features need {needed / 1e9:.1f} GB in {self.parent}, {free / 1e9:.1f} GB are "
