@@ -18,12 +18,13 @@ from tf_deepbayes.inference.noise import fixed_noise
 from tf_deepbayes.inference.proposals import Density, proposal_of
 from tf_deepbayes.models.baselines import Baseline
 from tf_deepbayes.models.classifier import LatentClassifier
-from tf_deepbayes.models.fusion.classifier import AnyClassifier, FusionClassifier, latent_of
+from tf_deepbayes.models.fusion.classifier import FusionClassifier, latent_of
+from tf_deepbayes.models.registry import Classifier
 
 FILE, OPSET = "model.onnx", 17
 
 
-def check_possible(model: AnyClassifier) -> None:
+def check_possible(model: Classifier) -> None:
     """InputError if the converter is not installed or the model cannot be converted."""
     if importlib.util.find_spec("tf2onnx") is None:
         raise InputError('--onnx needs tf2onnx; run pip install "tf_deepbayes[onnx]"')

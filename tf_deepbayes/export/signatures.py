@@ -21,7 +21,8 @@ from tf_deepbayes.detection.graph_scores import detect
 from tf_deepbayes.inference.noise import INDEPENDENT
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models import generation
-from tf_deepbayes.models.fusion.classifier import AnyClassifier, FusionClassifier, latent_of
+from tf_deepbayes.models.fusion.classifier import FusionClassifier, latent_of
+from tf_deepbayes.models.registry import Classifier
 
 Outputs: TypeAlias = dict[str, Tensor]
 # (x in pixels or features, log weights [K, C, B]) → outputs
@@ -42,7 +43,7 @@ class Signatures:
 
     def __init__(
         self,
-        model: AnyClassifier,
+        model: Classifier,
         num_samples: int = 10,
         seed: int = 0,
         detectors: Mapping[str, Detector] | None = None,

@@ -27,7 +27,7 @@ from tf_deepbayes.core.files import (
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.models import registry
 from tf_deepbayes.models.fusion import extractor as extractors
-from tf_deepbayes.models.fusion.classifier import AnyClassifier, FusionClassifier
+from tf_deepbayes.models.fusion.classifier import FusionClassifier
 from tf_deepbayes.models.fusion.extractor import Extractor
 
 CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.npz", "history.csv"
@@ -211,7 +211,7 @@ def _check_array(
         )
 
 
-def load_model(folder: PathLike) -> tuple[AnyClassifier, RunConfig]:
+def load_model(folder: PathLike) -> tuple[registry.Classifier, RunConfig]:
     """The trained classifier of a run folder, and its configuration."""
     config = load_config(folder)
     if not pathlib.Path(folder, CHECKPOINT).is_file():

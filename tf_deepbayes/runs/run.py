@@ -14,8 +14,9 @@ from tf_deepbayes.data import datasets
 from tf_deepbayes.data.origins import load_again
 from tf_deepbayes.inference import noise
 from tf_deepbayes.inference.sampling import Sampling
-from tf_deepbayes.models.fusion.classifier import AnyClassifier, latent_of
+from tf_deepbayes.models.fusion.classifier import latent_of
 from tf_deepbayes.models.keras_classifier import KerasClassifier, read_keras
+from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.models.xla import compile_terms
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.naming.folders import find_run, only_data
@@ -34,7 +35,7 @@ class Run:
 
     folder: pathlib.Path
     config: checkpoints.RunConfig
-    model: AnyClassifier
+    model: Classifier
     sampling: Sampling
     logits_fn: LogitsFn = dataclasses.field(init=False, repr=False)
 
@@ -197,6 +198,6 @@ def _check_fits(config: checkpoints.RunConfig, data: datasets.Dataset) -> None:
         )
 
 
-def load_model(folder: PathLike) -> AnyClassifier:
+def load_model(folder: PathLike) -> Classifier:
     """The classifier of a run folder."""
     return checkpoints.load_model(folder)[0]

@@ -1,6 +1,7 @@
 """The attacks on head and features: each loss in plain numpy, targets, the iterate that is kept."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ RANDOM = np.random.default_rng(0)
 X, Y = images(5, shape=(4, 4, 1)), np.array([2, 0, 1, 2, 0])
 TARGETS = Targets(images(2, seed=1, shape=(4, 4, 1)), np.array([2, 0]))
 WEIGHTS = RANDOM.normal(size=(16, 3)).astype(np.float32)
-STEPS = {"nb_iter": 6, "batch_size": 3}
+STEPS: dict[str, Any] = {"nb_iter": 6, "batch_size": 3}
 
 
 def logits(x: Tensor) -> Tensor:

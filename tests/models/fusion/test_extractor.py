@@ -215,7 +215,7 @@ def test_other_pixels_show_in_the_own_accuracy(tmp_path: pathlib.Path) -> None:
     model = keras.Model(x, scores(mean))
     weight = np.zeros((3, 10), np.float32)
     weight[0, 9] = 1.0
-    scores.set_weights([weight, np.float32([100.0] + [0.0] * 9)])
+    scores.set_weights([weight, np.array([100.0] + [0.0] * 9, np.float32)])
     path = save(model, tmp_path / "cnn.keras")
     bright, labels = np.full((20, *SHAPE), 0.9, np.float32), np.full(20, 9)
     line = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 from tf_deepbayes.core.architecture import CIFAR, Architecture
 from tf_deepbayes.core.axes import Array, ArrayLike, Tensor, logits_of
@@ -11,7 +11,6 @@ from tf_deepbayes.inference.sampling import Raced, Sampling
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.models.fusion.extractor import Extractor
 from tf_deepbayes.models.fusion.network import arrays_of
-from tf_deepbayes.models.registry import Classifier
 
 
 class FusionClassifier:
@@ -110,9 +109,6 @@ class FusionClassifier:
     def effective_sample_size(self, x: ArrayLike, *arguments: Any, **options: Any) -> Tensor:
         """See `LatentClassifier.effective_sample_size`."""
         return self.latent.effective_sample_size(self.features(x), *arguments, **options)
-
-
-AnyClassifier: TypeAlias = Classifier | FusionClassifier
 
 
 def latent_of(model: Any) -> Any:

@@ -36,23 +36,24 @@ class SmallRuns:
         write_cifar(folder / "data")
         save(small_network(), folder / "net.keras")
 
-    def run(self, script: str, *arguments: object) -> Any:
+    def run(self, *command: object) -> Any:
         """A command in the folder, with its data and its runs."""
+        script, *arguments = map(str, command)
         where = ["--runs", "runs"] if "checkpoint" not in script else []
         has_data = not script.endswith(("export.py", "export_checkpoint.py", "tables.py"))
         where += ["--data_dir", "data"] if has_data else []
-        return run_app(script, [*where, *map(str, arguments)], self.folder)
+        return run_app(script, [*where, *arguments], self.folder)
 
-    def __call__(self, script: str, *arguments: object) -> str:
+    def __call__(self, *command: object) -> str:
         """The output of a command that works."""
-        done = self.run(script, *arguments)
+        done = self.run(*command)
         assert done.returncode == 0, done.stderr
         assert not done.stderr, done.stderr
         return str(done.stdout)
 
-    def refused(self, script: str, *arguments: object) -> str:
+    def refused(self, *command: object) -> str:
         """The one line of a command that is refused."""
-        done = self.run(script, *arguments)
+        done = self.run(*command)
         assert done.returncode == 2, (done.stdout, done.stderr)
         (line,) = done.stderr.splitlines()
         return str(line)

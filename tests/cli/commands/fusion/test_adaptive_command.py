@@ -29,7 +29,7 @@ def test_the_table_of_a_run(runs: SmallRuns, monkeypatch: pytest.MonkeyPatch) ->
         for name, row in table.published_rows(6, 1).items()
     }
     monkeypatch.setattr(table, "published_rows", lambda *sizes: rows)
-    folder, said = runs.folder / str(VICTIM[1]), []
+    folder, said = runs.folder / str(VICTIM[1]), list[str]()
     made = table.AdaptiveTable(
         lambda: Run.load(folder, Sampling(2)),
         *(6, 6, 60, 1, ["4", "0"]),
