@@ -69,6 +69,8 @@ class RunConfig:
         for name, kind in KINDS.items():
             if not isinstance(getattr(self, name), kind):
                 raise InputError(f"{name} cannot be {getattr(self, name)!r}")
+        if self.extractor is not None:
+            extractors.check_settings(self.extractor)
 
     @property
     def is_foreign(self) -> bool:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.models.fusion.networks import read, save, small_network
+from tests.conftest import golden
+from tests.models.fusion.networks import drawn_weights, read, save, small_network
 from tests.small import classifier, images, noise_for
 from tf_deepbayes.core.architecture import FUSION
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.fusion.classifier import FusionClassifier, latent_of
+from tf_deepbayes.models.fusion.vgg16 import vgg16
 
 SIZES = FUSION.replace(input_shape=(24,), dim_z=4, dim_h=16)
 X = images(6, shape=(32, 32, 3))
@@ -89,3 +91,15 @@ def test_weights_are_those_of_both(tmp_path: pathlib.Path) -> None:
     assert len(arrays) == len(model.latent.get_weights()) + 8 == len(model.weights)
     with pytest.raises(InputError, match=r"x must have shape \[B, 32, 32, 3\]"):
         model.logits(np.zeros((1, 24), np.float32))
+
+
+def test_pixels_to_logits_through_the_published_network(tmp_path: pathlib.Path) -> None:
+    """The logits of pixels are those of the features that the published code computed."""
+    reference, network = golden("vgg_features"), vgg16()
+    network.set_weights(drawn_weights(network))
+    extractor = read(save(network, tmp_path / "vgg.keras"), "high")
+    sizes = FUSION.replace(input_shape=(512,), dim_z=4, dim_h=16)
+    model = FusionClassifier(classifier("GBZ", sizes), extractor)
+    noise = noise_for(model.latent, 3, 2)
+    wanted = model.latent.logits(reference["high"].reshape(2, 512), noise)
+    np.testing.assert_allclose(model.logits(reference["x"], noise), wanted, rtol=1e-4)

@@ -153,6 +153,21 @@ def _share(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """InputError unless they are what `Extractor.settings` says of one."""
+    names = ("file", "layer", "label", "digest", "pixels", "feature_scale")
+    kinds = {**dict.fromkeys(names, str), "feature_scale": float}
+    shapes = {name: settings.get(name) for name in ("image_shape", "feature_shape")}
+    wrong = [name for name, kind in kinds.items() if not isinstance(settings.get(name), kind)]
+    wrong += [
+        name
+        for name, shape in shapes.items()
+        if not (isinstance(shape, list) and shape and all(isinstance(n, int) for n in shape))
+    ]
+    if wrong:
+        raise InputError(f"{wrong[0]} of the extractor cannot be {settings.get(wrong[0])!r}")
+
+
 def stored_settings(extractor: Extractor, folder: pathlib.Path) -> dict[str, Any]:
     """`Extractor.settings`, and the SHA-256 of the extractor that `store` has written there."""
     return {**extractor.settings(), STORED: store(extractor, folder)}

@@ -172,3 +172,14 @@ def test_a_run_of_images_has_no_extractor(trained: pathlib.Path, tmp_path: pathl
     del content["extractor"]
     (tmp_path / "config.json").write_text(json.dumps(content))
     assert load_config(tmp_path).extractor is None
+
+
+@pytest.mark.parametrize("changed", [{"layer": None}, {"image_shape": 3}, {"feature_scale": "1"}])
+def test_a_damaged_configuration(
+    trained: pathlib.Path, tmp_path: pathlib.Path, changed: dict[str, object]
+) -> None:
+    content = json.loads((trained / "config.json").read_text())
+    content["extractor"] |= changed
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"is not a run's configuration"):
+        load_config(tmp_path)
