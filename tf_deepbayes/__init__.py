@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # for type checkers and editors: the names of NAMES once more
     from tf_deepbayes.robustness.report import evaluate as evaluate
     from tf_deepbayes.runs.run import load_model as load_model
     from tf_deepbayes.runs.run import load_run as load_run
+    from tf_deepbayes.training.fusion.feature_runs import train_on_features as train_on_features
     from tf_deepbayes.training.new_runs import train as train
     from tf_deepbayes.training.settings import TrainingSettings as TrainingSettings
 
@@ -55,6 +56,7 @@ NAMES = {
     "load_run": "runs.run:load_run",
     "TrainingSettings": "training.settings:TrainingSettings",
     "train": "training.new_runs:train",
+    "train_on_features": "training.fusion.feature_runs:train_on_features",
 }
 
 

@@ -7,7 +7,11 @@ import tensorflow as tf
 
 from tests.attacks.short_attacks import NAMES, NET, X, Y, short_attack
 from tf_deepbayes.attacks import Attack
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.core.axes import LogitsFn, Tensor
+
+# Attacks that judge their iterates are given the logits, too.
+WITH_ACCESS = ("label_logits", "features")
 
 
 class Traced:
@@ -16,15 +20,18 @@ class Traced:
     def __init__(self, uses: str) -> None:
         self.uses, self.traces = uses, 0
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, *labels: Tensor) -> Tensor:
         self.traces += not tf.executing_eagerly()
         logits = NET(x)
+        if labels:
+            return logits[None]
         return tf.transpose(logits)[None] if self.uses == "log_weights" else logits
 
 
 def traces(attack: Attack, function: LogitsFn, counter: Traced, count: int, eps: float) -> int:
     before = counter.traces
-    attack(function, X[:count], Y[:count], eps)
+    access = ModelAccess(function, function, function, function)
+    attack(access if attack.uses in WITH_ACCESS else function, X[:count], Y[:count], eps)
     return counter.traces - before
 
 

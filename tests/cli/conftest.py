@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.cli.commands.fusion.small_runs import write_cifar
 from tests.forked_app import run_app
 
 EXAMPLES = int(os.environ.get("BAD_INPUT_EXAMPLES", "12"))
@@ -53,6 +54,10 @@ APPS: dict[str, list[str]] = {
         *("--victim", "DBX", "--thresholds", THRESHOLDS, "--num_clean", "2", "--num_samples", "2"),
         *HERE,
     ],
+    "train/vgg.py": [
+        *("--data", "cifar10", "--data_dir", "data", "--width", "0.0157", "--num_train", "20"),
+        *("--batch_size", "10", "--epochs", "1", "--out", "new"),
+    ],
     "reproduce/tables.py": ["--format", "markdown", *HERE],
 }
 Done = subprocess.CompletedProcess[str]
@@ -80,6 +85,7 @@ def assert_in_order(done: Done, what: object) -> None:
 def sound(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A folder with one of each kind of file, none of them damaged."""
     folder = tmp_path_factory.mktemp("sound")
+    write_cifar(folder / "data", train=10, test=10)
 
     def run(script: str, *arguments: str) -> None:
         done = run_app(script, arguments, folder)

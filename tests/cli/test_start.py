@@ -15,6 +15,8 @@ from tf_deepbayes.cli import start
 App = Callable[..., "subprocess.CompletedProcess[str]"]
 SCRIPTS = {
     "train": "train/vae.py",
+    "train-vgg": "train/vgg.py",
+    "adaptive": "attack/adaptive.py",
     "attack": "attack/attack.py",
     "evaluate": "attack/evaluate.py",
     "substitute": "attack/substitute.py",

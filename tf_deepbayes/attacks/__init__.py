@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+from tf_deepbayes.attacks.adaptive.attacks import HeadLogit, ImitateFeatures, ImitateHead
+from tf_deepbayes.attacks.adaptive.targets import Targets
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.black_box.hop_skip_jump import HopSkipJump
 from tf_deepbayes.attacks.black_box.random_noise import RandomNoise
@@ -21,6 +23,7 @@ ATTACKS: dict[str, type[Attack]] = {
     str(attack.name): attack
     for attack in (
         *(FGSM, PGD, RankedPGD, MIM, CarliniWagnerL2, Superwhite, LogitMatching, FeatureMatching),
+        *(HeadLogit, ImitateHead, ImitateFeatures),
         *(SPSA, Square, HopSkipJump, RandomNoise),
     )
 }
@@ -60,7 +63,10 @@ __all__ = [
     "CarliniWagnerL2",
     "FeatureMatching",
     "GuideImages",
+    "HeadLogit",
     "HopSkipJump",
+    "ImitateFeatures",
+    "ImitateHead",
     "LogitMatching",
     "Matching",
     "Pool",
@@ -68,6 +74,7 @@ __all__ = [
     "RankedPGD",
     "Square",
     "Superwhite",
+    "Targets",
     "build",
     "fields",
 ]

@@ -92,11 +92,13 @@ class ModelAccess:
         logits: → `[B, C]`.
         log_weights: → `[K, C, B]`, whose log-mean-exp over K are logits.
         features: → `[B, …]`, a hidden layer.
+        label_logits: (images, labels) → `[K, B, C]`, the head p(y|z) before its softmax.
     """
 
     logits: LogitsFn
     log_weights: LogWeightsFn | None = None
     features: FeaturesFn | None = None
+    label_logits: Callable[..., Tensor] | None = None
 
     @classmethod
     def of(cls, classifier: Any, outputs: str = "logits") -> "ModelAccess":
@@ -173,7 +175,8 @@ def _access(classifier: Any, outputs: str) -> ModelAccess:
         if hasattr(classifier, "class_logits"):
             logits = LazyLogits(logits, functools.partial(classifier.class_logits))
         log_weights = functools.partial(classifier.log_weights)
-        return ModelAccess(logits, log_weights, functools.partial(classifier.features))
+        head = getattr(classifier, "label_logits", None)
+        return ModelAccess(logits, log_weights, functools.partial(classifier.features), head)
     function = classifier
     if isinstance(classifier, keras.Model):
         inner = _before_softmax(classifier) if outputs == "probabilities" else None

@@ -51,7 +51,8 @@ class Attack(abc.ABC):
     Attributes:
         name: its name on the command line and in results; None: the class name.
         uses: which function of the classifier the attack is called with: "logits" `[B, C]`;
-            "log_weights" `[K, C, B]`, a term per sample; "features" `[B, …]`.
+            "log_weights" `[K, C, B]`, a term per sample; "features" `[B, …]`;
+            "label_logits" of images and labels, `[K, B, C]`.
         in_eps_name: settings that `eps_name` says, as the published names do.
         unsaid: settings that are younger than results on disk: `settings` leaves out their
             defaults, so that these results and their batches are still those of the same attack.
@@ -108,7 +109,8 @@ class Attack(abc.ABC):
             return x.copy()
         check_labels(labels, self._num_classes(function))
         try:
-            found = [part().images for part in self.parts(function, x, labels, eps)]
+            parts = self.parts(function, x, labels, eps, self.target_of(classifier))
+            found = [part().images for part in parts]
         except tf.errors.InvalidArgumentError:  # such as a label that is no class
             check_labels(labels, self._num_classes(function))
             raise
@@ -117,6 +119,10 @@ class Attack(abc.ABC):
 
     def _num_classes(self, function: LogitsFn) -> int | None:
         return None if self.uses == "features" else num_classes_of(function)
+
+    def target_of(self, classifier: Any) -> LogitsFn | None:
+        """The logits of the classifier to be fooled; None where those that are attacked do."""
+        return None
 
     def _function(self, classifier: Any) -> LogitsFn:
         """What the attack uses of the classifier; a plain function is that itself."""

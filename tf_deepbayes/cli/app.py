@@ -19,6 +19,7 @@ from tf_deepbayes.evaluation.parts import Part
 from tf_deepbayes.runs.state.done import write_done
 
 FLAGS = flags.FLAGS
+OF_TRAINING = ("features", "layer")  # flags that commands on runs are often given, too
 PRECISION_FLAGS = ("jit_compile", "mixed_precision")
 default_runs = pathlib.Path("runs")  # the folder of all runs unless --runs says otherwise
 
@@ -54,6 +55,12 @@ def _parse(argv: Sequence[str], names: Sequence[str]) -> list[str]:
     """Read the flags of these names; the positional arguments, which may be paths."""
     try:
         arguments = [expand(argument) for argument in FLAGS(argv)[1:]]
+    except flags.UnrecognizedFlagError as error:
+        if error.flagname in OF_TRAINING:
+            raise InputError(
+                "--layer and --features are of training; the run knows its own"
+            ) from None
+        raise InputError(str(error)) from None
     except flags.Error as error:
         raise InputError(str(error)) from None
     given = {f"--{name}": FLAGS[name].value for name in names if FLAGS[name].present}

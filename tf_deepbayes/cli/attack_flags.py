@@ -30,12 +30,14 @@ OPTIONS = {
         *("learning_rate", "confidence", "binary_search_steps", "snapshot", "gather"),
         *("delta", "spsa_samples", "stop_above", "p_init", "rescore", "corners", "initial_samples"),
         *("votes", "lazy_classes", "early_stop", "check_every", "schedule", "ranks"),
+        *("true_logit_weight", "step_factor"),
     )
 } | {"lbd": "detection_lambda"}
 # Flags that are fields of `AttackOptions`.
 RUN_OPTIONS = (
     *("num_images", "indices", "attack_samples", "eval_draws", "common_random_numbers"),
     *("label_only", "substitute", "thresholds", "num_train", "pool_size", "save", "resume"),
+    *("targets",),
     *("name", "overwrite", "image_order", "merge"),
 )
 
@@ -62,7 +64,8 @@ def define() -> None:
             "lazy_classes", None, "steps between evaluations of classes far from the top"
         )
         flags.DEFINE_bool("early_stop", None, "pgd, mim: leave out images once they stay fooled")
-        flags.DEFINE_integer("check_every", None, "steps between success checks with --early_stop")
+        text = "steps between success checks with --early_stop, or of imitate_…: judgements"
+        flags.DEFINE_integer("check_every", None, text)
     with group("One attack only"):
         _define_of_one_attack()
     with group("Computing"):
@@ -78,7 +81,8 @@ def _define_of_one_attack() -> None:
         "lbd", None, "superwhite: weight of the detection loss (default detector: logit)"
     )
     flags.DEFINE_enum("gather", None, GATHERS, "superwhite: whose thresholds an image is held to")
-    flags.DEFINE_enum("detector", None, list(selection.DETECTORS), "superwhite: detector to evade")
+    text = "superwhite, imitate_…: detector to evade"
+    flags.DEFINE_enum("detector", None, list(selection.DETECTORS), text)
     flags.DEFINE(app.SizeParser(), "delta", None, "spsa: distance of the points probed")
     flags.DEFINE_integer("spsa_samples", None, "spsa: points probed per step")
     flags.DEFINE_float("stop_above", None, "spsa: leave an image once its loss is above this")
@@ -88,6 +92,14 @@ def _define_of_one_attack() -> None:
     flags.DEFINE_bool("corners", None, "noise: change every value by eps")
     flags.DEFINE_integer("initial_samples", None, "boundary: points for the first normal")
     flags.DEFINE_integer("votes", None, "boundary: draws per decision")
+    text = "imitate_head: weight of the true class's logit (10)"
+    flags.DEFINE_float("true_logit_weight", None, text)
+    text = "head_logit, imitate_…: a step is this times eps over the number of steps (4)"
+    flags.DEFINE_float("step_factor", None, text)
+    text = (
+        "imitate_…: numbers of two attacked images to imitate (default: the first ship, and other)"
+    )
+    flags.DEFINE_list("targets", None, text)
     flags.DEFINE_integer("pool_size", 1000, "matching: training images to choose guides from")
 
 
@@ -159,7 +171,8 @@ def make() -> attacks.Attack:
             "an image's noise changes with the batch, which --early_stop shrinks; leave out one "
             "of --early_stop and --common_random_numbers"
         )
-    if FLAGS.check_every is not None and not FLAGS.early_stop:
+    stops = "early_stop" in attacks.fields(FLAGS.attack)
+    if FLAGS.check_every is not None and stops and not FLAGS.early_stop:
         raise InputError("--check_every needs --early_stop; give both or neither")
     check_count("batch_size", FLAGS.batch_size)
     given = {name: value for name, value in options.items() if value is not None}

@@ -39,6 +39,8 @@ COMMANDS = {
         *("checkpoints", "RUN", "export_checkpoint", "define_export_flags"),
     ),
     "extract-index": Command("list the test images a run classifies correctly", "extract_index"),
+    "train-vgg": Command("train the VGG16 whose features are classified", "fusion.vgg"),
+    "adaptive": Command("attack a fusion model as it was broken, and compare", "fusion.adaptive"),
     "report": Command("print the results of runs as tables", "report"),
 }
 

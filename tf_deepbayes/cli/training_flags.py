@@ -59,13 +59,16 @@ def given(names: Iterable[str]) -> dict[str, Any]:
     return {name: FLAGS[name].value for name in names if FLAGS[name].value is not None}
 
 
-def default_folder(data: str, model: str, seed: int) -> pathlib.Path:
+def default_folder(data: str, model: str, seed: int, layer: str | None = None) -> pathlib.Path:
     """runs/<data>/<model>, with what is not as published in its name.
 
     Earlier versions left the seed out, and such a run is gone on from where it is.
+
+    Args:
+        layer: what the name says of the extractor of a fusion model.
     """
     parent = app.runs_folder() / data
-    earlier = parent / run_name(model, FLAGS.dim_z, networks=FLAGS.architecture)
+    earlier = parent / run_name(model, FLAGS.dim_z, layer, networks=FLAGS.architecture)
     if (earlier / CONFIG).is_file() and load_config(earlier).seed == seed:
         return earlier
-    return parent / run_name(model, FLAGS.dim_z, networks=FLAGS.architecture, seed=seed)
+    return parent / run_name(model, FLAGS.dim_z, layer, networks=FLAGS.architecture, seed=seed)

@@ -109,6 +109,14 @@ def check_pixels(x: ArrayLike) -> Array:
     return _unit_floats(x, "images")
 
 
+def check_features(x: Array, what: str = "features") -> Array:
+    """Feature vectors `[N, size]` to train on, as float32: finite, of any size."""
+    for start in range(0, len(x), 1000):  # they may be mapped from disk, and more than fits twice
+        if not np.isfinite(x[start : start + 1000]).all():
+            raise InputError(f"{what} have NaN or infinite values; remove those images")
+    return x.astype(np.float32, copy=False)
+
+
 def check_images(x: ArrayLike, what: str = "images") -> Array:
     """Images to train on or to attack: bytes as uint8, or pixels in [0, 1] as float32.
 

@@ -59,6 +59,10 @@ class Dataset:
         """Sizes of the networks for this task."""
         return self.sizes or architecture(self.name)
 
+    def first_train(self, count: int | None) -> "Dataset":
+        """With the first training images only (all when None)."""
+        return self if count is None else dataclasses.replace(self, train=self.train.first(count))
+
 
 def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """The data set of that name.

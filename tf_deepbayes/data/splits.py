@@ -6,14 +6,15 @@ import numpy as np
 
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.validation import check_count, check_images, check_labels
+from tf_deepbayes.core.validation import check_count, check_features, check_images, check_labels
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
     """Images uint8 or float32 in [0, 1], `[N, H, W, channels]`, and labels int64 `[N]`.
 
-    Soft labels are float class probabilities `[N, C]`, C at least 2.
+    Instead of images there may be feature vectors, floats `[N, size]` of any range. Soft labels are
+    float class probabilities `[N, C]`, C at least 2.
 
     Raises:
         InputError: images or labels of another kind, or not as many of both; see `check_images` and
@@ -24,7 +25,9 @@ class Split:
     labels: Array
 
     def __post_init__(self) -> None:
-        images, labels = check_images(self.images), np.asarray(self.labels)
+        images, labels = np.asanyarray(self.images), np.asarray(self.labels)
+        is_vectors = images.ndim == 2 and images.dtype.kind == "f"
+        images = check_features(images) if is_vectors else check_images(images)
         if not (labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind == "f"):
             labels = check_labels(labels)
         if len(images) != len(labels):

@@ -16,7 +16,9 @@ from tf_deepbayes.export.signatures import Signatures, logits_of
 from tf_deepbayes.inference.encoding import Encoding
 from tf_deepbayes.inference.noise import fixed_noise
 from tf_deepbayes.inference.proposals import Density, proposal_of
+from tf_deepbayes.models.baselines import Baseline
 from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.models.fusion.classifier import FusionClassifier, latent_of
 from tf_deepbayes.models.registry import Classifier
 
 FILE, OPSET = "model.onnx", 17
@@ -26,7 +28,7 @@ def check_possible(model: Classifier) -> None:
     """InputError if the converter is not installed or the model cannot be converted."""
     if importlib.util.find_spec("tf2onnx") is None:
         raise InputError('--onnx needs tf2onnx; run pip install "tf_deepbayes[onnx]"')
-    if not isinstance(model, LatentClassifier) and model.dropout_rate:
+    if isinstance(model, Baseline) and model.dropout_rate:
         raise InputError(f"--onnx does not apply to {type(model).__name__}, which loops over masks")
 
 
@@ -50,7 +52,9 @@ def write(server: Signatures, path: pathlib.Path) -> dict[str, Any]:
 
 def _logits(server: Signatures, x: Tensor) -> Tensor:
     """`fixed_log_weights` without the loop over blocks."""
-    model = server.model
+    model = latent_of(server.model)
+    if isinstance(server.model, FusionClassifier):
+        x = server.model.features(x)
     if not isinstance(model, LatentClassifier):
         return logits_of(model.fixed_log_weights(x))
     a, scheme = model.architecture, server.scheme

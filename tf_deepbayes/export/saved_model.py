@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tf_deepbayes.core.errors import InputError
@@ -23,6 +24,7 @@ from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.export import onnx_model
 from tf_deepbayes.export.signatures import Signatures
 from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.models.fusion.classifier import FusionClassifier, latent_of
 from tf_deepbayes.runs import detector_files, guards, results
 from tf_deepbayes.runs.detector_files import FitSettings
 from tf_deepbayes.runs.run import Run
@@ -103,15 +105,19 @@ def export(
 
 
 def _set_block_size(victim: Run, block_size: int) -> None:
-    if not isinstance(victim.model, LatentClassifier):
+    if not isinstance(latent_of(victim.model), LatentClassifier):
         raise InputError(f"--block_size does not apply to {victim.config.model}; leave it out")
     victim.model.block_size = check_count("block_size", block_size)
 
 
 def _save(server: Signatures, signatures: Mapping[str, Any], folder: pathlib.Path) -> None:
     # Only the variables are taken from Keras, so that loading the model does not need Keras.
-    module = tf.Module()
-    module.weights = [weight.value for weight in server.model.weights]
+    module, model = tf.Module(), server.model
+    module.weights = [weight.value for weight in latent_of(model).weights]
+    if isinstance(model, FusionClassifier):
+        module.extractor_weights = list(model.extractor.network.variables)
+        if not isinstance(model.extractor.network.holder, keras.Model):
+            module.extractor = model.extractor.network.holder  # a SavedModel's tables and files
     tf.saved_model.save(module, str(folder), signatures=dict(signatures))
 
 
@@ -119,9 +125,11 @@ def _metadata(
     server: Signatures, victim: Run, signatures: Mapping[str, Any], fitted: FitSettings | None
 ) -> dict[str, Any]:
     model, config = server.model, victim.config
-    of_latent = {}
-    if isinstance(model, LatentClassifier):
-        of_latent = {"block_size": model.block_size, "published_offset": model.published_offset}
+    of_latent: dict[str, Any] = {}
+    if config.extractor is not None:
+        of_latent["extractor"] = config.extractor
+    if isinstance(model, LatentClassifier | FusionClassifier):
+        of_latent |= {"block_size": model.block_size, "published_offset": model.published_offset}
     detectors = {name: detector_files.as_dict(d) for name, d in server.detectors.items()}
     return {
         "kind": KIND,

@@ -21,7 +21,7 @@ from tf_deepbayes.detection.graph_scores import detect
 from tf_deepbayes.inference.noise import INDEPENDENT
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models import generation
-from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.models.fusion.classifier import FusionClassifier, latent_of
 from tf_deepbayes.models.registry import Classifier
 
 Outputs: TypeAlias = dict[str, Tensor]
@@ -50,14 +50,15 @@ class Signatures:
         scheme: str = INDEPENDENT,
     ) -> None:
         self.model, self.architecture = model, model.architecture
+        is_fusion = isinstance(model, FusionClassifier)
+        self._made = "features" if is_fusion else "image"  # what p(x|.) is of
         self.num_samples = check_count("num_samples", num_samples)
         self.seed = check_count("seed", seed, 0)
         if self.seed > MAX_SEED:
             raise InputError(f"seed must be at most {MAX_SEED}, got {seed}")
         self.detectors, self.scheme = dict(detectors or {}), scheme
         # A SavedModel cannot hold the activations saved for a gradient.
-        is_latent = isinstance(model, LatentClassifier)
-        self._options: dict[str, Any] = {"save_activations": False} if is_latent else {}
+        self._options: dict[str, Any] = {"save_activations": False} if model.factors else {}
         x, seed_spec = self._spec(tf.float32), tf.TensorSpec([], tf.int64, "seed")
         # Traced once and called by every signature.
         self._fixed = compiled(self._fixed_log_weights, x)
@@ -99,7 +100,7 @@ class Signatures:
         logits = logits_of(log_w)
         predicted = tf.argmax(logits, axis=1)
         own = {"class": predicted, "probability": _of_class(tf.nn.softmax(logits), predicted)}
-        if isinstance(self.model, LatentClassifier):
+        if self.model.factors:
             own["effective_sample_size"] = _of_class(effective_sample_size(log_w), predicted)
         return own
 
@@ -107,14 +108,16 @@ class Signatures:
         """The mean of p(x|z, y) at the mean of q(z|x, y), y the predicted class."""
         predicted = tf.argmax(logits_of(log_w), axis=1)
         y = tf.one_hot(predicted, self.architecture.num_classes)
-        return {"image": generation.reconstructions(self.model, x, y), "class": predicted}
+        x = self.model.features(x) if isinstance(self.model, FusionClassifier) else x
+        means = generation.reconstructions(latent_of(self.model), x, y)
+        return {self._made: means, "class": predicted}
 
     def _sampling(self) -> dict[str, Any]:
         labels = tf.TensorSpec([None], tf.int64, "labels")
 
         def seeded(labels: Tensor, seed: Tensor) -> Outputs:
             y = _one_hot(labels, self.architecture.num_classes)
-            return {"image": generation.samples(self.model, y, seed)}
+            return {self._made: generation.samples(latent_of(self.model), y, seed)}
 
         def sample(labels: Tensor) -> Outputs:
             return seeded(labels, tf.constant(self.seed, tf.int64))

@@ -154,6 +154,37 @@ class LatentVariableModel(ClassifierModel, abc.ABC):
         q = self.q_z_xy(observed, y[None]).distribution
         return self.terms(observed, y[None], q.loc, q.scale, q.loc + q.scale * noise)
 
+    def label_logits(
+        self, x: ArrayLike, y: ArrayLike, num_samples: int = 100, seed: int | None = None
+    ) -> Tensor:
+        """The outputs of the network of p(y|z), before its softmax, at z_k ~ q(z|x, y).
+
+        Attacked by Tramèr et al. 2020: however confident p(y|z) is, they have a gradient.
+
+        Args:
+            x: `[B, *input_shape]`.
+            y: labels `[B]` that q(z|x, y) is given.
+            num_samples: K.
+            seed: fixes the draws of z; None: each call draws new ones.
+
+        Returns:
+            `[K, B, C]`, nats up to a constant of each row.
+
+        Raises:
+            InputError: the model has no p(y|z).
+        """
+        if not hasattr(self, "p_y_z"):
+            raise InputError(
+                f"{type(self).__name__} has no p(y|z) whose logits could be followed; choose GBZ "
+                "or DBX"
+            )
+        x, a = check_inputs(x, self.architecture.input_shape), self.architecture
+        shape = [check_count("num_samples", num_samples), 1, tf.shape(x)[0], a.dim_z]
+        noise = tf.random.stateless_normal(shape, self._seeds(seed))
+        one_hot = tf.one_hot(tf.convert_to_tensor(y), a.num_classes)
+        q = self.q_z_xy(self.observe(x), one_hot[None]).distribution
+        return self.p_y_z.parameters(q.loc + q.scale * noise)[:, 0]
+
     def terms(self, x: Observed, y: Tensor, loc: Tensor, scale: Tensor, z: Tensor) -> Terms:
         """`log_joint` and −log q at z, where q(z|x,y) = N(loc, diag scale²)."""
         log_q = diagonal_normal(loc, scale).log_prob(z)

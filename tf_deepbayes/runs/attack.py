@@ -21,6 +21,7 @@ from tf_deepbayes.evaluation.workers import on_device
 from tf_deepbayes.runs import results
 from tf_deepbayes.runs.attacking.access import with_detector_or_guides, worker_of
 from tf_deepbayes.runs.attacking.options import AttackOptions
+from tf_deepbayes.runs.attacking.targets import check_head
 from tf_deepbayes.runs.indices import IN_FILE_ORDER, test_indices
 from tf_deepbayes.runs.run import Run
 from tf_deepbayes.runs.state.identity import (
@@ -68,7 +69,9 @@ class RunAttack:
         indices = test_indices(dataset, options.indices, options.image_order)
         self.test = dataset.test.take(indices).first(options.num_images)
         self.indices = indices[: len(self.test)]
-        self.attack = with_detector_or_guides(attack, self.victim, dataset.train, options)
+        check_head(attack, source)
+        given = dataset.train, self.test, options
+        self.attack = with_detector_or_guides(attack, self.victim, *given)
         self.identity = identity_of(self.victim.model, self.test)
         if source is not self.victim:
             self.identity["substitute_weights"] = weights_digest(source.model)

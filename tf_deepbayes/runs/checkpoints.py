@@ -26,10 +26,18 @@ from tf_deepbayes.core.files import (
 )
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.models import registry
+from tf_deepbayes.models.fusion import extractor as extractors
+from tf_deepbayes.models.fusion.classifier import FusionClassifier
+from tf_deepbayes.models.fusion.extractor import Extractor
 
 CONFIG, CHECKPOINT, HISTORY = "config.json", "checkpoint.npz", "history.csv"
 TRAINED = "trained.json"  # written last, see `state.trained`
 FOREIGN = "keras"  # kind of training: none of ours
+KINDS: dict[str, Any] = {
+    **{"data": str, "likelihood": str | None, "training": dict, "extractor": dict | None},
+}
+# What of an extractor has to be the same when a run is resumed.
+OF_THE_EXTRACTOR = ("layer", "pixels", "feature_scale")
 IMPORTED = "imported_from"  # in `RunConfig.training`: a checkpoint without optimizer state
 
 
@@ -42,6 +50,8 @@ class RunConfig:
         data: name of the data set.
         likelihood: name of p(x|·); None for a baseline.
         training: the training settings, or where it was imported from.
+        extractor: of a fusion model, whose classifier sees features: `Extractor.settings`, and the
+            SHA-256 of the extractor in the folder. None for a classifier of images.
     """
 
     model: str
@@ -50,14 +60,17 @@ class RunConfig:
     likelihood: str | None
     seed: int
     training: dict[str, Any]
+    extractor: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.is_foreign:
             registry.check_name(self.model)
         check_count("seed", self.seed, minimum=0)
-        for name, kind in (("data", str), ("likelihood", str | None), ("training", dict)):
+        for name, kind in KINDS.items():
             if not isinstance(getattr(self, name), kind):
                 raise InputError(f"{name} cannot be {getattr(self, name)!r}")
+        if self.extractor is not None:
+            extractors.check_settings(self.extractor)
 
     @property
     def is_foreign(self) -> bool:
@@ -67,10 +80,14 @@ class RunConfig:
     def settings(self) -> dict[str, Any]:
         """Every field by name, including those of the architecture and the training."""
         fields = dataclasses.asdict(self)
+        extractor = fields.pop("extractor")
+        if extractor is not None:
+            fields |= {name: extractor[name] for name in OF_THE_EXTRACTOR}
+            fields["extractor"] = extractor["digest"][:12]
         return {**fields.pop("architecture"), **fields.pop("training"), **fields}
 
     def build(self) -> registry.Classifier:
-        """A new classifier with the seed's initial weights."""
+        """A new classifier with the seed's initial weights; of features, in a fusion model."""
         return registry.build(self.model, self.architecture, self.likelihood, self.seed)
 
 
@@ -88,7 +105,10 @@ def versions() -> dict[str, str]:
 
 def save_config(folder: PathLike, config: RunConfig) -> None:
     """Write `config.json`."""
-    write_json(pathlib.Path(folder, CONFIG), {**dataclasses.asdict(config), "versions": versions()})
+    content = dataclasses.asdict(config)
+    if config.extractor is None:
+        del content["extractor"]  # as in the folders of earlier versions
+    write_json(pathlib.Path(folder, CONFIG), {**content, "versions": versions()})
 
 
 def load_config(folder: PathLike) -> RunConfig:
@@ -99,6 +119,7 @@ def load_config(folder: PathLike) -> RunConfig:
         )
     content = read_json(pathlib.Path(folder, CONFIG))
     try:
+        content = {"extractor": None, **content}
         fields = {field.name: content[field.name] for field in dataclasses.fields(RunConfig)}
         fields["architecture"] = Architecture.from_dict(fields["architecture"])
         return RunConfig(**fields)
@@ -108,8 +129,16 @@ def load_config(folder: PathLike) -> RunConfig:
         ) from None
 
 
-def create(folder: PathLike, config: RunConfig, model: registry.Classifier) -> None:
+def create(
+    folder: PathLike,
+    config: RunConfig,
+    model: registry.Classifier,
+    extractor: Extractor | None = None,
+) -> None:
     """Make a run folder atomically: complete or not at all.
+
+    Args:
+        extractor: of a fusion model.
 
     Raises:
         InputError: the folder already holds a run.
@@ -119,7 +148,8 @@ def create(folder: PathLike, config: RunConfig, model: registry.Classifier) -> N
 
     def write(temporary: pathlib.Path) -> None:
         save(temporary, model)
-        save_config(temporary, config)
+        own = None if extractor is None else extractors.stored_settings(extractor, temporary)
+        save_config(temporary, dataclasses.replace(config, extractor=own))
 
     try:
         write_folder_atomically(folder, write)
@@ -188,9 +218,12 @@ def load_model(folder: PathLike) -> tuple[registry.Classifier, RunConfig]:
     config = load_config(folder)
     if not pathlib.Path(folder, CHECKPOINT).is_file():
         raise InputError(f"{folder} holds no {CHECKPOINT} yet; train at least one epoch")
+    extractor = None
+    if config.extractor is not None:
+        extractor = extractors.load(pathlib.Path(folder), config.extractor)
     model = config.build()
     restore(folder, model)
-    return model, config
+    return (FusionClassifier(model, extractor) if extractor else model), config  # type: ignore
 
 
 def _variables(

@@ -25,6 +25,7 @@ from tf_deepbayes.reporting.roc_figure import write_roc_figure
 from tf_deepbayes.runs import detector_files, results
 from tf_deepbayes.runs.checkpoints import versions
 from tf_deepbayes.runs.detector_files import FitSettings
+from tf_deepbayes.runs.fusion.fitting import fitting_inputs
 from tf_deepbayes.runs.indices import test_indices
 from tf_deepbayes.runs.run import Run
 from tf_deepbayes.runs.state.done import only_result
@@ -52,11 +53,9 @@ def fit(
         seed: the seed that the guard was loaded with, for the record.
     """
     settings = detector_files.fit_settings(guard, train, seed, false_positive_rate, threshold)
-    logits = metrics.predict(guard.logits_fn, train.pixels, batch_size, "training images")
-    detectors = selection.fit_all(
-        logits, train.labels, has_p_x(guard), false_positive_rate, threshold
-    )
-    return detectors, settings
+    logits = metrics.predict(*fitting_inputs(guard, train), batch_size, "training images")
+    kind = has_p_x(guard), false_positive_rate, threshold
+    return selection.fit_all(logits, train.labels, *kind), settings
 
 
 def read(guard: Run, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettings]:

@@ -12,6 +12,8 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data import datasets
 from tf_deepbayes.legacy import published_names, variables
 from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.models.fusion.classifier import latent_of
+from tf_deepbayes.models.fusion.extractor import Extractor
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.naming.folders import run_name
 
@@ -34,7 +36,11 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, Array]:
 
 
 def import_checkpoint(
-    path: pathlib.Path, letter: str, data_name: str, likelihood: str = "l2"
+    path: pathlib.Path,
+    letter: str,
+    data_name: str,
+    likelihood: str = "l2",
+    extractor: Extractor | None = None,
 ) -> tuple[LatentClassifier, checkpoints.RunConfig]:
     """The model in a published checkpoint and the configuration of its run folder.
 
@@ -43,6 +49,7 @@ def import_checkpoint(
         data_name: the data set it was trained on.
         likelihood: the likelihood it was trained with, which the arrays do not record; published
             checkpoints use l2.
+        extractor: gives the features that a fusion model was trained on.
 
     Raises:
         InputError: damaged, or it does not match the letter, likelihood or data set.
@@ -52,17 +59,33 @@ def import_checkpoint(
         model = variables.model_from_params(params, letter, likelihood)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    _check_data(path, model.architecture, data_name)
+    _check_data(path, model.architecture, data_name, extractor)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     origin = {checkpoints.IMPORTED: path.name, "imported_sha256": digest}
     name = type(model).__name__
     return model, checkpoints.RunConfig(
-        name, data_name, model.architecture, likelihood, model.seed, origin
+        *(name, data_name, model.architecture, likelihood, model.seed, origin),
+        None if extractor is None else extractor.settings(),
     )
 
 
-def _check_data(path: pathlib.Path, found: Architecture, data_name: str) -> None:
+def _check_data(
+    path: pathlib.Path, found: Architecture, data_name: str, extractor: Extractor | None
+) -> None:
     wanted = datasets.architecture(data_name)
+    if extractor is None and not found.is_image and found.num_classes == wanted.num_classes:
+        raise InputError(
+            f"{path} is of {found.num_pixels} features; give --layer, and the network that they "
+            "are of, --features"
+        )
+    if extractor is not None:
+        if found.is_image or found.num_pixels != extractor.size:
+            raise InputError(
+                f"{path} is of inputs {list(found.input_shape)}, layer {extractor.network.layer} "
+                f"of {extractor.network.name} gives {extractor.size} values; give the --layer that "
+                "it was trained on"
+            )
+        wanted = wanted.replace(input_shape=found.input_shape, channels=())
     if (found.input_shape, found.num_classes) != (wanted.input_shape, wanted.num_classes):
         raise InputError(
             f"{path} is of inputs {list(found.input_shape)} in {found.num_classes} classes, "
@@ -71,12 +94,16 @@ def _check_data(path: pathlib.Path, found: Architecture, data_name: str) -> None
         )
 
 
-def default_run_name(config: checkpoints.RunConfig) -> str:
-    """The name victims are looked up by: GFZ, or GFZ_Z32 if z does not have the published size."""
+def default_run_name(config: checkpoints.RunConfig, layer: str | None = None) -> str:
+    """The name victims are looked up by: GFZ, or GFZ_Z32 if z does not have the published size.
+
+    Args:
+        layer: what it says of the extractor of a fusion model, see `fusion.places.layer_part`.
+    """
     dim_z = config.architecture.dim_z
     is_published = dim_z == datasets.architecture(config.data).dim_z
     networks = config.architecture.networks
-    return run_name(config.model, None if is_published else dim_z, networks=networks)
+    return run_name(config.model, None if is_published else dim_z, layer, networks)
 
 
 def export_checkpoint(folder: pathlib.Path, path: pathlib.Path) -> str:
@@ -87,7 +114,8 @@ def export_checkpoint(folder: pathlib.Path, path: pathlib.Path) -> str:
     """
     if path.exists():
         raise InputError(f"{path} exists; give another --out, or move it away")
-    model, config = checkpoints.load_model(folder)
+    found, config = checkpoints.load_model(folder)
+    model = latent_of(found)
     if not isinstance(model, LatentClassifier):
         raise InputError(
             f"{folder} holds a {config.model}; expected one of "

@@ -15,6 +15,7 @@ from tf_deepbayes.data import datasets
 from tf_deepbayes.data.origins import load_again
 from tf_deepbayes.inference import noise
 from tf_deepbayes.inference.sampling import Sampling
+from tf_deepbayes.models.fusion.classifier import latent_of
 from tf_deepbayes.models.keras_classifier import KerasClassifier, read_keras
 from tf_deepbayes.models.registry import Classifier
 from tf_deepbayes.models.xla import compile_terms
@@ -70,7 +71,7 @@ class Run:
         if block_size is not None:
             model.block_size = check_count("block_size", block_size)
         if jit_compile:
-            compile_terms(model)
+            compile_terms(latent_of(model))
         run = cls(pathlib.Path(folder), config, model, sampling or Sampling())
         model.generator.reset_from_seed(run.seed)
         return run
@@ -118,7 +119,11 @@ class Run:
             logits = LazyLogits(logits, some, races=sampling.race is not None)
         own = self.model.snapshots if self.model.factors else self.model.log_weights
         log_weights = partial(own, **options)
-        return ModelAccess(logits, log_weights, self.model.features)
+        label_logits = None
+        if hasattr(self.model, "label_logits"):
+            count = {} if num_samples is None else {"num_samples": num_samples}
+            label_logits = partial(self.model.label_logits, **count, seed=sampling.seed)
+        return ModelAccess(logits, log_weights, self.model.features, label_logits)
 
     def _attack_sampling(self, num_samples: int | None, common_random_numbers: bool) -> Sampling:
         count = self.sampling.num_samples

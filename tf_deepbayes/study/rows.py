@@ -23,11 +23,12 @@ WHITE_BOX, GREY_BOX, BLACK_BOX = "white box", "grey box", "black box"
 # Threats as published: the kind of substitute, the detector that an adaptive attack evades.
 SUBSTITUTES = {"distilled": GREY_BOX, "jacobian": BLACK_BOX}
 EVADED = {"marginal": "WB+S+M", "logit": "WB+S+L", "kl": "WB+S+K"}
-THREATS = {"spsa": "score based", "matching": "adaptive", "feature_matching": "adaptive"}
+ADAPTIVE = (*("matching", "feature_matching", "head_logit", "imitate_head", "imitate_features"),)
+THREATS = {"spsa": "score based", **dict.fromkeys(ADAPTIVE, "adaptive")}
 # Settings of an attack that only divide the work, or that the table says in another way.
 UNSAID = (
     *("name", "batch_size", "seed", "lazy_classes", "early_stop", "check_every"),
-    *("detector", "guides", "learning_rate"),
+    *("detector", "guides", "targets", "learning_rate"),
 )
 RUN = (
     *("data", "model", "family", "dim_z", "seed", "epochs", "asked", "weights", "folder"),

@@ -85,10 +85,11 @@ class Journal(keras.callbacks.Callback):
             print(epoch_line(done, self.settings.epochs, values, shown), flush=True)
 
     def _advice(self, what: str) -> str:
+        on_features = not self.model.classifier.architecture.is_image
         return (
             f"{what} is not finite after {int(self.model.optimizer.iterations.numpy())} steps; the "
             f"checkpoint of the last whole epoch is kept in {self.folder}. Try a smaller learning "
-            "rate"
+            f"rate{', or a smaller --feature_scale' if on_features else ''}"
         )
 
     def _once(self, text: str | None) -> str | None:

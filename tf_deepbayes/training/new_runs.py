@@ -14,9 +14,11 @@ from tf_deepbayes.data.origins import origin_of
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models.baselines import BASELINES
+from tf_deepbayes.models.fusion.extractor import Extractor
 from tf_deepbayes.models.registry import Classifier, check_name, published_sizes
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.checkpoints import RunConfig
+from tf_deepbayes.runs.fusion.stored import with_extractor
 from tf_deepbayes.runs.naming.folders import run_name
 from tf_deepbayes.runs.run import Run
 from tf_deepbayes.runs.state.trained import EARLIER, training
@@ -31,11 +33,17 @@ CHANGEABLE = ("epochs", "eval_every", "jit_compile", "mixed_precision", "data_pa
 OF_THE_BOUND = ("likelihood", "dim_z", *BOUND_SETTINGS)
 
 
-def settled(settings: TrainingSettings, model: str, folder: PathLike) -> TrainingSettings:
-    """The settings with a KL warm-up: as given, as the run in the folder has it, or the model's."""
+def settled(
+    settings: TrainingSettings, model: str, folder: PathLike, usual: int | None = None
+) -> TrainingSettings:
+    """The settings with a KL warm-up: as given, as the run in the folder has it, or the model's.
+
+    Args:
+        usual: steps in the place of the model's.
+    """
     if settings.kl_warm_up is not None:
         return settings
-    steps = settings.warm_up_of(model)
+    steps = settings.warm_up_of(model) if usual is None else usual
     if pathlib.Path(folder, checkpoints.CONFIG).is_file():
         found = EARLIER | checkpoints.load_config(folder).training
         steps = found["kl_warm_up"]
@@ -100,12 +108,14 @@ def train_run(
     resume: bool = False,
     devices: int | None = None,
     jit_compile: bool = False,
+    extractor: Extractor | None = None,
 ) -> bool:
     """Train a new run, or go on with the one in the folder.
 
     Args:
         config: that of `run_config` with the same settings.
         devices: GPUs to use; see `training_strategy`.
+        extractor: what has made the features in `dataset`; it is kept in the folder.
 
     Returns:
         Whether anything was left to train.
@@ -125,6 +135,8 @@ def train_run(
     if not is_chief(strategy):
         train(jit_compile=jit_compile)
         return True
+    if extractor is not None:
+        config = with_extractor(pathlib.Path(folder), config, extractor)
     with training(pathlib.Path(folder), config, settings.epochs, resume, CHANGEABLE) as anything:
         if anything:
             train(jit_compile=jit_compile)

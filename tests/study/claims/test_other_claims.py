@@ -127,6 +127,14 @@ def test_adaptive_attacks_on_fusion(tmp_path: pathlib.Path) -> None:
     assert found.word == HOLDS and len(found.cells) == 2
 
 
+def test_the_attack_on_the_head_is_one_of_them(tmp_path: pathlib.Path) -> None:
+    runs = Runs(tmp_path, "cifar10")
+    runs.run("GBZ_mid")
+    runs.attack("GBZ_mid", 4 / 255, 0.02, "head_logit")
+    found = verdict(runs, "T1")
+    assert found.word == HOLDS and len(found.cells) == 1
+
+
 def test_fashion_mnist_beside_mnist(tmp_path: pathlib.Path) -> None:
     mnist, fashion = Runs(tmp_path), Runs(tmp_path, "fashion_mnist")
     mnist.complete({model: [0.9, 0.8, 0.7] for model in MODELS})

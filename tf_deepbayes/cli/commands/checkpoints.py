@@ -14,10 +14,13 @@ from collections.abc import Sequence
 from absl import flags
 
 from tf_deepbayes.cli import app, classifier_flags
+from tf_deepbayes.cli.commands.fusion import feature_flags
 from tf_deepbayes.cli.help import group
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.data import datasets
 from tf_deepbayes.models.layers import likelihoods
 from tf_deepbayes.runs import checkpoints, published_checkpoints
+from tf_deepbayes.runs.fusion.places import layer_part
 
 FLAGS = flags.FLAGS
 
@@ -31,8 +34,10 @@ def define_import_flags() -> None:
         flags.DEFINE_string(
             "likelihood", "l2", f"p(x|.) it was trained with: {names} (published: l2)"
         )
+    feature_flags.define(computes=False)
     with group("Files"):
-        app.define_path("out", None, "run folder (default: runs/<data>/<model>)")
+        app.define_path("out", None, "run folder (default: runs/<data>/<model>[_<layer>])")
+        app.define_path("data_dir", None, "folder to look for cifar10vgg.h5 in")
 
 
 def define_export_flags() -> None:
@@ -46,12 +51,16 @@ def import_checkpoint(arguments: Sequence[str]) -> None:
     path = app.one_argument(arguments, "the published checkpoint, such as checkpoint_0.pkl")
     if FLAGS.letter is None:
         raise InputError("expected --letter A … G: the checkpoint does not say which model it is")
+    shape, extractor = datasets.architecture(FLAGS.data).input_shape, None
+    if feature_flags.asked():
+        extractor = feature_flags.extractor(shape, FLAGS.data)
     model, config = published_checkpoints.import_checkpoint(
-        pathlib.Path(path), FLAGS.letter, FLAGS.data, FLAGS.likelihood
+        pathlib.Path(path), FLAGS.letter, FLAGS.data, FLAGS.likelihood, extractor
     )
-    name = published_checkpoints.default_run_name(config)
+    layer = layer_part(extractor) if extractor else None
+    name = published_checkpoints.default_run_name(config, layer)
     folder = app.given_or(FLAGS.out, app.runs_folder() / config.data / name)
-    checkpoints.create(folder, config, model)
+    checkpoints.create(folder, config, model, extractor)
     print(folder)
 
 

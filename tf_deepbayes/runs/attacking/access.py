@@ -5,12 +5,14 @@ import pathlib
 
 from tf_deepbayes import attacks
 from tf_deepbayes.attacks.access import ModelAccess
+from tf_deepbayes.attacks.adaptive.attacks import Imitation
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
 from tf_deepbayes.evaluation.workers import Worker
 from tf_deepbayes.runs import guards
 from tf_deepbayes.runs.attacking.options import AttackOptions
+from tf_deepbayes.runs.attacking.targets import check_targets, targets_of
 from tf_deepbayes.runs.run import Run
 
 
@@ -35,9 +37,17 @@ def access_of(source: Run, options: AttackOptions) -> ModelAccess:
 
 
 def with_detector_or_guides(
-    attack: attacks.Attack, victim: Run, train: Split, options: AttackOptions
+    attack: attacks.Attack, victim: Run, train: Split, test: Split, options: AttackOptions
 ) -> attacks.Attack:
-    """The attack with the detector or guide images that it needs."""
+    """The attack with the detector, guide images or targets that it needs.
+
+    Args:
+        test: the images attacked.
+    """
+    check_targets(attack, options.targets)
+    if isinstance(attack, Imitation):
+        targets = targets_of(victim, test, options.targets, attack.batch_size)
+        attack = dataclasses.replace(attack, targets=targets)
     if options.detector:
         names = selection.detector_names([options.detector], guards.has_p_x(victim))
         if options.thresholds:

@@ -27,6 +27,7 @@ class AttackOptions:
         detector: name of the detector to evade.
         thresholds: file of fitted detectors; None fits them on `num_train` training images.
         pool_size: training images to choose guides from.
+        targets: numbers of the two attacked images that an imitation imitates; None: chosen.
         save: write the images.
         resume: continue from the finished batches and results on disk.
         merge: take all batches from disk, where the parts of a divided attack have left them.
@@ -47,6 +48,7 @@ class AttackOptions:
     thresholds: str | None = None
     num_train: int = 2000
     pool_size: int = 1000
+    targets: Sequence[str] | None = None
     save: bool = True
     resume: bool = False
     merge: bool = False
@@ -59,4 +61,5 @@ class AttackOptions:
         given = {name: getattr(self, name) for name in names}
         defaults = {f.name: f.default for f in dataclasses.fields(self)}
         parts = result_names.parts_of(given, defaults) + substitute_parts(self.substitute)
+        parts += ["targets" + "_".join(self.targets)] if self.targets else []
         return parts if self.num_images is None else [*parts, f"n{self.num_images}"]

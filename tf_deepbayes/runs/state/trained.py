@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, read_json, write_atomically, write_json
+from tf_deepbayes.models.fusion.extractor import copy_stored
 from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.checkpoints import TRAINED, RunConfig
 from tf_deepbayes.runs.state.identity import weights_digest
@@ -133,6 +134,7 @@ def copy_run(source: pathlib.Path, folder: pathlib.Path) -> None:
         return
     checkpoints.load_config(source)
     with locked(source / LOCK, f"the run {source}"):
+        copy_stored(source, folder)
         for name in (checkpoints.CHECKPOINT, checkpoints.HISTORY, checkpoints.CONFIG):
             if (source / name).is_file():
                 content = (source / name).read_bytes()

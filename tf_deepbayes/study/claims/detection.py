@@ -11,6 +11,7 @@ from tf_deepbayes.study.claims.accuracy import ALL, distance
 from tf_deepbayes.study.claims.cells import LINF, Results, cell_name, lowest_clean, sizes
 from tf_deepbayes.study.claims.verdicts import FEWEST_IMAGES, Cell, Found, Untested
 from tf_deepbayes.study.provenance import NAMES, Table
+from tf_deepbayes.study.rows import ADAPTIVE
 
 DAYS = 24.0  # hours from which on a cost is out of reach
 CLASSES = {"plane_frog": 2}
@@ -152,7 +153,7 @@ def _undetected(base: pd.DataFrame, ours: pd.DataFrame, name: str, table: Table)
 
 def t1(results: Results) -> Iterator[Found]:
     """Adaptive attacks on the fusion model at 4/255: success above .5, detected below .5."""
-    names = ("pgd", "matching", "feature_matching")
+    names = ("pgd", *ADAPTIVE)
     fusion = [
         t
         for t in results.tables

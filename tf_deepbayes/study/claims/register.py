@@ -11,6 +11,7 @@ from tf_deepbayes.study.claims.cells import LINF, Results
 from tf_deepbayes.study.claims.paper import PAPER, WORST_BEST
 from tf_deepbayes.study.claims.verdicts import Cell, Claim, Untested, Verdict
 from tf_deepbayes.study.comparison import met
+from tf_deepbayes.study.rows import ADAPTIVE
 
 # Of the later study on Fashion-MNIST (L), and of Tramèr and others 2020 (T).
 LATER = (
@@ -71,7 +72,7 @@ LATER = (
         ".978; .118 at 4/255",
         ("cifar10",),
         ("GBZ_mid",),
-        ("pgd", "matching", "feature_matching"),
+        ("pgd", *ADAPTIVE),
         detection.t1,
     ),
 )

@@ -1,0 +1,84 @@
+"""Training of the VGG16: resumed to the bit, rates as published, refused with one line."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models.fusion.networks import WIDTH
+from tests.runs.fusion.test_feature_cache import small_data
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.data.datasets import Dataset
+from tf_deepbayes.models.fusion.extractor import read_extractor
+from tf_deepbayes.training.fusion.vgg import train_vgg
+from tf_deepbayes.training.fusion.vgg_settings import Falling, Halving, VGGSettings
+
+SETTINGS = VGGSettings.for_width(WIDTH, epochs=2, batch_size=32, optimizer="sgd", dropout=1.0)
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return small_data(count=64)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, data: Dataset) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("vgg") / "VGG"
+    train_vgg(SETTINGS, data, folder)
+    return folder
+
+
+def arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "checkpoint.npz") as file:
+        return dict(file)
+
+
+def test_a_resumed_run_ends_as_the_uninterrupted_one(
+    whole: pathlib.Path, data: Dataset, tmp_path: pathlib.Path
+) -> None:
+    train_vgg(dataclasses.replace(SETTINGS, epochs=1), data, tmp_path)
+    train_vgg(SETTINGS, data, tmp_path, resume=True)
+    found, wanted = arrays(tmp_path), arrays(whole)
+    assert found.keys() == wanted.keys() and found["epoch"] == 2
+    for name in wanted:
+        np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
+    rows = [path.joinpath("history.csv").read_text() for path in (tmp_path, whole)]
+    assert len(rows[0].splitlines()) == len(rows[1].splitlines()) == 3
+
+
+def test_the_folder_holds_an_extractor(whole: pathlib.Path) -> None:
+    found = read_extractor(whole / "extractor.keras", "mid", (32, 32, 3), "cifar10")
+    assert found.pixels == "geifman" and found.size == 512 and found.network.label == "mid"
+    assert {path.name for path in whole.iterdir()} == {
+        *("vgg.json", "checkpoint.npz", "history.csv", "extractor.keras")
+    }
+
+
+def test_bad_input(whole: pathlib.Path, data: Dataset, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(InputError, match=r"holds a VGG16; pass --resume"):
+        train_vgg(SETTINGS, data, whole)
+    other = dataclasses.replace(SETTINGS, learning_rate=0.01)
+    with pytest.raises(InputError, match=r"learning_rate is 0.1 in the folder and 0.01 in the"):
+        train_vgg(other, data, whole, resume=True)
+    large = dataclasses.replace(SETTINGS, batch_size=100)
+    with pytest.raises(InputError, match=r"batch size 100 is more than the 64 training images"):
+        train_vgg(large, data, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    for wrong in ({"optimizer": "lion"}, {"learning_rate": 0.0}, {"epochs": 0}, {"width": 2.0}):
+        with pytest.raises(InputError):
+            VGGSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_published_learning_rate() -> None:
+    """0.1 · 0.5^⌊epoch / 20⌋ / (1 + 1e-6 · steps)."""
+    rate = Halving(0.1, 390)
+    for epoch, halvings in ((0, 0), (19, 0), (20, 1), (41, 2)):
+        step = epoch * 390 + 7
+        wanted = 0.1 * 0.5**halvings / (1.0 + 1e-6 * step)
+        np.testing.assert_allclose(rate(tf.constant(step)), wanted, rtol=1e-6)
+    falling = Falling(1e-3, 10, 4)
+    np.testing.assert_allclose(falling(tf.constant(40)), 1e-4, rtol=1e-5)
+    assert VGGSettings.for_width(1.0) == VGGSettings()
+    assert VGGSettings.for_width(0.25).optimizer == "adam"

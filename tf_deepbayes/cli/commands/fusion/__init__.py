@@ -1,0 +1,1 @@
+"""Commands on features of a frozen network, and the flags that they share."""

@@ -1,0 +1,1 @@
+"""Features of a data set: where their extractor is found, and where they are kept."""

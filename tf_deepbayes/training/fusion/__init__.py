@@ -1,0 +1,1 @@
+"""Training on features of images, and of the network that gives them."""
