@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tf_deepbayes.core.axes import Array, FeaturesFn, LogitsFn, LogWeightsFn, Tensor
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.metrics import are_probabilities
+from tf_deepbayes.core.metrics import are_probabilities, check_no_probabilities
 
 OUTPUTS = ("logits", "probabilities")
 TINY = np.finfo(np.float32).tiny  # log of it is −87 nats: what a probability of 0 stands for
@@ -203,15 +203,6 @@ def _before_softmax(model: keras.Model) -> LogitsFn | None:
         return products + last.bias if last.use_bias else products
 
     return logits
-
-
-def check_no_probabilities(values: Array) -> None:
-    """InputError where `[N, C]` are a softmax's outputs instead of logits."""
-    if are_probabilities(values):
-        raise InputError(
-            "the classifier's outputs lie in [0, 1] and sum to 1: they are probabilities, and "
-            'attacking them as logits would hide the gradient; pass outputs="probabilities"'
-        )
 
 
 def check_classifier(classifier: Any, x: Array, num_classes: int, outputs: str = "logits") -> None:

@@ -75,6 +75,15 @@ def are_probabilities(values: Array) -> bool:
     return bool(inside and (np.abs(values.sum(-1) - 1.0) < SUM_TOLERANCE).all())
 
 
+def check_no_probabilities(values: Array) -> None:
+    """InputError where `[N, C]` are a softmax's outputs instead of logits."""
+    if are_probabilities(values):
+        raise InputError(
+            "the classifier's outputs lie in [0, 1] and sum to 1: they are probabilities, and "
+            'attacking them as logits would hide the gradient; pass outputs="probabilities"'
+        )
+
+
 def entropy(logits: Array) -> Array:
     """Entropy of softmax(logits), nats, `[N]`."""
     log_p = tf.nn.log_softmax(tf.constant(logits), axis=-1).numpy()

@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_deepbayes.attacks import losses
-from tf_deepbayes.attacks.access import check_no_probabilities
 from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.attacks.gradient_checks import ZERO_GRADIENT_WARNING, zero_gradients
 from tf_deepbayes.attacks.tracing import compiled_per_function
@@ -83,7 +82,7 @@ class EvaluationSet:
         """
         x = check_pixels(x)
         clean = draw_logits(logits_fn, x, 1 + check_count("draws", draws), batch_size)
-        check_no_probabilities(clean[0])
+        metrics.check_no_probabilities(clean[0])
         predicted, labels = clean.argmax(-1), check_labels(labels, clean.shape[-1], len(x))
         rows, goals = attack_rows(labels, clean.shape[-1], targeted)
         changes = float(np.mean(predicted[1:] != predicted[:1]))

@@ -15,8 +15,8 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, read_json, write_atomically, write_json
 from tf_deepbayes.core.validation import check_labels, check_pixels
 from tf_deepbayes.detection.detectors import Detector
-from tf_deepbayes.reporting.decomposition_figure import decomposition_figure
-from tf_deepbayes.reporting.decomposition_table import scorecard
+from tf_deepbayes.reporting.decomposition.figure import decomposition_figure
+from tf_deepbayes.reporting.decomposition.scorecard import scorecard
 from tf_deepbayes.reporting.evaluation_table import table
 from tf_deepbayes.reporting.robustness_figure import robustness_figure
 from tf_deepbayes.robustness import evaluate as engine

@@ -8,8 +8,8 @@ from typing import Any
 
 from tf_deepbayes.core.files import write_atomically, write_text
 from tf_deepbayes.evaluation.runner import AttackResult
-from tf_deepbayes.reporting.decomposition_figure import decomposition_figure
-from tf_deepbayes.reporting.decomposition_table import scorecard
+from tf_deepbayes.reporting.decomposition.figure import decomposition_figure
+from tf_deepbayes.reporting.decomposition.scorecard import scorecard
 from tf_deepbayes.robustness.attack_cache import FinishedAttack, OpenStore
 from tf_deepbayes.robustness.decomposition.decompose import Subject, announced, decompose
 from tf_deepbayes.robustness.decomposition.gradient_audit import in_float64

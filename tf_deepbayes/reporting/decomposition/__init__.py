@@ -1,0 +1,1 @@
+"""An evaluation taken apart, as a picture and as a page."""
