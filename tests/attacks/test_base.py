@@ -31,7 +31,7 @@ from tf_deepbayes.core.errors import InputError
 NO_STARTS = pytest.mark.filterwarnings("ignore:no starting point")
 
 
-def seen_by(attack: Attack, network: LogitsFn = NET) -> LogitsFn:
+def seen_by(attack: Attack, network: LogitsFn = NET) -> LogitsFn | ModelAccess:
     """What the attack uses of the network, with an unknown number of rows, as of a SavedModel."""
 
     @functools.partial(tf.function, input_signature=[tf.TensorSpec([None, 8, 8, 1])])
@@ -39,7 +39,12 @@ def seen_by(attack: Attack, network: LogitsFn = NET) -> LogitsFn:
         logits = network(x)
         return tf.transpose(logits)[None] if attack.uses == "log_weights" else logits
 
-    return function
+    if attack.uses in ("logits", "log_weights"):
+        return function
+    # The head p(y|z): the logits of one draw, whatever the label that z is drawn for.
+    shapes = [tf.TensorSpec([None, 8, 8, 1]), tf.TensorSpec([None], tf.int64)]
+    head = tf.function(lambda x, y: network(x)[None], input_signature=shapes)
+    return ModelAccess(function, features=function, label_logits=head)
 
 
 @NO_STARTS

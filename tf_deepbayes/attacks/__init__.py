@@ -22,7 +22,7 @@ from tf_deepbayes.core.errors import InputError
 ATTACKS: dict[str, type[Attack]] = {
     str(attack.name): attack
     for attack in (
-        *(FGSM, PGD, RankedPGD, MIM, CarliniWagnerL2, Superwhite, LogitMatching, FeatureMatching),
+        *(FGSM, PGD, MIM, CarliniWagnerL2, RankedPGD, Superwhite, LogitMatching, FeatureMatching),
         *(HeadLogit, ImitateHead, ImitateFeatures),
         *(SPSA, Square, HopSkipJump, RandomNoise),
     )
