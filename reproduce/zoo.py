@@ -90,8 +90,8 @@ def clean_accuracy(run: Run, test: Split) -> float:
 
 def round_weights(run: Run) -> None:
     """The weights as the zoo stores them."""
-    for weight in run.model.weights:
-        weight.assign(np.asarray(weight.numpy(), np.float16).astype(np.float32))
+    rounded = entries.rounded({str(i): w for i, w in enumerate(run.model.get_weights())})
+    run.model.set_weights([array.astype(np.float32) for array in rounded.values()])
 
 
 def about(folder: pathlib.Path, data_dir: str | None) -> dict[str, Any]:

@@ -118,7 +118,8 @@ class Attack(abc.ABC):
         return np.concatenate(found)
 
     def _num_classes(self, function: LogitsFn) -> int | None:
-        return None if self.uses == "features" else num_classes_of(function)
+        has_classes = self.uses in ("logits", "log_weights")
+        return num_classes_of(function) if has_classes else None
 
     def target_of(self, classifier: Any) -> LogitsFn | None:
         """The logits of the classifier to be fooled; None where those that are attacked do."""

@@ -1,7 +1,10 @@
 """The table of the attacks of Tramèr et al. 2020, published beside ours, as markdown."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
+
+from tf_deepbayes.reporting.study_tables import markdown_table
 
 COLUMNS = (
     *("attack", "eps", "success: published", "ours", "rejected: published", "ours"),
@@ -18,12 +21,12 @@ def adaptive_table(
         extractor: of a fusion model, as its configuration describes it.
         rows: figures by the attack's name, see `runs.adaptive.table`.
     """
-    lines = [_about(model, extractor, rows), "", _line(COLUMNS), _line(["---"] * len(COLUMNS))]
+    lines = []
     for name, row in rows.items():
         shares = ("published_success", "success", "published_rejected", "rejected", "passed")
         cells = [_share(row[key]) for key in (*shares, "success_rate", "zero_gradients")]
-        lines.append(_line([name, f"{row['eps'] * 255:g}/255", *cells]))
-    return "\n".join(lines)
+        lines.append([name, f"{row['eps'] * 255:g}/255", *cells])
+    return f"{_about(model, extractor, rows)}\n\n{markdown_table(COLUMNS, lines)}"
 
 
 def _about(
@@ -32,9 +35,7 @@ def _about(
     first = max(rows.values(), key=lambda row: row["num_images"])
     parts = [model]
     if extractor is not None:
-        size = 1
-        for one in extractor["feature_shape"]:
-            size *= one
+        size = math.prod(extractor["feature_shape"])
         accuracy = extractor.get("test_accuracy")
         own = "" if accuracy is None else f", itself {_share(accuracy)} right"
         parts.append(f"on {extractor['file']}, layer {extractor['layer']} (|f| = {size}{own})")
@@ -44,10 +45,6 @@ def _about(
         f"predictions change between draws, median top-2 gap {first['top2_gap']:.1f} nats, "
         f"{_share(first['clean_rejected'])} of clean images rejected"
     )
-
-
-def _line(cells: Any) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _share(value: float | None) -> str:

@@ -67,7 +67,9 @@ class AttackCache:
         for found in self.finished:
             if found.rows is None and _same(found.component, component) and found.count >= count:
                 return self._first(found.outcome, count)
-        made = FinishedAttack(component, count, self._run(component, self._images(count)))
+        made = FinishedAttack(
+            component, count, self._run(component, self.defence.target.first(count))
+        )
         return self._remember(made)
 
     def on(self, component: SuiteAttack, rows: Array) -> AttackResult:
@@ -102,9 +104,6 @@ class AttackCache:
         self.finished.append(made)
         self.on_done(made)
         return made.outcome
-
-    def _images(self, count: int) -> EvaluationSet:
-        return self.defence.target.first(count)
 
     def success_rate(self, component: SuiteAttack, count: int | None = None) -> float | None:
         """The success rate of the attack on the first `count` images."""

@@ -104,9 +104,6 @@ class Descent(Attack, abc.ABC):
         goals = self.goals(logits_fn, y)
         return AttackedBatch(descend(rule, sizes, logits_fn, target_fn, x, start, y, goals))
 
-    def _num_classes(self, function: LogitsFn) -> int | None:
-        return None
-
 
 @dataclasses.dataclass(frozen=True)
 class HeadLogit(Descent):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tf_deepbayes.reporting.study_tables import markdown_table
 from tf_deepbayes.reporting.text import format_share
 
 MEANING = {
@@ -52,10 +53,7 @@ def _head(found: Mapping[str, Any], ball: str, worst: Mapping[str, Any]) -> Iter
 
 
 def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield "| " + " | ".join(heading) + " |"
-    yield "| --- " * len(heading) + "|"
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
+    yield from markdown_table(heading, rows).splitlines()
 
 
 def _with_interval(share: float, interval: Sequence[float]) -> str:

@@ -1,6 +1,7 @@
 """The worlds of a decomposition, computed: who attacks with what, and who is asked afterwards."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -48,17 +49,15 @@ class Worlds:
             yield World.of("many samples", self._in_the_limit()[None])
         yield World.of("adaptive", self._wrong(self.worst_draws))
 
-    @property
+    @functools.cached_property
     def limit_predictions(self) -> Array:
         """Classes of the clean images for K → ∞, `[N]`."""
         return self._predicted(self.noise.limit, self.runs.defence.target.images)
 
-    @property
+    @functools.cached_property
     def worst_draws(self) -> Array:
-        """Logits of the worst images in fresh draws, `[R, N, C]`; computed once."""
-        if not hasattr(self, "_worst_draws"):
-            object.__setattr__(self, "_worst_draws", self.fresh(self.worst.adversarial))
-        return getattr(self, "_worst_draws")  # noqa: B009 (set just above)
+        """Logits of the worst images in fresh draws, `[R, N, C]`."""
+        return self.fresh(self.worst.adversarial)
 
     def fresh(self, images: Array) -> Array:
         """Logits in fresh draws, `[R, N, C]`."""

@@ -5,9 +5,8 @@ clean accuracy, bound) and `history.csv`. Weights are rounded before anything is
 results of an entry are of the rounded weights, whose digest it names.
 """
 
-import functools
 import pathlib
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +17,9 @@ from tf_deepbayes.core.files import (
     read_arrays,
     read_json,
     write_arrays,
-    write_atomically,
     write_folder_atomically,
     write_json,
+    write_text,
 )
 from tf_deepbayes.runs.checkpoints import CHECKPOINT, CONFIG, HISTORY, TRAINED
 
@@ -45,11 +44,6 @@ def rounded(weights: dict[str, Array]) -> dict[str, Array]:
     return found
 
 
-def weights_of(arrays: dict[str, Array]) -> dict[str, Array]:
-    """The weights of a checkpoint, without its optimizer."""
-    return {name: array for name, array in arrays.items() if name.startswith("weights/")}
-
-
 def pack(run: pathlib.Path, entry: pathlib.Path, about: dict[str, Any]) -> None:
     """Make an entry of a trained run: complete or not at all.
 
@@ -62,7 +56,8 @@ def pack(run: pathlib.Path, entry: pathlib.Path, about: dict[str, Any]) -> None:
     if is_entry(entry):
         raise InputError(f"{entry} is an entry of the zoo already; move it away to replace it")
     arrays = read_arrays(run / CHECKPOINT, "train it again")
-    weights, trained = rounded(weights_of(arrays)), read_json(run / TRAINED)
+    weights = rounded({n: array for n, array in arrays.items() if n.startswith("weights/")})
+    trained = read_json(run / TRAINED)
     content = {
         "format": FORMAT,
         "config": read_json(run / CONFIG),
@@ -110,8 +105,8 @@ def unpack(entry: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     restored = {EPOCH: np.array(content["trained"].get("epochs", 0), np.int64)}
     restored |= {name: array.astype(np.float32) for name, array in weights.items()}
     try:
-        write_atomically(folder / CHECKPOINT, functools.partial(_save, restored))
-        write_atomically(folder / HISTORY, lambda file: file.write((entry / HISTORY).read_bytes()))
+        write_arrays(folder / CHECKPOINT, restored)
+        write_text(folder / HISTORY, (entry / HISTORY).read_text("utf-8"))
         write_json(folder / CONFIG, content["config"])
         write_json(folder / TRAINED, content["trained"])
     except OSError as error:
@@ -120,10 +115,6 @@ def unpack(entry: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
             "--runs"
         ) from None
     return folder
-
-
-def _save(arrays: dict[str, Array], file: IO[bytes]) -> None:
-    np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def _digest(weights: dict[str, Array]) -> str:

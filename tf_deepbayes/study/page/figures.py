@@ -109,14 +109,29 @@ def curves(table: Table, frame: pd.DataFrame, error: bool = False) -> str:
         return svg(figure, spoken(table, frame, error))
 
 
-def _axes(label: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(4.2, 3.0))
+def blank(width: float, height: float, **options: Any) -> tuple[Figure, Axes]:
+    """A figure and its axes without a background, so that the page's own shows.
+
+    Args:
+        options: of `Figure`.
+    """
+    figure = Figure(figsize=(width, height), **options)
     figure.patch.set_alpha(0)
     axes = figure.subplots()
     axes.patch.set_alpha(0)
-    axes.set(ylabel=label, ylim=(-0.03, 1.03))
+    return figure, axes
+
+
+def with_grid(axes: Axes) -> None:
+    """Two spines and thin lines."""
     axes.grid(alpha=1.0, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _axes(label: str) -> tuple[Figure, Axes]:
+    figure, axes = blank(4.2, 3.0)
+    axes.set(ylabel=label, ylim=(-0.03, 1.03))
+    with_grid(axes)
     return figure, axes
 
 

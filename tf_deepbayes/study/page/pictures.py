@@ -10,14 +10,21 @@ from matplotlib.patches import Rectangle
 
 from tf_deepbayes.study.claims.cells import Results
 from tf_deepbayes.study.claims.detection import detected
-from tf_deepbayes.study.page.figures import GRID, TEXT, settings, style_of, svg
+from tf_deepbayes.study.page.figures import (
+    GRID,
+    TEXT,
+    blank,
+    settings,
+    style_of,
+    svg,
+    with_grid,
+)
 from tf_deepbayes.study.page.tables import View
 from tf_deepbayes.study.provenance import Table
 from tf_deepbayes.study.results import in_order
 from tf_deepbayes.study.rows import EVADED
 
 Picture = tuple[str, str]  # (title, inline SVG)
-DETECTORS = ("marginal", "logit", "kl")
 DARKEST = 0.45  # of a cell's colour, so that its number is read in light and dark
 
 
@@ -28,7 +35,7 @@ def roc_curves(results: Results, table: Table) -> Iterator[Picture]:
     """
     sizes = sorted(table.rows["size"].unique())
     size = sizes[len(sizes) // 2]
-    for detector in DETECTORS:
+    for detector in EVADED:
         found = detected(results, table, size, detector)
         rows = found[found.roc.notna() & (found.seed == 0)]
         if len(rows):
@@ -112,10 +119,7 @@ def _heat_map(rows: pd.DataFrame, title: str) -> str:
     guards = sorted(set(rows.guard), key=in_order)
     values = rows.groupby(["model", "guard"], as_index=False).accuracy.mean()
     with settings():
-        figure = Figure(figsize=(0.62 * len(guards) + 1.4, 0.45 * len(attacked) + 1.0))
-        figure.patch.set_alpha(0)
-        axes = figure.subplots()
-        axes.patch.set_alpha(0)
+        figure, axes = blank(0.62 * len(guards) + 1.4, 0.45 * len(attacked) + 1.0)
         told = []
         for row in values.itertuples():
             model, guard, value = str(row.model), str(row.guard), float(row.accuracy)  # type: ignore[arg-type]
@@ -139,11 +143,7 @@ def _name(axes: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
 
 
 def _square(x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(3.4, 3.2), layout="constrained")
-    figure.patch.set_alpha(0)
-    axes = figure.subplots()
-    axes.patch.set_alpha(0)
+    figure, axes = blank(3.4, 3.2, layout="constrained")
     axes.set(xlabel=x, ylabel=y, xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-    axes.grid(alpha=1.0, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    with_grid(axes)
     return figure, axes
