@@ -11,20 +11,19 @@ import tensorflow as tf
 
 from benchmark.measure import Timed
 from benchmark.reference import Reference
+from benchmark.training.steps import BATCH, STEPS, random_images, trainer_and_steps
 from tf_deepbayes.attacks import PGD
 from tf_deepbayes.attacks.access import LazyLogits
 from tf_deepbayes.core.architecture import CIFAR, MNIST
 from tf_deepbayes.core.axes import Tensor, logits_of, significant
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.data import datasets, splits
+from tf_deepbayes.data import datasets
 from tf_deepbayes.inference.log_weights import ATTACK_TOLERANCE
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.models import factorisations
 from tf_deepbayes.models.classifier import LatentClassifier
 from tf_deepbayes.runs import checkpoints
-from tf_deepbayes.training.minibatches import Batches
-from tf_deepbayes.training.steps.adam import EPSILON, PublishedAdam
-from tf_deepbayes.training.trainers import BoundTrainer, Steps
+from tf_deepbayes.training.steps.adam import EPSILON
 
 ARCHITECTURES = {"mnist": MNIST, "cifar": CIFAR}
 # Largest difference allowed, relative to the largest value: float32 sums of 784 terms; a gradient
@@ -35,8 +34,6 @@ EPS = 0.1
 PGD_STEPS = 2
 RACE = 12.0  # nats: what it leaves out of p(y|x) is below 1e-3 on nearly all images (noise.py)
 LAZY = 10  # as many steps as from one look at all classes to the next
-TRAINING_BATCH = 50
-TRAINING_STEPS = 10  # in one call
 
 
 class Part(NamedTuple):
@@ -85,9 +82,7 @@ class Case(NamedTuple):
         else:
             architecture = ARCHITECTURES[self.sizes]
             model = factorisations.get(self.name)(architecture)
-            random, shape = np.random.default_rng(0), [self.batch_size, *architecture.input_shape]
-            x = random.uniform(size=shape).astype(np.float32)
-            labels = random.integers(architecture.num_classes, size=len(x))
+            x, labels = random_images(architecture, self.batch_size)
         own = model.architecture
         shape = [self.num_samples, own.num_classes, len(x), own.dim_z]
         noise = tf.random.stateless_normal(shape, [0, 1])
@@ -124,7 +119,7 @@ def parts_of(
         "gradient": Part(lambda: gradient(x), "gradient", 1, len(x)),
         "pgd": Part(pgd, "gradient", PGD_STEPS, len(x)),
         "lazy": Part(lazy, "gradient", LAZY, len(x)),
-        "training": Part(steps, "training", TRAINING_STEPS, 1),
+        "training": Part(steps, "training", STEPS, 1),
     }
     parts |= _other_estimators(model, x, len(noise))
     references: dict[str, Timed] = {
@@ -201,19 +196,13 @@ def _training_steps(model: LatentClassifier, x: Tensor, labels: Tensor) -> tuple
     The library's have to find the batch, draw its noise and keep running means as well.
     """
     architecture = model.architecture
-    x = tf.repeat(x, -(-TRAINING_BATCH // len(x)), axis=0)[:TRAINING_BATCH]
-    labels = tf.repeat(labels, -(-TRAINING_BATCH // len(labels)))[:TRAINING_BATCH]
+    x = tf.repeat(x, -(-BATCH // len(x)), axis=0)[:BATCH]
+    labels = tf.repeat(labels, -(-BATCH // len(labels)))[:BATCH]
     y = tf.one_hot(labels, architecture.num_classes)
-    noise = tf.random.stateless_normal([1, 1, TRAINING_BATCH, architecture.dim_z], [0, 2])
-    trainer = BoundTrainer(model)
-    trainer.compile(PublishedAdam(1e-6))
-    split = splits.Split(x.numpy(), labels.numpy())
-    batches = Batches(split, architecture.num_classes, TRAINING_BATCH, seed=0)
-    steps = Steps(trainer, batches)
-    rows = tf.tile(tf.range(TRAINING_BATCH)[None], [TRAINING_STEPS, 1])
+    noise = tf.random.stateless_normal([1, 1, BATCH, architecture.dim_z], [0, 2])
+    _, steps, rows = trainer_and_steps(model, x.numpy(), labels.numpy())
     reference, optimizer = Reference(model), keras.optimizers.Adam(1e-6, epsilon=EPSILON)
     variables = model.trainable_variables
-    trainer.optimizer.build(variables)
     optimizer.build(variables)
 
     @tf.function

@@ -52,9 +52,9 @@ class Trainer(keras.Model, abc.ABC):
         numbers = {id(v): number for number, v in enumerate(classifier.trainable_variables)}
         self.watched = [numbers[id(variable)] for variable in watched]
         self.built = True
-        self._gradients = self._loss_and_gradients
+        self._gradients = self.loss_and_gradients
         if jit_compile:
-            self._gradients = tf.function(self._loss_and_gradients, jit_compile=True)
+            self._gradients = tf.function(self.loss_and_gradients, jit_compile=True)
 
     @abc.abstractmethod
     def draw(self, count: int | Tensor) -> list[Tensor]:
@@ -105,9 +105,10 @@ class Trainer(keras.Model, abc.ABC):
         shown = {name: tracker for name, tracker in self.trackers.items() if name != WATCHED}
         return {name: tracker.result() for name, tracker in shown.items()}
 
-    def _loss_and_gradients(
-        self, x: Tensor, y: Tensor, noise: list[Tensor], share: float
+    def loss_and_gradients(
+        self, x: Tensor, y: Tensor, noise: list[Tensor], share: float = 1.0
     ) -> tuple[Tensor, list[Tensor], Terms]:
+        """(loss, its gradients, values to track), the first two times the `share` of the batch."""
         with tf.GradientTape() as tape:
             loss, tracked = self.loss_fn(x, y, noise)
             loss = loss if share == 1.0 else share * loss

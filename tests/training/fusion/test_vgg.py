@@ -13,9 +13,11 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.models.fusion.extractor import read_extractor
 from tf_deepbayes.training.fusion.vgg import train_vgg
-from tf_deepbayes.training.fusion.vgg_settings import Falling, Halving, VGGSettings
+from tf_deepbayes.training.fusion.vgg_settings import Halving, RisingAndFalling, VGGSettings
 
-SETTINGS = VGGSettings.for_width(WIDTH, epochs=2, batch_size=32, optimizer="sgd", dropout=1.0)
+SETTINGS = VGGSettings.for_width(
+    WIDTH, epochs=2, batch_size=32, optimizer="sgd", dropout=1.0, weight_decay=1.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,19 +68,25 @@ def test_bad_input(whole: pathlib.Path, data: Dataset, tmp_path: pathlib.Path) -
     with pytest.raises(InputError, match=r"batch size 100 is more than the 64 training images"):
         train_vgg(large, data, tmp_path / "new")
     assert not (tmp_path / "new").exists()
-    for wrong in ({"optimizer": "lion"}, {"learning_rate": 0.0}, {"epochs": 0}, {"width": 2.0}):
+    for wrong in (
+        {"optimizer": "lion"},
+        {"learning_rate": 0.0},
+        {"epochs": 0},
+        {"weight_decay": -1.0},
+    ):
         with pytest.raises(InputError):
             VGGSettings(**wrong)  # type: ignore[arg-type]
 
 
-def test_the_published_learning_rate() -> None:
-    """0.1 · 0.5^⌊epoch / 20⌋ / (1 + 1e-6 · steps)."""
+def test_the_learning_rates() -> None:
+    """SGD's 0.1 · 0.5^⌊epoch / 20⌋ / (1 + 1e-6 · steps) as published, and Adam's."""
     rate = Halving(0.1, 390)
     for epoch, halvings in ((0, 0), (19, 0), (20, 1), (41, 2)):
         step = epoch * 390 + 7
         wanted = 0.1 * 0.5**halvings / (1.0 + 1e-6 * step)
         np.testing.assert_allclose(rate(tf.constant(step)), wanted, rtol=1e-6)
-    falling = Falling(1e-3, 10, 4)
-    np.testing.assert_allclose(falling(tf.constant(40)), 1e-4, rtol=1e-5)
+    rate = RisingAndFalling(2e-3, 1000)
+    for step, share in ((0, 1 / 200), (99, 0.5 * 0.901), (500, 0.5), (999, 0.001)):
+        np.testing.assert_allclose(rate(tf.constant(step)), 2e-3 * share, rtol=1e-4)
     assert VGGSettings.for_width(1.0) == VGGSettings()
     assert VGGSettings.for_width(0.25).optimizer == "adam"

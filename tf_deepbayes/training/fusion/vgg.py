@@ -103,7 +103,7 @@ class VGGTraining:
         with tf.GradientTape() as tape:
             p = self.model(x, training=True)
             loss = tf.reduce_mean(keras.losses.categorical_crossentropy(y, p))
-            total = loss + tf.add_n(self.model.losses)
+            total = loss + self.settings.weight_decay * tf.add_n(self.model.losses)
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(total, variables), variables)
         self.loss.update_state(loss)

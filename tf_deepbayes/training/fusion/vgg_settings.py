@@ -16,7 +16,8 @@ OPTIMIZERS = ("sgd", "adam")
 # Published: SGD with Nesterov momentum, whose rate halves every 20 epochs, and falls with 1 + 1e-6
 # times the steps as well.
 MOMENTUM, HALVES_EVERY, DECAY = 0.9, 20, 1e-6
-ADAM_FALLS_TO = 0.1  # of its learning rate, in the last epoch
+ADAM_RATE = 3e-3
+WARM_UP = 200  # steps in which Adam's learning rate rises
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +29,9 @@ class VGGSettings:
         batch_size: images per step; an incomplete last batch is dropped, as published.
         width: factor of the network's channels.
         dropout: factor of its dropout rates.
-        optimizer: "sgd" (published) or "adam", whose learning rate falls to a tenth.
-        learning_rate: in the first epoch.
+        weight_decay: factor of its weight decay.
+        optimizer: "sgd" (published) or "adam", whose learning rate rises and then falls to zero.
+        learning_rate: the largest.
         seed: of initial weights, order, augmentation and dropout.
     """
 
@@ -37,6 +39,7 @@ class VGGSettings:
     batch_size: int = 128
     width: float = 1.0
     dropout: float = 1.0
+    weight_decay: float = 1.0
     optimizer: str = "sgd"
     learning_rate: float = 0.1
     seed: int = 0
@@ -46,6 +49,8 @@ class VGGSettings:
         check_count("batch_size", self.batch_size)
         check_count("seed", self.seed, minimum=0)
         check_factors(self.width, self.dropout)
+        if not 0.0 <= self.weight_decay < math.inf:
+            raise InputError(f"weight_decay must be 0 or more, got {self.weight_decay}")
         check_positive("learning_rate", self.learning_rate)
         if self.optimizer not in OPTIMIZERS:
             raise InputError(
@@ -61,11 +66,12 @@ class VGGSettings:
         """
         narrow: dict[str, Any] = {}
         if width < 1.0:
-            narrow = {"epochs": 20, "dropout": 0.25, "optimizer": "adam", "learning_rate": 1e-3}
+            narrow = {"epochs": 12, "dropout": 0.0, "weight_decay": 0.0}
+            narrow |= {"optimizer": "adam", "learning_rate": ADAM_RATE}
             if given.get("optimizer", "adam") != "adam":
                 del narrow["learning_rate"]
         elif given.get("optimizer") == "adam":
-            narrow = {"learning_rate": 1e-3}
+            narrow = {"learning_rate": ADAM_RATE}
         return cls(width=width, **{**narrow, **given})
 
     def make_optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
@@ -74,7 +80,7 @@ class VGGSettings:
             halving = Halving(self.learning_rate, steps_per_epoch)
             return keras.optimizers.SGD(halving, momentum=MOMENTUM, nesterov=True)
         return keras.optimizers.Adam(
-            Falling(self.learning_rate, steps_per_epoch, max(self.epochs - 1, 1))
+            RisingAndFalling(self.learning_rate, steps_per_epoch * self.epochs)
         )
 
 
@@ -93,17 +99,16 @@ class Halving(keras.optimizers.schedules.LearningRateSchedule):
         return {"rate": self.rate, "steps_per_epoch": self.steps_per_epoch}
 
 
-class Falling(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that falls by the same factor in every epoch, to a tenth in the last."""
+class RisingAndFalling(keras.optimizers.schedules.LearningRateSchedule):
+    """rate · min(1, (step + 1) / 200) · (1 − step / steps)."""
 
-    def __init__(self, rate: float, steps_per_epoch: int, falls: int) -> None:
-        self.rate, self.steps_per_epoch, self.falls = rate, steps_per_epoch, falls
+    def __init__(self, rate: float, steps: int) -> None:
+        self.rate, self.steps = rate, steps
 
     def __call__(self, step: Tensor) -> Tensor:
-        epoch = tf.cast(step // self.steps_per_epoch, tf.float32)
-        return self.rate * tf.exp(math.log(ADAM_FALLS_TO) * epoch / self.falls)
+        step = tf.cast(step, tf.float32)
+        return self.rate * tf.minimum(1.0, (step + 1.0) / WARM_UP) * (1.0 - step / self.steps)
 
     def get_config(self) -> dict[str, Any]:
         """See Keras."""
-        own = {"steps_per_epoch": self.steps_per_epoch, "falls": self.falls}
-        return {"rate": self.rate, **own}
+        return {"rate": self.rate, "steps": self.steps}

@@ -18,7 +18,7 @@ from tf_deepbayes.training.fusion.vgg import train_vgg
 from tf_deepbayes.training.fusion.vgg_settings import OPTIMIZERS, VGGSettings
 
 FLAGS = flags.FLAGS
-GIVEN = ("epochs", "batch_size", "dropout", "optimizer", "learning_rate", "seed")
+GIVEN = ("epochs", "batch_size", "dropout", "weight_decay", "optimizer", "learning_rate", "seed")
 
 
 def define_flags() -> None:
@@ -27,13 +27,14 @@ def define_flags() -> None:
         classifier_flags.define_data("cifar10", "data set")
         flags.DEFINE_integer("num_train", None, "use the first N training images only")
         flags.DEFINE_float("width", 1.0, "factor of the network's channels")
-        flags.DEFINE_float("dropout", None, "factor of its dropout (1; narrower: 0.25)")
+        flags.DEFINE_float("dropout", None, "factor of its dropout (1; narrower: 0)")
     with group("Training"):
-        flags.DEFINE_integer("epochs", None, "passes over the images (250; narrower: 20)")
+        flags.DEFINE_integer("epochs", None, "passes over the images (250; narrower: 12)")
         flags.DEFINE_integer("batch_size", None, "images per step (128)")
         text = "optimizer (sgd; narrower: adam)"
         flags.DEFINE_enum("optimizer", None, OPTIMIZERS, text)
-        flags.DEFINE_float("learning_rate", None, "in the first epoch (0.1; adam: 0.001)")
+        flags.DEFINE_float("learning_rate", None, "the largest (0.1; adam: 0.003)")
+        flags.DEFINE_float("weight_decay", None, "factor of the weight decay (1; narrower: 0)")
         flags.DEFINE_integer("seed", None, "seed of weights, order, augmentation, dropout (0)")
     with group("Files"):
         app.define_path("out", None, f"folder (default: runs/<data>/{VGG})")
