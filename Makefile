@@ -7,7 +7,7 @@ CODE := tf_deepbayes train attack detect reproduce benchmark tests
 # One process a core, at most four: each holds up to 4 GB. The tests of a file share its runs.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: venv demo test kill lint format bench study study-train docs clean
+.PHONY: venv demo test kill lint format bench study study-train docs dist clean
 
 venv: $(VENV)/.installed
 
@@ -62,6 +62,16 @@ docs: $(VENV)/.docs
 
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	touch $@
+
+# Wheel and source archive in dist/, checked as the package index checks them.
+dist: $(VENV)/.dist
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+
+$(VENV)/.dist: $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check build twine
 	touch $@
 
 clean:
