@@ -1,7 +1,4 @@
-"""The report of a study: python reproduce/tables.py, or with --format markdown its tables as text.
-
-Reads what reproduce/study.py left in the runs.
-"""
+"""The report of a study: python reproduce/tables.py; with --format markdown, tables as text."""
 
 from tf_deepbayes.cli import main
 

@@ -71,9 +71,9 @@ class DataPlan:
         own = {"data": self.name, "seed": int(seed or 0), **self.settings.get("train", {})}
         return f"{model} {flags_of(own | self.settings.get(f'train_{model}', {}))}"
 
-    def entry(self, name: str) -> Mapping[str, Any]:
-        """The entry of an attack."""
-        return self.settings["attacks"][name]
+    def entry(self, name: str, kind: str = "attacks") -> Mapping[str, Any]:
+        """The entry of an attack, or of another kind."""
+        return self.settings[kind][name]
 
     def attacks_on(self, run: str) -> list[str]:
         """Names of the entries that attack a run."""
@@ -83,9 +83,7 @@ class DataPlan:
 
     def attack_flags(self, name: str) -> str:
         """The flags of an attack."""
-        entry = self.entry(name)
-        given = {k: v for k, v in entry.items() if k not in OF_THE_WORKFLOW}
-        return flags_of({"attack": name, **self.common, **given})
+        return flags_of({"attack": name, **self.common, **_of_the_command(self.entry(name))})
 
     def fit_flags(self) -> str:
         """The flags of fitting the detectors."""
@@ -111,7 +109,7 @@ class DataPlan:
 
     def evaluate_flags(self, name: str) -> str:
         """The flags of an evaluation."""
-        return flags_of(self.settings["evaluations"][name])
+        return flags_of(_of_the_command(self.entry(name, "evaluations")))
 
     def results(self, run: str) -> Iterator[str]:
         """The files, within the run's folder, that all its jobs leave."""
@@ -119,6 +117,11 @@ class DataPlan:
         yield from (f"attacks/{name}.done.json" for name in self.attacks_on(run))
         yield from (f"detection/{guard}.done.json" for guard, _ in self.guards_of(run))
         yield from (f"evaluation/{name}.done.json" for name in self.evaluations())
+
+
+def _of_the_command(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What an entry says of the command that it calls."""
+    return {name: value for name, value in entry.items() if name not in OF_THE_WORKFLOW}
 
 
 def read_plan(config: Mapping[str, Any]) -> dict[str, DataPlan]:

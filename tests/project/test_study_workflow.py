@@ -97,6 +97,19 @@ def test_every_profile_asks_for_commands_that_exist(path: pathlib.Path) -> None:
             assert set(entry.get("models", [])) <= set(plan.settings["models"])
             assert {"--eps", "--num_images"} <= set(plan.attack_flags(name).split())
         assert set(plan.settings.get("transfer", [])) <= set(plan.settings["attacks"])
+        for name in plan.evaluations():
+            assert {"--eps", "--num_images"} <= set(plan.evaluate_flags(name).split())
+
+
+def test_an_evaluation_waits_for_the_detectors_that_it_uses(folder: pathlib.Path) -> None:
+    section = TINY["data"]["mnist_5k"] | {"models": ["DFX"], "attacks": {}}
+    section["evaluations"] = {"quick": {"eps": 0.1, "budget": "quick", "uses": ["fitted"]}}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({"data": {"mnist_5k": section}}))
+    evaluation = "runs/epochs2/mnist_5k/DFX/evaluation/quick.done.json"
+    plan = run(folder, "-n", "-p", evaluation)
+    assert dict(re.findall(r"^(\w+) +(\d+)$", plan, re.M))["fit"] == "1"
+    thresholds = "--thresholds runs/epochs2/mnist_5k/DFX/detection/fitted.json"
+    assert f"--victim DFX --budget quick --eps 0.1 {thresholds} --resume" in plan
 
 
 def test_a_tiny_study_that_is_killed_goes_on_to_its_report(folder: pathlib.Path) -> None:

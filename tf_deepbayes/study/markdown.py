@@ -125,7 +125,7 @@ def print_markdown(
     runs = Runs(folder, models)
     trained = training_rows(runs)
     if not trained:
-        raise InputError(f"no runs in {folder}; run reproduce/study.py first")
+        raise InputError(f"no runs in {folder}; train one first")
     print(study_tables.markdown_table(study_tables.TRAINING_HEAD, trained))
     for name in ("fgsm", "pgd", "mim", "cw"):
         if rows := attack_rows(runs, f"{name}_*"):

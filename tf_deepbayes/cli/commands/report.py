@@ -1,8 +1,8 @@
 """Report a study: deepbayes report --runs runs --out report.
 
-Reads the results of train, attack, detect and evaluate (or reproduce/study.py) from the runs and
-writes one HTML page and its tables as CSV and LaTeX, and prints a line per claim of the paper.
-With --format markdown it prints tables instead.
+Reads the results of train, attack, detect and evaluate from the runs and writes one HTML page and
+its tables as CSV and LaTeX, and prints a line per claim of the paper. With --format markdown it
+prints tables instead.
 """
 
 import pathlib
