@@ -166,6 +166,40 @@ class Runs:
         path = self.folder(model) / "detection" / f"{name}.json"
         results.write_result(path, "detection", config, {"attack": attack, "num_train": 500}, rows)
 
+    def evaluate(self, model: str, eps: float, parts: Mapping[str, float]) -> str:
+        """An evaluation that took the robustness apart; the name of its result."""
+        between = lambda value: [max(value - 0.05, 0.0), min(value + 0.05, 1.0)]  # noqa: E731
+        margin, wrong = parts["margin"], int(self.images * (1 - parts["margin"]))
+        broken_by: list[str | None] = ["pgd"] * wrong + [None] * (self.images - wrong)
+        shares = {n: {"share": share, "interval": between(share)} for n, share in parts.items()}
+        curve = {"name": "steps", "left_out": "", "sizes": [1, 20], "robust": [0.6, margin]}
+        once = {"n": 10, "success": 0.7, "interval": between(0.7)}
+        vote = {"m": 3, "cost": 3, "accuracy": 0.4, "interval": between(0.4)}
+        apart = {
+            "eps": eps,
+            "decomposition": {
+                **{"parts": shares, "verdict": "margin", "reported": 0.5},
+                "num_images": self.images,
+            },
+            "curves": [curve | {"verdict": "saturated"}, {"name": "queries", "left_out": "no"}],
+            "resubmission": {"draws": 20, "submissions": [once], "votes": [vote]},
+        }
+        figures = {
+            "worst_case": {
+                **{"robust_accuracy": margin, "robust_accuracy_interval": between(margin)},
+                **{"num_images": self.images, "clean_accuracy": 0.95, "first_broken_by": broken_by},
+            },
+            "unperturbed": {"robust_accuracy": 0.9},
+            "components": [{"name": "pgd", "robust_accuracy": margin}],
+            "checks": [],
+            "decomposition": apart,
+        }
+        name = f"eps{eps:g}_standard"
+        config = RunConfig(model, self.data, SMALL, "l2", 0, {})
+        path = self.folder(model) / "evaluation" / f"{name}.json"
+        results.write_result(path, "evaluation", config, {"eps": eps}, figures)
+        return name
+
     def complete(
         self, accuracies: Mapping[str, Sequence[float]], sizes: Sequence[float] = (0.1, 0.2, 0.3)
     ) -> None:

@@ -18,6 +18,7 @@ from tf_deepbayes.core.metrics import NORMAL_95
 # Of a checkout of the project; an installed package has no such folder.
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "reproduce" / "published"
 PAPER, REPRODUCTION = "paper", "reproduction"
+LAYERS = {"-CONV9": "_mid", "-FC1": "_high"}  # of the VGG16, as the paper and as runs name them
 DO_NOT_COMPARE = "DO NOT COMPARE"  # in the note of numbers that measure something else
 
 
@@ -115,7 +116,7 @@ def _number(row: dict[str, str], source: dict[str, str]) -> PublishedNumber:
 
 
 def frame(numbers: Sequence[PublishedNumber]) -> pd.DataFrame:
-    """The comparable numbers, one a row.
+    """The comparable numbers, one a row, with models named as runs are.
 
     Columns: the fields of `PublishedNumber`; `size`, ε or c as a number (NaN for a grid); `half`,
     the half-width of the 95% sampling interval of a share plus that of rounding or reading;
@@ -126,8 +127,15 @@ def frame(numbers: Sequence[PublishedNumber]) -> pd.DataFrame:
         if number.is_comparable:
             size = float(number.eps) if re.fullmatch(r"[0-9.e-]+", number.eps) else float("nan")
             extra = {"size": size, "half": half_width(number), "steps": steps_of(number)}
-            rows.append(number._asdict() | extra)
+            rows.append(number._asdict() | {"model": run_name(number.model)} | extra)
     return pd.DataFrame(rows, columns=[*PublishedNumber._fields, "size", "half", "steps"])
+
+
+def run_name(model: str) -> str:
+    """GBZ-CONV9 → GBZ_mid; a model of images keeps its name."""
+    for published, own in LAYERS.items():
+        model = re.sub(f"{published}$", own, model)
+    return model
 
 
 def half_width(number: PublishedNumber) -> float:

@@ -15,7 +15,7 @@ from tf_deepbayes.study.claims import register
 from tf_deepbayes.study.claims.cells import Results
 from tf_deepbayes.study.claims.verdicts import NOT_TESTED, Verdict
 from tf_deepbayes.study.comparison import compare
-from tf_deepbayes.study.page import details, html, views
+from tf_deepbayes.study.page import decomposed, details, html, views
 from tf_deepbayes.study.page.examples import clean_images, examples
 from tf_deepbayes.study.page.pictures import Picture, evasion_planes, heat_maps, roc_curves
 from tf_deepbayes.study.page.tables import View
@@ -94,14 +94,18 @@ class Report:
         transfer = details.transfer_view(self.study)
         behind += [details.evaluations_view(self.study), transfer]
         behind.append(details.attacks_view(self.study))
+        apart = [decomposed.parts_view, decomposed.budgets_view, decomposed.noise_view]
+        parts = _there([view(self.study) for view in apart])
         training = [details.training_view(self.study), details.cost_view(self.study)]
-        return [
+        found = [
             html.Section("tables", "Tables", attacks),
             html.Section("detection", "Detection", _there(detection), self._detection_pictures()),
+            html.Section("apart", "Taken apart", parts, list(decomposed.stacks(self.study))),
             html.Section("details", "Details", _there(behind), list(heat_maps(transfer))),
             html.Section("training-and-cost", "Training and cost", training),
             html.Section("provenance-of-runs", "Provenance", [details.provenance_view(self.study)]),
         ]
+        return [section for section in found if section.views or section.id != "apart"]
 
     def write(self, out: pathlib.Path) -> None:
         """Write index.html, report.md and tables/."""

@@ -8,7 +8,8 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -101,6 +102,13 @@ class Study:
             pd.DataFrame(attacks, columns=list(rows.ATTACK)),
             pd.DataFrame(detections, columns=list(rows.DETECTION)),
         )
+
+    def evaluations(self) -> Iterator[tuple[Any, pathlib.Path, dict[str, Any]]]:
+        """(run, its evaluation's file, the figures in it), run by run."""
+        for run in self.runs.itertuples():
+            for path in result_files(self.root / str(run.folder), "evaluation"):
+                with rows.whole(path):
+                    yield run, path, dict(read_json(path)["figures"])
 
     @functools.cache  # noqa: B019 (a study lives as long as its report)
     def outcomes(self, path: str) -> Outcomes | None:

@@ -7,6 +7,9 @@ import pytest
 from tests.study.claims.test_claims import GENERATIVE, verdict, words
 from tests.study.synthetic import AS_CLAIMED, MODELS, Runs
 from tf_deepbayes.study.claims.verdicts import FAILS, HOLDS, IN_PART, NOT_TESTED
+from tf_deepbayes.study.published import FOLDER
+from tf_deepbayes.study.report import Report
+from tf_deepbayes.study.results import Study
 
 NEAR_ONE = {"marginal": 0.99, "logit": 0.99, "kl": 0.98}
 
@@ -116,6 +119,10 @@ def test_fusion_features(tmp_path: pathlib.Path) -> None:
         runs.run(model)
         runs.attack(model, 0.02, accuracy, "pgd")
     assert verdict(runs, "P16").word == HOLDS
+    frame = Report(Study.read(runs.root), FOLDER).frames["cifar10_pgd"]
+    assert dict(zip(frame.model, frame.published, strict=True)) == {
+        **{"GBZ_mid": 0.383, "GBZ_high": 0.061},
+    }
 
 
 def test_adaptive_attacks_on_fusion(tmp_path: pathlib.Path) -> None:

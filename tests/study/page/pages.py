@@ -10,6 +10,8 @@ from tf_deepbayes.study.published import FOLDER
 from tf_deepbayes.study.report import Report
 from tf_deepbayes.study.results import Study
 
+PARTS = {"clean error": 0.1, "noise alone": 0.05, "broken": 0.5, "known noise": 0.05, "margin": 0.3}
+
 
 @functools.cache
 def written() -> tuple[Report, pathlib.Path]:
@@ -23,6 +25,7 @@ def written() -> tuple[Report, pathlib.Path]:
             runs.detect(model, name, {"kl": 0.8, "logit": 0.9})
             guarded = {"successful_attacks": 40}
             runs.detect(model, name, {"kl": 0.8}, "BNN", transferred=guarded)
+        runs.evaluate(model, 0.1, PARTS)
     runs.run("BNN", epochs=10)
     runs.attack("BNN", 0.1, 0.8)
     for model, samples in (("GFZ", 10), ("DFX", 20)):

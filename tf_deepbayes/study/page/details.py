@@ -5,9 +5,8 @@ from typing import Any
 import pandas as pd
 
 from tf_deepbayes.core.metrics import confidence_interval
-from tf_deepbayes.runs.results import read_result
 from tf_deepbayes.study.page.tables import View, number, plus_minus, share
-from tf_deepbayes.study.results import Study, in_order, result_files
+from tf_deepbayes.study.results import Study, in_order
 from tf_deepbayes.study.rows import share as share_of
 from tf_deepbayes.study.rows import whole
 
@@ -77,28 +76,24 @@ def transfer_view(study: Study) -> View | None:
 def evaluations_view(study: Study) -> View | None:
     """The worst case of each image over many attacks; None without any."""
     rows = []
-    for run in study.runs.itertuples():
-        for path in result_files(study.root / str(run.folder), "evaluation"):
-            with whole(path):
-                figures = read_result(path, "evaluation")["figures"]
-                worst = figures["worst_case"]
-                low, high = map(share_of, worst["robust_accuracy_interval"])
-                strongest = min(
-                    figures["components"], key=lambda row: share_of(row["robust_accuracy"])
-                )
-                failed = [c["name"] for c in figures["checks"] if c["verdict"] == "FAIL"]
-                rows.append(
-                    {
-                        **{"data": run.data, "model": run.model, "name": path.stem},
-                        "images": int(worst["num_images"]),
-                        "clean": share_of(worst["clean_accuracy"]),
-                        "noise": share_of(figures["unperturbed"]["robust_accuracy"]),
-                        **{"robust": share_of(worst["robust_accuracy"]), "low": low, "high": high},
-                        "strongest": strongest["name"],
-                        "failed": "; ".join(failed) or "none",
-                        "path": str(path.relative_to(study.root)),
-                    }
-                )
+    for run, path, figures in study.evaluations():
+        with whole(path):
+            worst = figures["worst_case"]
+            low, high = map(share_of, worst["robust_accuracy_interval"])
+            strongest = min(figures["components"], key=lambda row: share_of(row["robust_accuracy"]))
+            failed = [c["name"] for c in figures["checks"] if c["verdict"] == "FAIL"]
+            rows.append(
+                {
+                    **{"data": run.data, "model": run.model, "name": path.stem},
+                    "images": int(worst["num_images"]),
+                    "clean": share_of(worst["clean_accuracy"]),
+                    "noise": share_of(figures["unperturbed"]["robust_accuracy"]),
+                    **{"robust": share_of(worst["robust_accuracy"]), "low": low, "high": high},
+                    "strongest": strongest["name"],
+                    "failed": "; ".join(failed) or "none",
+                    "path": str(path.relative_to(study.root)),
+                }
+            )
     if not rows:
         return None
     frame = _sorted(pd.DataFrame(rows), "name")

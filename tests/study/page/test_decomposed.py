@@ -1,0 +1,65 @@
+"""Robustness taken apart on the page: every part with its interval, and what survives keeping."""
+
+import pathlib
+
+import pytest
+
+from tests.study.page.pages import PARTS
+from tests.study.synthetic import Runs
+from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.study.keep import keep
+from tf_deepbayes.study.page import decomposed
+from tf_deepbayes.study.report import Report
+from tf_deepbayes.study.results import Study
+
+
+@pytest.fixture
+def runs(tmp_path: pathlib.Path) -> Runs:
+    found = Runs(tmp_path / "runs")
+    for model in ("GFZ", "GBZ"):
+        found.run(model)
+        found.evaluate(model, 0.1, PARTS)
+    found.evaluate("GBZ", 0.2, PARTS)
+    return found
+
+
+def test_parts_have_intervals_and_their_verdict(runs: Runs, tmp_path: pathlib.Path) -> None:
+    keep(Study.read(runs.root), tmp_path / "kept")
+    for root in (runs.root, tmp_path / "kept"):
+        view = decomposed.parts_view(Study.read(root))
+        assert view is not None
+        assert list(view.shown.model) == ["GFZ", "GBZ", "GBZ"]
+        assert list(view.shown["ε"]) == ["0.1", "0.1", "0.2"]
+        first = view.shown.iloc[0]
+        assert first["broken"] == "0.500 ± 0.050" and first["adaptive"] == "–"
+        assert first["verdict"] == "margin" and first["images broken first by"] == "pgd 140"
+        assert view.frame.path[0] == "mnist/GFZ/evaluation/eps0.1_standard.json"
+
+
+def test_budgets_and_noise_have_a_row_each(runs: Runs) -> None:
+    study = Study.read(runs.root)
+    budgets, noise = decomposed.budgets_view(study), decomposed.noise_view(study)
+    assert budgets is not None and noise is not None
+    assert list(budgets.shown["robust accuracy"]) == ["1: 0.600, 20: 0.300"] * 3
+    assert list(noise.shown["worst images"])[:2] == [
+        "one of 10 submissions succeeds",
+        "a vote of 3 draws is right",
+    ]
+
+
+def test_a_picture_for_each_size_says_its_numbers(runs: Runs) -> None:
+    (title, small), (other, _) = decomposed.stacks(Study.read(runs.root))
+    assert title == "Robust accuracy in parts: mnist, ε = 0.1" and other.endswith("0.2")
+    assert "GBZ: clean error 0.100, noise alone 0.050, broken 0.500" in small
+
+
+def test_nothing_taken_apart_has_no_section_and_damage_is_named(tmp_path: pathlib.Path) -> None:
+    runs = Runs(tmp_path / "runs")
+    runs.run("GFZ")
+    runs.attack("GFZ", 0.1, 0.5)
+    assert "apart" not in {section.id for section in Report(Study.read(runs.root)).sections}
+    name = runs.evaluate("GFZ", 0.1, PARTS)
+    path = runs.folder("GFZ") / "evaluation" / f"{name}.json"
+    path.write_text(path.read_text().replace('"verdict": "saturated"', '"vote": 1'))
+    with pytest.raises(InputError, match=r"eps0.1_standard.json is damaged"):
+        decomposed.budgets_view(Study.read(runs.root))
