@@ -12,6 +12,7 @@ from typing import Any
 
 # What an entry of a profile says of the workflow; all else are flags of the command.
 OF_THE_WORKFLOW = ("models", "parts", "uses")
+LAYERS = ("low", "mid", "high")  # whose features a model such as GBZ_mid classifies
 PAPERS_ORDER = ("BNN", "GFZ", "GBZ", "GFY", "GBY", "DFX", "DBX", "DFZ", "MLP", "CNN")
 
 
@@ -65,11 +66,24 @@ class DataPlan:
         seeds = range(int(self.settings.get("seeds", 1)))
         return [f"{m}_seed{s}" if s else m for s in seeds for m in self.settings["models"]]
 
+    @staticmethod
+    def layer_of(run: str) -> str | None:
+        """The layer whose features a run classifies; None for a run on images."""
+        layer = run.partition("_seed")[0].rpartition("_")[2]
+        return layer if layer in LAYERS else None
+
     def train_flags(self, run: str) -> str:
         """The model of a run, and the flags of its training."""
-        model, _, seed = run.partition("_seed")
+        name, _, seed = run.partition("_seed")
         own = {"data": self.name, "seed": int(seed or 0), **self.settings.get("train", {})}
-        return f"{model} {flags_of(own | self.settings.get(f'train_{model}', {}))}"
+        if layer := self.layer_of(run):
+            own["layer"] = layer
+        model = name.removesuffix(f"_{layer}")
+        return f"{model} {flags_of(own | self.settings.get(f'train_{name}', {}))}"
+
+    def extractor_flags(self) -> str:
+        """The flags of the training of the network that gives features."""
+        return flags_of({"data": self.name, **self.settings.get("extractor", {})})
 
     def entry(self, name: str, kind: str = "attacks") -> Mapping[str, Any]:
         """The entry of an attack, or of another kind."""
@@ -111,12 +125,18 @@ class DataPlan:
         """The flags of an evaluation."""
         return flags_of(_of_the_command(self.entry(name, "evaluations")))
 
+    def adaptive_flags(self) -> str:
+        """The flags of the attacks that broke a fusion model."""
+        return flags_of(_of_the_command(self.settings["adaptive"]))
+
     def results(self, run: str) -> Iterator[str]:
         """The files, within the run's folder, that all its jobs leave."""
         yield "trained.json"
         yield from (f"attacks/{name}.done.json" for name in self.attacks_on(run))
         yield from (f"detection/{guard}.done.json" for guard, _ in self.guards_of(run))
         yield from (f"evaluation/{name}.done.json" for name in self.evaluations())
+        if run in self.settings.get("adaptive", {}).get("models", []):
+            yield "adaptive.done.json"
 
 
 def _of_the_command(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_every_profile_asks_for_commands_that_exist(path: pathlib.Path) -> None:
 
     for data, plan in read_plan(yaml.safe_load(path.read_text())).items():
         assert data in TASKS and plan.epochs > 0
-        assert [check_name(model) for model in plan.settings["models"]]
+        assert [check_name(plan.train_flags(run).split()[0]) for run in plan.runs]
         for name in plan.settings["attacks"]:
             entry = plan.entry(name)
             assert entry.get("attack", name) in attacks.ATTACKS
@@ -99,6 +99,17 @@ def test_every_profile_asks_for_commands_that_exist(path: pathlib.Path) -> None:
         assert set(plan.settings.get("transfer", [])) <= set(plan.settings["attacks"])
         for name in plan.evaluations():
             assert {"--eps", "--num_images"} <= set(plan.evaluate_flags(name).split())
+
+
+def test_a_fusion_model_waits_for_its_network(folder: pathlib.Path) -> None:
+    fusion = (ROOT / "reproduce" / "profiles" / "fusion.yaml").read_text()
+    (folder / "tiny.yaml").write_text(fusion)
+    plan = run(folder, "-n", "-p")
+    jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", plan, re.M)}
+    assert (jobs["extractor"], jobs["train"], jobs["adaptive"]) == (1, 6, 1)
+    network = "--features runs/cifar10/VGG/extractor.keras --cache runs/cifar10/features"
+    assert f"train GBZ --data cifar10 --seed 0 --layer mid {network} --epochs 100" in plan
+    assert "--victim GBZ_mid --num_images 1000 --check_every 10" in plan
 
 
 def test_an_evaluation_waits_for_the_detectors_that_it_uses(folder: pathlib.Path) -> None:

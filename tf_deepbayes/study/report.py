@@ -93,6 +93,7 @@ class Report:
         ]
         transfer = details.transfer_view(self.study)
         behind += [details.evaluations_view(self.study), transfer]
+        behind.append(details.adaptive_view(self.study))
         behind.append(details.attacks_view(self.study))
         apart = [decomposed.parts_view, decomposed.budgets_view, decomposed.noise_view]
         parts = _there([view(self.study) for view in apart])

@@ -21,6 +21,7 @@ from tf_deepbayes.study import rows
 
 # The paper's order; other models follow in the order of their names.
 ORDER = ("BNN", "GFZ", "GBZ", "GFY", "GBY", "DFX", "DBX", "DFZ")
+ADAPTIVE = "adaptive.json"  # in a run's folder, see `runs.adaptive`
 KINDS = {"attacks": "attack", "detection": "detection", "evaluation": "evaluation"}
 
 

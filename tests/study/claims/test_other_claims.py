@@ -116,7 +116,7 @@ def test_transfers_within_a_kind(tmp_path: pathlib.Path) -> None:
 def test_fusion_features(tmp_path: pathlib.Path) -> None:
     runs = Runs(tmp_path, "cifar10")
     for model, accuracy in (("GBZ_mid", 0.4), ("GBZ_high", 0.1)):
-        runs.run(model)
+        runs.run(model, dim_z=128)
         runs.attack(model, 0.02, accuracy, "pgd")
     assert verdict(runs, "P16").word == HOLDS
     frame = Report(Study.read(runs.root), FOLDER).frames["cifar10_pgd"]

@@ -1,14 +1,18 @@
 """Robustness taken apart on the page: every part with its interval, and what survives keeping."""
 
 import pathlib
+from typing import Any
 
 import pytest
 
+from tests.small import IMAGES
 from tests.study.page.pages import PARTS
 from tests.study.synthetic import Runs
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.runs.checkpoints import RunConfig
+from tf_deepbayes.runs.results import write_result
 from tf_deepbayes.study.keep import keep
-from tf_deepbayes.study.page import decomposed
+from tf_deepbayes.study.page import decomposed, details
 from tf_deepbayes.study.report import Report
 from tf_deepbayes.study.results import Study
 
@@ -63,3 +67,21 @@ def test_nothing_taken_apart_has_no_section_and_damage_is_named(tmp_path: pathli
     path.write_text(path.read_text().replace('"verdict": "saturated"', '"vote": 1'))
     with pytest.raises(InputError, match=r"eps0.1_standard.json is damaged"):
         decomposed.budgets_view(Study.read(runs.root))
+
+
+def test_the_attacks_on_a_fusion_model_have_the_published_figures_beside(
+    tmp_path: pathlib.Path,
+) -> None:
+    runs = Runs(tmp_path / "runs", "cifar10")
+    runs.run("GBZ_mid", dim_z=128)
+    assert details.adaptive_view(Study.read(runs.root)) is None
+    shares = ("success", "rejected", "passed", "zero_gradients", "clean_accuracy")
+    row: dict[str, Any] = dict.fromkeys(shares, 0.5) | {"eps": 8 / 255, "top2_gap": 20.0}
+    row |= {"published_success": 0.776, "published_rejected": None, "num_images": 1000}
+    config = RunConfig("GBZ", "cifar10", IMAGES, "l2", 0, {})
+    path = runs.folder("GBZ_mid") / "adaptive.json"
+    write_result(path, "adaptive", config, {}, {"full logits": row})
+    keep(Study.read(runs.root), tmp_path / "kept")
+    view = details.adaptive_view(Study.read(tmp_path / "kept"))
+    assert view is not None
+    assert list(view.shown.iloc[0])[3:9] == ["8", "0.776", "0.500", "–", "0.500", "0.500"]

@@ -5,8 +5,9 @@ from typing import Any
 import pandas as pd
 
 from tf_deepbayes.core.metrics import confidence_interval
+from tf_deepbayes.runs.results import read_result
 from tf_deepbayes.study.page.tables import View, number, plus_minus, share
-from tf_deepbayes.study.results import Study, in_order
+from tf_deepbayes.study.results import ADAPTIVE, Study, in_order
 from tf_deepbayes.study.rows import share as share_of
 from tf_deepbayes.study.rows import whole
 
@@ -107,6 +108,42 @@ def evaluations_view(study: Study) -> View | None:
     title = "Worst case of each image over many attacks"
     links = {"worst case ± 95%": "path"}
     return View("evaluations", title, frame, pd.DataFrame(shown), links=links)
+
+
+def adaptive_view(study: Study) -> View | None:
+    """The attacks that broke the published fusion model, published beside ours; None without."""
+    rows: list[dict[str, Any]] = []
+    for run in study.runs.itertuples():
+        path = study.root / str(run.folder) / ADAPTIVE
+        if not path.is_file():
+            continue
+        with whole(path):
+            for name, figures in read_result(path, "adaptive")["figures"].items():
+                own = {"data": run.data, "model": run.model, "attack": name, **figures}
+                rows.append(own | {"path": str(path.relative_to(study.root))})
+    if not rows:
+        return None
+    with whole(study.root / rows[0]["path"]):
+        frame = pd.DataFrame(rows)
+        shown = {
+            **{"model": frame.model, "data": frame.data, "attack": frame.attack},
+            "ε · 255": (255 * frame.eps).map("{:g}".format),
+            "published success": frame.published_success.map(share),
+            "ours": frame.success.map(share),
+            "published rejected": frame.published_rejected.map(share),
+            "ours rejected": frame.rejected.map(share),
+            "wrong and passed": frame.passed.map(share),
+            "zero gradients": frame.zero_gradients.map(share),
+            "top-2 gap, nats": frame.top2_gap.map(lambda v: number(v, 1)),
+            "clean accuracy": frame.clean_accuracy.map(share),
+            "images": frame.num_images.map(str),
+        }
+    note = (
+        "Success and rejections are shares of all attacked images, clean errors included, on one "
+        "draw of fresh noise; the detector is KL at 5% false positives"
+    )
+    title = "The attacks of Tramèr and others 2020 on a fusion model"
+    return View("adaptive", title, frame, pd.DataFrame(shown), note, {"ours": "path"})
 
 
 def training_view(study: Study) -> View:

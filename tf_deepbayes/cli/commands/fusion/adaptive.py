@@ -34,6 +34,7 @@ def define_flags() -> None:
         flags.DEFINE_integer("num_train", None, text)
     with group("Results"):
         flags.DEFINE_bool("overwrite", False, "replace results that have other settings")
+        app.define_done_flag()
     with group("Computing"):
         flags.DEFINE_integer("batch_size", 200, "images at a time (published: 200)")
 
@@ -53,5 +54,6 @@ def main(arguments: Sequence[str]) -> None:
     )
     rows = table.rows()
     path, config = table.write(rows), table.run.config
+    app.done([path])
     print("\n" + adaptive_table(config.model, config.extractor, rows))
     print(path)

@@ -13,6 +13,8 @@ from absl import flags
 from tf_deepbayes.cli import app, classifier_flags
 from tf_deepbayes.cli.help import group
 from tf_deepbayes.data.own_data import load_data
+from tf_deepbayes.models.fusion.network import KERAS_FILE
+from tf_deepbayes.runs.checkpoints import HISTORY
 from tf_deepbayes.runs.fusion.places import VGG
 from tf_deepbayes.training.fusion.vgg import train_vgg
 from tf_deepbayes.training.fusion.vgg_settings import OPTIMIZERS, VGGSettings
@@ -38,6 +40,7 @@ def define_flags() -> None:
         flags.DEFINE_integer("seed", None, "seed of weights, order, augmentation, dropout (0)")
     with group("Files"):
         app.define_path("out", None, f"folder (default: runs/<data>/{VGG})")
+        app.define_done_flag()
         flags.DEFINE_bool("resume", False, "continue the training in the folder")
         app.define_path("data_dir", None, "folder to look for the data set in first")
         app.define_runs_flag()
@@ -51,4 +54,5 @@ def main(arguments: Sequence[str]) -> None:
     dataset = load_data(FLAGS.data, FLAGS.data_dir).first_train(FLAGS.num_train)
     folder = app.given_or(FLAGS.out, app.runs_folder() / dataset.name / VGG)
     accuracy = train_vgg(settings, dataset, folder, FLAGS.resume)
+    app.done([folder / KERAS_FILE, folder / HISTORY])
     print(f"{folder}: {accuracy:.4f} of {len(dataset.test):,} test images are right")
