@@ -19,7 +19,7 @@ from tf_deepbayes.study.page import decomposed, details, html, views
 from tf_deepbayes.study.page.examples import clean_images, examples
 from tf_deepbayes.study.page.pictures import Picture, evasion_planes, heat_maps, roc_curves
 from tf_deepbayes.study.page.tables import View
-from tf_deepbayes.study.page.text import markdown
+from tf_deepbayes.study.page.text import markdown, verdicts_page
 from tf_deepbayes.study.provenance import Table
 from tf_deepbayes.study.results import Study
 from tf_deepbayes.study.rows import WHITE_BOX
@@ -109,7 +109,7 @@ class Report:
         return [section for section in found if section.views or section.id != "apart"]
 
     def write(self, out: pathlib.Path) -> None:
-        """Write index.html, report.md and tables/."""
+        """Write index.html, report.md, verdicts.md and tables/."""
         page = html.render(
             TITLE,
             self.study,
@@ -130,6 +130,7 @@ class Report:
                 write_text(out / "tables" / f"{view.id}.tex", view.latex())
         text = markdown(TITLE, self.study, self.verdicts, self.sections)
         write_text(out / "report.md", text)
+        write_text(out / "verdicts.md", verdicts_page(self.study, self.verdicts))
         write_text(out / "index.html", page)
 
     def lines(self) -> Iterator[str]:

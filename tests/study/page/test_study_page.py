@@ -166,3 +166,13 @@ def test_claims_and_tables_are_in_the_markdown_too() -> None:
     for _, cells in view.rows():
         assert "| " + " | ".join(cell.text for cell in cells) + " |" in text
     assert view.note in text
+
+
+def test_every_claim_has_its_verdict_evidence_and_what_would_change_it() -> None:
+    text = (OUT / "verdicts.md").read_text()
+    heads = re.findall(r"^## (\w+): (.*)$", text, re.M)
+    assert heads == [(v.claim.key, v.word) for v in REPORT.verdicts]
+    assert text.count("*What would change it*: ") == len(heads)
+    first = text.split("## P1")[1].split("## P2")[0]
+    assert "cells are on the claimed side" in first and "published numbers are met" in first
+    assert "Nothing here tests it" in text.split("## P16")[1]

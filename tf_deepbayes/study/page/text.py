@@ -1,15 +1,62 @@
-"""The report's claims and tables as one markdown file, for pages that quote them."""
+"""The report as markdown, for pages that quote it: claims and tables, and the verdicts alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tf_deepbayes.reporting.study_tables import markdown_table
-from tf_deepbayes.study.claims.verdicts import NOT_TESTED, Verdict
+from tf_deepbayes.study.claims.verdicts import FAILS, HOLDS, NOT_TESTED, Verdict
 from tf_deepbayes.study.page.html import Section, sentence
 from tf_deepbayes.study.page.tables import View
 from tf_deepbayes.study.results import Study
 
 CLAIMS = ("", "claim", "verdict", "d of the middle cell (95%)", "measured")
 QUOTED = ("tables", "detection", "training-and-cost")  # the other sections list single results
+
+NAMED = 4  # cells or reasons that a verdict names
+SOURCES = {"P": "Li, Bradshaw and Sharma 2019", "L": "a later study", "T": "Tramèr and others 2020"}
+
+
+def verdicts_page(study: Study, verdicts: Sequence[Verdict]) -> str:
+    """Each claim with its verdict, the evidence, and what would change it, for those who cite."""
+    keys = ", ".join(f"{key} is {name}" for key, name in SOURCES.items())
+    parts = ["# Verdicts", f"{sentence(study)} Of the claims' letters {keys}."]
+    for verdict in verdicts:
+        claim = verdict.claim
+        parts.append(f"## {claim.key}: {verdict.word}")
+        parts.append(f"**{claim.text}.** Published: {claim.published}. Tested: {claim.test}.")
+        parts += [_evidence(verdict), f"*What would change it*: {_change(verdict)}."]
+    return "\n\n".join(parts) + "\n"
+
+
+def _evidence(verdict: Verdict) -> str:
+    cells, span = verdict.counted, verdict.span
+    if span is None:
+        return f"Nothing here tests it: {verdict.why_not}."
+    agree = len(cells) - len(verdict.others)
+    against = sum(cell.side == -1 for cell in cells)
+    said = f"{agree} of {len(cells)} cells are on the claimed side, {against} on the other"
+    met = ""
+    if verdict.met[1]:
+        met = f" {verdict.met[0]} of {verdict.met[1]} published numbers are met."
+    return f"{said}; the middle one is d = {span.d.text} in {span.name}, {verdict.measured}.{met}"
+
+
+def _change(verdict: Verdict) -> str:
+    if verdict.word == NOT_TESTED:
+        return f"the missing results ({verdict.why_not})"
+    missing = dict.fromkeys(untested.name for untested in verdict.untested)
+    more = f"; not tested: {_first(missing)}" if missing else ""
+    if verdict.word == HOLDS:
+        return f"a cell on the other side of 0, or more than a tenth that are undecided{more}"
+    if verdict.word == FAILS:
+        return f"a cell whose interval is on the claimed side{more}"
+    undecided = _first(cell.name for cell in verdict.others)
+    return f"the cells that are not on the claimed side: {undecided}{more}"
+
+
+def _first(names: Iterable[str]) -> str:
+    found = list(names)
+    rest = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return "; ".join(found[:NAMED]) + rest
 
 
 def markdown(
