@@ -100,6 +100,17 @@ def test_an_export_has_the_extractor_inside(runs: SmallRuns) -> None:
     assert metadata["signatures"]["logits"]["inputs"]["x"]["shape"] == [None, 32, 32, 3]
 
 
+def test_an_onnx_export_has_the_extractor_inside(runs: SmallRuns) -> None:
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    runs("train/export.py", VICTIM[1], "--out", "in_onnx", "--num_samples", 3, "--onnx")
+    folder = runs.folder / "in_onnx"
+    x = datasets.load("cifar10", runs.folder / "data").test.pixels[:5]
+    found = runtime.InferenceSession(folder / "model.onnx").run(["logits"], {"x": x})[0]
+    expected = exported(folder)["logits"](x=tf.constant(x))["logits"].numpy()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+
+
 def test_an_export_of_a_saved_model(runs: SmallRuns) -> None:
     save(small_network(), runs.folder / "net_saved")
     features = ["--features", "net_saved", "--layer", "features", "--out", "of_saved"]
