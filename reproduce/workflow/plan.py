@@ -13,7 +13,6 @@ from typing import Any
 # What an entry of a profile says of the workflow; all else are flags of the command.
 OF_THE_WORKFLOW = ("models", "parts", "uses")
 LAYERS = ("low", "mid", "high")  # whose features a model such as GBZ_mid classifies
-PAPERS_ORDER = ("BNN", "GFZ", "GBZ", "GFY", "GBY", "DFX", "DBX", "DFZ", "MLP", "CNN")
 
 
 def flags_of(settings: Mapping[str, Any]) -> str:

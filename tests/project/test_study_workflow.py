@@ -106,10 +106,30 @@ def test_a_fusion_model_waits_for_its_network(folder: pathlib.Path) -> None:
     (folder / "tiny.yaml").write_text(fusion)
     plan = run(folder, "-n", "-p")
     jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", plan, re.M)}
-    assert (jobs["extractor"], jobs["train"], jobs["adaptive"]) == (1, 6, 1)
+    assert (jobs["extractor"], jobs["train"], jobs["adaptive"]) == (1, 9, 1)
     network = "--features runs/cifar10/VGG/extractor.keras --cache runs/cifar10/features"
     assert f"train GBZ --data cifar10 --seed 0 --layer mid {network} --epochs 100" in plan
+    for model in (
+        "GBY --data cifar10 --seed 0 --layer low",
+        "DBX --data cifar10 --seed 0 --layer high",
+    ):
+        assert f"train {model} {network} --epochs 100" in plan
+    assert "train-vgg --data cifar10 --width 0.25 --resume --out runs/cifar10/VGG" in plan
     assert "--victim GBZ_mid --num_images 1000 --check_every 10" in plan
+
+
+def test_plane_against_frog_has_the_published_rounds(folder: pathlib.Path) -> None:
+    """20 rounds of 10 epochs, and fewer of them for whoever has no day."""
+    profile = yaml.safe_load((ROOT / "reproduce" / "profiles" / "plane_frog.yaml").read_text())
+    plan = read_plan(profile)["plane_frog"]
+    assert plan.rounds == list(range(10, 201, 10)) and len(plan.runs) == 7
+    profile["data"]["plane_frog"]["epochs"] = 20
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(profile))
+    printed = run(folder, "-n", "-p", "trained")
+    jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", printed, re.M)}
+    assert jobs["train"] == 14
+    start = "--epochs 20 --resume --continue_from runs/epochs10/plane_frog/GFZ"
+    assert f"train GFZ --data plane_frog --seed 0  {start}" in printed
 
 
 def test_an_evaluation_waits_for_the_detectors_that_it_uses(folder: pathlib.Path) -> None:
