@@ -108,9 +108,10 @@ def test_bfloat16_networks_with_densities_in_float32(name: str, bfloat16: None) 
     (logits, gradient), (expected, slope) = (
         logits_and_gradient(model, len(X)) for model in (mixed, plain)
     )
-    # bfloat16 has 8 binary digits.
+    # bfloat16 has 8 binary digits, and processors without it add them up in another order: up to
+    # a fifth of DFX's slope, where a ReLU changes sides. A wrong slope is off by all of it.
     np.testing.assert_allclose(logits, expected, rtol=0.02, atol=0.01)
-    assert np.linalg.norm(gradient - slope) < 0.1 * np.linalg.norm(slope)
+    assert np.linalg.norm(gradient - slope) < 0.35 * np.linalg.norm(slope)
     assert np.abs(logits - expected).max() > 0
 
 

@@ -40,6 +40,7 @@ IN_ASCII = {
     # The marks of the report's curves and differences, which only its page shows.
     **{"●": "o", "▲": "^", "▼": "v", "■": "s", "◆": "d", "✚": "+", "✖": "x", "★": "*"},
     **{"ε": "eps", "∞": "inf", "³": "^3", "¹": "1", "\N{COMBINING CIRCUMFLEX ACCENT}": "^"},
+    **{"è": "e"},
 }
 
 
