@@ -39,7 +39,7 @@ format: venv
 bench: venv
 	$(BIN)/python -m benchmark.bench
 
-# The study of a profile: small, short, night or full. It goes on where it stopped.
+# The study of a profile in reproduce/profiles, such as small. It continues where it stopped.
 PROFILE ?= small
 EXECUTOR ?= local
 SNAKEMAKE = $(BIN)/snakemake --snakefile reproduce/Snakefile --profile reproduce/workflow/$(EXECUTOR)

@@ -33,18 +33,19 @@ CARD = """# Trained classifiers
 
 {table}
 
-Clean accuracy: share of the {images} test images that are classified rightly, in one draw of the
+Clean accuracy: share of the {images} test images that are classified correctly, in one draw of the
 classifier's noise (K = 10, seed 0), with the weights as they are stored here. The bound is the mean
-ELBO of the last epoch of training, in nats per image. `model.json` beside each holds the settings,
-the digest of the weights and these figures; `history.csv` is the course of the training.
+ELBO of the last epoch of training, in nats per image. In each folder, `model.json` holds the
+settings, the digest of the weights and these figures; `history.csv` has a row for each epoch.
 
 ## Use
 
     python -c "import tf_deepbayes as db; print(db.load_run('zoo/mnist/GBZ').config.model)"
     python attack/attack.py --victim zoo/mnist/GBZ --attack pgd --eps 0.2 --num_images 50
 
-The first use makes the run folder `runs/zoo/<data>/<model>`, where results are kept. An entry
-cannot be trained further: it has no optimizer state.
+Run these in the folder that holds `zoo/`. The first use makes the run folder
+`runs/zoo/<data>/<model>`, where results are kept. An entry cannot be trained further: it has no
+optimizer state.
 
 ## What they are for
 
@@ -54,21 +55,21 @@ other models with them under the same images, K and noise.
 ## What they are not for
 
 They are no protection. Every one of them is fooled by perturbations that a person hardly notices,
-and none has a certificate. They classify digits and articles of clothing of 28 × 28 pixels, nothing
-else, and say nothing of the security of a system.
+and none has a certificate. They classify images like those of their data set, nothing else, and say
+nothing about the security of a system.
 
 ## How they were trained
 
 `python train/vae.py <model> --data <data>` with the published settings (Adam 1e-4, batches of 50,
-one draw of z, the epochs of the table, seed 0), on a CPU with one thread. DBX has a KL warm-up of
-1,000 steps, without which it stays at chance for tens of epochs.
+one draw of z, the epochs of the table, seed 0), on a CPU with one thread. A DBX is trained with a
+KL warm-up of 1,000 steps, without which it stays at chance for tens of epochs.
 
 ## Known weaknesses
 
 * Their predictions are draws: two calls may disagree, GBZ's most often. Give a seed, more samples,
   or `--noise mixture`.
 * Their clean accuracy is below that of a plain network of the same size.
-* DFZ, DFX and DBX lose nearly all accuracy at ε = .3 under PGD; the generative ones most of it.
+* Under PGD at ε = .3, DFZ, DFX and DBX lose nearly all accuracy, GFZ, GFY, GBZ and GBY most of it.
 * Weights are rounded to float16. Results of the unrounded run differ in some draws.
 """
 
