@@ -50,7 +50,6 @@ ENV KERAS_HOME=/data \
 USER 1000:1000
 VOLUME ["/study/runs", "/data"]
 
-# Python stops on SIGINT, and apps end cleanly; as the first process it would ignore SIGTERM.
-STOPSIGNAL SIGINT
+# No STOPSIGNAL: apps handle SIGTERM, Docker's default, also as the first process of the container.
 ENTRYPOINT ["python"]
 CMD ["-m", "tf_deepbayes.core.devices"]
