@@ -39,7 +39,7 @@ def define_flags() -> None:
     """Which network, on what."""
     flags.DEFINE_string("network", None, "a .keras file: pixels in [0, 1] to logits")
     flags.DEFINE_string("data", "fashion_mnist", "data set")
-    flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
+    flags.DEFINE_string("data_dir", None, "the only folder to search for the data set")
     flags.DEFINE_integer("num_images", 500, "first test images")
     flags.DEFINE_list("eps", ["0.1"], "radii of the ball")
     flags.DEFINE_enum("norm", "inf", list(NORMS), "norm of the ball")

@@ -57,7 +57,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool("memory", True, "peak memory as well, each call in a process of its own")
     flags.DEFINE_string("runs", None, "folder of trained runs (GFZ …), instead of random weights")
-    app.define_path("data_dir", None, "folder to look for the data of trained runs in first")
+    app.define_path("data_dir", None, "the only folder to search for the data of trained runs")
     flags.DEFINE_string("out", None, "JSON file to write as well")
 
 

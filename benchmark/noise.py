@@ -58,7 +58,7 @@ def define_flags() -> None:
     flags.DEFINE_list("num_images", ["100", "100", "100", "20"], "test images for each K")
     flags.DEFINE_integer("draws", 4, "draws of the noise")
     flags.DEFINE_integer("batch_size", 100, "images at a time")
-    flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
+    flags.DEFINE_string("data_dir", None, "the only folder to search for the data set")
     flags.DEFINE_string("out", None, "JSON file to write as well")
 
 

@@ -61,7 +61,7 @@ class Case(NamedTuple):
         runs: folder of trained runs, used instead.
         batch_size: images.
         num_samples: K.
-        data_dir: folder to look for the data of trained runs in first.
+        data_dir: folder of the data of trained runs, the only one searched; None: the usual places.
     """
 
     name: str

@@ -50,7 +50,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("num_samples", 10, "K")
     flags.DEFINE_integer("draws", 5, "fresh draws of the noise")
     flags.DEFINE_integer("batch_size", 100, "images at a time")
-    flags.DEFINE_string("data_dir", None, "folder to look for the data set in first")
+    flags.DEFINE_string("data_dir", None, "the only folder to search for the data set")
     app.define_path("runs", "runs", "folder of all runs")
     flags.DEFINE_string("out", None, "JSON file to write as well")
 

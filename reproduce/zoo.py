@@ -78,7 +78,7 @@ def define_flags() -> None:
     """Where the runs and the zoo are."""
     cli.define_path("runs", "runs", "folder of the trained runs, <data>/<model> in it")
     flags.DEFINE_string("data", "mnist", "data set of the runs")
-    cli.define_path("data_dir", None, "folder to look for the data set in first")
+    cli.define_path("data_dir", None, "the only folder to search for the data set")
     cli.define_path("zoo", str(ROOT / "zoo"), "the zoo")
 
 

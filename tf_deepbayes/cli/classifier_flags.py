@@ -35,7 +35,7 @@ def define(
         flags.DEFINE_integer("race_draws", 1, "draws that every class gets with --race")
         flags.DEFINE_integer("seed", 0, f"seed of {seed_of}")
     with group("Files"):
-        app.define_path("data_dir", None, "folder to look for the data set in first")
+        app.define_path("data_dir", None, "the only folder to search for the data set")
         app.define_runs_flag()
 
 

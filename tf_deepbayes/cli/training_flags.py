@@ -48,7 +48,7 @@ def define() -> None:
         app.define_path("out", None, "run folder (default: runs/<data>/<model>[_seed<seed>])")
         flags.DEFINE_bool("resume", False, "continue the run in the folder")
         app.define_path("continue_from", None, "run folder to continue in --out")
-        app.define_path("data_dir", None, "folder to look for the data set in first")
+        app.define_path("data_dir", None, "the only folder to search for the data set")
         app.define_runs_flag()
     app.define_precision_flags()
     app.define_devices_flag()

@@ -70,7 +70,7 @@ def load(name: str, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     Args:
         name: mnist, fashion_mnist, cifar10, plane_frog or mnist_5k.
         data_dir: the folder that holds it, or a sub-folder as torchvision and Keras make them;
-            None: the usual places.
+            no other is searched. None: the usual places.
 
     Raises:
         InputError: no such name, not found anywhere (every place is listed), or damaged.
@@ -190,7 +190,7 @@ class Task:
     """A data set by name.
 
     Attributes:
-        load: (name, folder to search first or None) → the data set.
+        load: (name, folder to search alone; None: the usual places) → the data set.
         architecture: the published sizes for it.
     """
 

@@ -26,7 +26,8 @@ def load_again(
     Args:
         name: of the data set.
         settings: the run's, with what `origin_of` said.
-        place: folder to look for a known data set in; the path of own data, where it has moved.
+        place: folder of a known data set, the only one searched, or the path of own data that has
+            moved; None: the usual places.
 
     Raises:
         InputError: it is not there, or own data is other data.

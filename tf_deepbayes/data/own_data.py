@@ -48,7 +48,7 @@ def load_data(
             folder of images by class; or arrays (x, y) or (x_train, y_train, x_test, y_test).
             Images are bytes or floats in [0, 1], `[N, H, W]` or `[N, H, W, 1 or 3]`; labels are
             0 … C − 1 or one-hot.
-        data_dir: folder to look for a known data set in first.
+        data_dir: folder of a known data set, the only one searched; None: the usual places.
         test_share: of the images of each class, where no test set is given.
         seed: of the choice of the test images.
 

@@ -43,7 +43,7 @@ class RunAttack:
 
     Args:
         load: loads the victim and the run whose gradients are followed (victim or substitute).
-        data_dir: folder to search first for the data set.
+        data_dir: folder of the data set, the only one searched; None: the usual places.
         devices: devices on which copies attack, see `local_devices`.
 
     Attributes:

@@ -170,7 +170,8 @@ class Run:
         """The data set it was trained on.
 
         Args:
-            data_dir: folder to look in first; the path of own data that has moved.
+            data_dir: folder of a known data set, the only one searched, or the path of own data
+                that has moved; None: the usual places.
         """
         found = load_again(self.config.data, self.config.training, data_dir)
         if self.config.is_foreign:

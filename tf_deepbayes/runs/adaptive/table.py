@@ -88,7 +88,7 @@ class AdaptiveTable:
         num_train: training images that the KL detector is fitted on; None: all, as published.
         check_every: steps between judgements of a matching attack; 1 as published.
         targets: numbers of the two attacked images to imitate; None: chosen as published.
-        data_dir: folder to look for the data set in first.
+        data_dir: folder of the data set, the only one searched; None: the usual places.
         overwrite: replace results that have other settings.
         say: called with one line of text at a time.
     """

@@ -42,7 +42,7 @@ def define_flags() -> None:
         app.define_path("out", None, f"folder (default: runs/<data>/{VGG})")
         app.define_done_flag()
         flags.DEFINE_bool("resume", False, "continue the training in the folder")
-        app.define_path("data_dir", None, "folder to look for the data set in first")
+        app.define_path("data_dir", None, "the only folder to search for the data set")
         app.define_runs_flag()
 
 
