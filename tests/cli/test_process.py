@@ -15,6 +15,13 @@ from tests.conftest import ROOT, app_environment
 from tf_deepbayes.cli import process
 from tf_deepbayes.core.errors import InputError, StopRequested, TrainingDivergedError
 
+
+def noted(error: OSError, note: str) -> OSError:
+    """With a note on what to do."""
+    error.add_note(note)
+    return error
+
+
 ENDS: list[tuple[BaseException, int, str]] = [
     (InputError("expected\nthis"), 2, "error: expected this\n"),
     (TrainingDivergedError("not finite"), 1, "stopped: not finite\n"),
@@ -30,6 +37,7 @@ ENDS: list[tuple[BaseException, int, str]] = [
     (OSError(errno.EROFS, "Read-only file system", "x"), 2, "error: cannot use x: Read-only file"),
     (OSError(errno.EIO, "Input/output error"), 2, "error: cannot use the output: Input/output"),
     (OSError("only words"), 2, "error: cannot use the output: only words; repair it"),
+    (noted(OSError(errno.ENOSPC, "Full", "x"), "resume"), 2, "error: cannot use x: Full; resume\n"),
 ]
 
 

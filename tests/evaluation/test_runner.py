@@ -101,8 +101,10 @@ def test_a_full_disk_keeps_the_finished_batches(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(AttackStoppedError, match=r"No space left on device.*1 finished batches"):
+    with pytest.raises(OSError, match="No space left on device") as caught:
         store.put(1, X[5:], AttackedBatch(X[5:]))
+    assert caught.value.filename == str(store.folder / "batch_00001.npz")
+    assert caught.value.__notes__[0].startswith(f"1 finished batch is kept in {store.folder}: fix")
     assert sorted(p.name for p in store.folder.iterdir()) == ["batch_00000.npz", "settings.json"]
     assert store.get(0, X[:5]) is not None
 
@@ -119,7 +121,7 @@ def test_a_nan_stops_the_attack_and_keeps_the_finished_batches(tmp_path: pathlib
     store = BatchStore(tmp_path / "partial", SETTINGS, resume=False)
     target = EvaluationSet.of(logits_fn, X, Y, draws=1)
     attack = PGD(nb_iter=1, batch_size=5, rand_init=False)
-    with pytest.raises(AttackStoppedError, match=r"batch 1 .* not finite; 1 finished batches"):
+    with pytest.raises(AttackStoppedError, match=r"batch 1 .* not finite; 1 finished batch is"):
         run(attack, ModelAccess(logits_fn), target, 0.1, store, zero_gradients=0.0)
 
 
@@ -189,6 +191,6 @@ def test_an_attack_that_is_asked_to_stop_keeps_the_batch_it_is_at(
     store = BatchStore(tmp_path / "batches", SETTINGS, resume=False)
     asked = iter([False, True])
     monkeypatch.setattr(runner, "stop_requested", lambda: next(asked))
-    with pytest.raises(StopRequested, match=r"^1 finished batches are kept in .*batches$"):
+    with pytest.raises(StopRequested, match=r"^1 finished batch is kept in .*batches$"):
         run(ATTACK, ModelAccess(noisy), target, 0.1, store, noisy.reseed)
     assert len(store) == 1

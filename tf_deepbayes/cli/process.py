@@ -137,8 +137,10 @@ def orderly_end() -> Iterator[None]:
 
 
 def _in_words(error: OSError) -> str:
+    """What cannot be used, why, and what to do: in the error's notes, where it has any."""
     name = "the output" if error.filename is None else error.filename
-    advice = ADVICE.get(error.errno or 0, "repair it or give another")
+    usual = ADVICE.get(error.errno or 0, "repair it or give another")
+    advice = "; ".join(getattr(error, "__notes__", [usual]))
     return f"cannot use {name}: {error.strerror or error}; {advice}"
 
 

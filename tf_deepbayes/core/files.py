@@ -141,10 +141,19 @@ def _exchange_at_once(one: pathlib.Path, other: pathlib.Path) -> bool:
 def check_room(folder: pathlib.Path, size: int) -> None:
     """OSError if the disk has no room for a file of so many bytes in the folder."""
     path = folder / "room"
-    with path.open("wb") as file:
-        if hasattr(os, "posix_fallocate"):  # not on macOS
-            os.posix_fallocate(file.fileno(), 0, size)
+    path.touch()
+    reserve(path, size)
     path.unlink()
+
+
+def reserve(path: pathlib.Path, size: int) -> None:
+    """Take so many bytes of the disk for a file; OSError, which names it, if there is no room.
+
+    A full disk would otherwise end a process that writes into a mapped file with SIGBUS.
+    """
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        with errors_named(path), path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
 
 
 def named(path: PathLike) -> pathlib.Path:

@@ -54,8 +54,8 @@ class BatchStore:
             return
         if not resume:
             raise InputError(
-                f"{folder} holds {len(self)} finished batches of an attack that was stopped; pass "
-                "--resume to continue it, or delete the folder to start again"
+                f"{folder} holds {self._count()} of an attack that was stopped; pass --resume to "
+                "continue it, or delete the folder to start again"
             )
         found = read_json(folder / SETTINGS)
         if others := differing(found, self.settings):
@@ -103,7 +103,7 @@ class BatchStore:
         """Save a finished batch.
 
         Raises:
-            AttackStoppedError: it cannot be written to disk.
+            OSError: it cannot be written; a note says what is kept and what to do.
         """
         try:
             if not (self.folder / SETTINGS).is_file():
@@ -112,20 +112,26 @@ class BatchStore:
             arrays |= {"seconds": seconds} | ({} if batch.steps is None else {"steps": batch.steps})
             write_atomically(self._path(index, x), lambda file: np.savez(file, **arrays))
         except OSError as error:
-            raise AttackStoppedError(
-                f"cannot write batch {index} ({error.strerror}); {self.kept()}"
-            ) from None
+            error.add_note(self.advice())
+            raise
 
     def kept(self) -> str:
-        """What an error message says about the batches on disk."""
+        """What the last line says about the batches on disk."""
+        return f"{self._count()} {'is' if len(self) == 1 else 'are'} kept in {self.folder}"
+
+    def advice(self) -> str:
+        """What is kept, and what to do once the attack cannot continue."""
         return (
-            f"{len(self)} finished batches are kept in {self.folder}: fix the cause and run the "
-            "same command with --resume, or with fewer --num_images to use only those"
+            f"{self.kept()}: fix the cause and run the same command with --resume, or with fewer "
+            "--num_images to use only what is kept"
         )
 
     def remove(self) -> None:
         """Delete the folder, once the whole result is on disk."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _count(self) -> str:
+        return f"{len(self)} finished {'batch' if len(self) == 1 else 'batches'}"
 
     def _path(self, index: int, x: Array | None = None) -> pathlib.Path:
         images = f"_{self._key(x)[:12]}" if self.by_images and x is not None else ""

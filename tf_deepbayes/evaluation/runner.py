@@ -73,7 +73,8 @@ def run(
 
     Raises:
         StopRequested: the process was asked to stop; finished batches are kept.
-        AttackStoppedError: an image is not finite, or the disk is full; finished batches are kept.
+        AttackStoppedError: an image is not finite; finished batches are kept.
+        OSError: a batch cannot be written, as on a full disk; those finished before are kept.
     """
     workers = [Worker(access, target.logits_fn, reseed), *others]
     found = _attack(attack, workers, target.images, target.attack_labels, eps, store)
@@ -163,14 +164,12 @@ def _attack(
 
 def _stop_if_requested(store: BatchStore | None) -> None:
     if stop_requested():
-        kept = (
-            [] if store is None else [f"{len(store)} finished batches are kept in {store.folder}"]
-        )
-        raise StopRequested(*kept)
+        raise StopRequested(*([] if store is None else [store.kept()]))
 
 
 def _check_finite(adversarial: Array, index: int, store: BatchStore | None) -> None:
     if np.isfinite(adversarial).all():
         return
-    advice = store.kept() if store is not None else "the classifier's gradient is not finite there"
+    told = "the classifier's gradient is not finite there"
+    advice = told if store is None else store.advice()
     raise AttackStoppedError(f"batch {index} came out with values that are not finite; {advice}")

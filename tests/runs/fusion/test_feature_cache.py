@@ -1,6 +1,7 @@
 """Features on disk: resumed to the bit, told apart by their digest, one line for bad ones."""
 
 import dataclasses
+import errno
 import json
 import pathlib
 import re
@@ -11,6 +12,7 @@ import pytest
 
 from tests.models.fusion.networks import read, save, small_network
 from tests.small import images
+from tf_deepbayes.core import files
 from tf_deepbayes.core.architecture import CIFAR
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.datasets import Dataset
@@ -170,6 +172,23 @@ def test_a_full_disk(
     with pytest.raises(InputError, match=f"^{re.escape(line)}$"):
         cache.features()
     assert not cache.folder().exists()
+
+
+def test_a_disk_that_fills_up(
+    tmp_path: pathlib.Path, extractor: Extractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the check and the first row; a mapped file would end the process with SIGBUS."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    cache = FeatureCache(extractor, small_data(), tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(files.os, "posix_fallocate", full)
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            cache.features()
+    assert caught.value.filename == str(cache.folder() / "train.npy.partial")
+    assert len(cache.features()[0].train) == 50
 
 
 def test_advice_on_the_scale() -> None:

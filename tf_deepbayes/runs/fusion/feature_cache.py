@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError, StopRequested
-from tf_deepbayes.core.files import digest, read_json, write_json
+from tf_deepbayes.core.files import digest, read_json, reserve, write_json
 from tf_deepbayes.core.progress import progress, stop_requested, stopping_between_steps
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split, to_pixels
@@ -127,6 +127,7 @@ class FeatureCache:
         first = _rows_done(partial, sidecar, found, shape)
         mode: Any = "r+" if first else "w+"
         rows = np.lib.format.open_memmap(partial, mode, np.float32, shape)
+        reserve(partial, partial.stat().st_size)
         starts = range(first, len(images), self.chunk)
         with stopping_between_steps():
             for start in progress(starts, len(starts), f"{name} features, chunks"):
