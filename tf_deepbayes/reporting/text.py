@@ -9,6 +9,11 @@ def format_share(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
+def count(number: int, noun: str) -> str:
+    """Such as "1 seed" and "2 seeds"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def attack_line(eps: float, figures: Mapping[str, Any]) -> str:
     """An attack at one ε."""
     steps = f"  {figures['mean_steps']:.1f} steps" if "mean_steps" in figures else ""

@@ -6,7 +6,8 @@ stands in a row of its own, with its own epochs.
 
 import dataclasses
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -66,6 +67,14 @@ class Table:
     def is_linf(self) -> bool:
         """Whether the sizes are ε and not c."""
         return self.attack != "cw"
+
+
+def in_words(row: Mapping[Any, Any] | pd.Series) -> str:
+    """The attack of a row of `Study.attacks` at its size, such as "PGD, ε 0.3"."""
+    threat = "" if row["threat"] == "white box" else row["threat"]
+    size = f"{'c' if row['attack'] == 'cw' else 'ε'} {row['size']:g}"
+    parts = [NAMES.get(row["attack"], row["attack"]), threat, row["kind"], size]
+    return ", ".join(filter(None, parts))
 
 
 def tables(study: Study) -> list[Table]:

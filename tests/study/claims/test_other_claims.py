@@ -110,7 +110,9 @@ def test_transfers_within_a_kind(tmp_path: pathlib.Path) -> None:
         if guard != "DBX":
             moved = {"successful_attacks": 2}
             runs.detect("DBX", name, {"kl": 0.5}, guard, transferred=moved)
-    assert [cell.side for cell in verdict(runs, "P15").cells] == [1, 1]
+    cells = verdict(runs, "P15").cells
+    assert [cell.side for cell in cells] == [1, 1]
+    assert cells[0].name == "PGD, ε 0.3, from DBX on mnist"
 
 
 def test_fusion_features(tmp_path: pathlib.Path) -> None:

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from tests.study.page.pages import Page, written
+from tf_deepbayes.study.bootstrap import Estimate
+from tf_deepbayes.study.claims.verdicts import Cell, Untested, Verdict
 from tf_deepbayes.study.page.figures import STYLES
 from tf_deepbayes.study.page.tables import from_to, plus_minus, points, share
+from tf_deepbayes.study.page.text import verdicts_page
 
 REPORT, OUT = written()
 TEXT = (OUT / "index.html").read_text()
@@ -176,3 +179,23 @@ def test_every_claim_has_its_verdict_evidence_and_what_would_change_it() -> None
     first = text.split("## P1")[1].split("## P2")[0]
     assert "cells are on the claimed side" in first and "published numbers are met" in first
     assert "Nothing here tests it" in text.split("## P16")[1]
+
+
+@pytest.mark.parametrize(
+    ("sides", "said"),
+    [
+        ((1,), "1 of 1 cell is on the claimed side, 0 on the other"),
+        ((1, -1), "1 of 2 cells is on the claimed side, 1 on the other"),
+        ((1, 1, -1), "2 of 3 cells are on the claimed side, 1 on the other"),
+    ],
+)
+def test_one_and_many_cells(sides: tuple[int, ...], said: str) -> None:
+    cells = tuple(
+        Cell("PGD", Estimate(side, side - 0.1, side + 0.1), "t", 20.0, None, 1, 200)
+        for side in sides
+    )
+    untested = (Untested("MIM", "no run"),)
+    verdict = Verdict(REPORT.verdicts[0].claim, cells, untested, (1, 22))
+    text = verdicts_page(REPORT.study, [verdict])
+    assert f"\n\n{said}; " in text and "1 of 22 published numbers is met" in text
+    assert "(1 further cell not tested)" in text

@@ -10,7 +10,7 @@ from tf_deepbayes.study.bootstrap import Estimate, bootstrap
 from tf_deepbayes.study.claims.accuracy import ALL, DISCRIMINATIVE, GENERATIVE
 from tf_deepbayes.study.claims.cells import LINF, Results, cell_name, extreme, of_model, sizes
 from tf_deepbayes.study.claims.verdicts import FEWEST_IMAGES, Cell, Found, Untested
-from tf_deepbayes.study.provenance import Table
+from tf_deepbayes.study.provenance import Table, in_words
 
 LARGEST = {"mnist": 0.3, "plane_frog": 0.1}  # ε of P11 and P15
 WIDTHS = (16, 32, 64, 128)
@@ -95,14 +95,14 @@ def p15(results: Results) -> Iterator[Found]:
         own = transfers[transfers.data == data].drop_duplicates(["model", "name", "guard", "seed"])
         if own.empty:
             yield Untested(f"transfers on {data}", f"no transfers on {data}")
-        for (source, name), part in own.groupby(["model", "name"]):
+        for (source, result), part in own.groupby(["model", "name"]):
             attack = attacks[(attacks.data == data) & (attacks.model == source)]
-            attack = attack[(attack.name == name) & (attack["size"] == size)]
+            attack = attack[(attack.name == result) & (attack["size"] == size)]
             if len(attack) and source in ALL:
                 counts = dict(zip(part.guard, part.transfer_successful, strict=True))
-                yield _transfer(
-                    str(source), f"{name} of {source} on {data}", attack.iloc[0], counts
-                )
+                row = attack.iloc[0]
+                name = f"{in_words(row)}, from {source} on {data}"
+                yield _transfer(str(source), name, row, counts)
 
 
 def _transfer(source: str, name: str, attack, counts: dict[str, float]) -> Found:  # type: ignore[no-untyped-def]

@@ -103,7 +103,7 @@ PAPER = (
         "P10",
         "KL detection works for every model",
         "detection rate on the right rows, lower end above .9",
-        ".87–.98 on MNIST, of the wrong rows (docs/study.md)",
+        ".87–.98 on MNIST, of the wrong rows (docs/detection.md)",
         ("mnist",),
         ALL,
         LINF,

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
+from tf_deepbayes.reporting.text import count
 from tf_deepbayes.study.bootstrap import Estimate
 
 HOLDS, IN_PART, FAILS, NOT_TESTED = "holds", "holds in part", "does not hold", "not tested"
@@ -130,7 +131,8 @@ class Verdict:
         of = f" of {max(asked):g}" if asked else ""
         seeds, images = ({getattr(c, n) for c in cells} for n in ("seeds", "images"))
         plural = "" if max(seeds) == 1 else "s"
-        rest = f" ({len(self.untested)} further cells not tested)" if self.untested else ""
+        more = count(len(self.untested), "further cell")
+        rest = f" ({more} not tested)" if self.untested else ""
         return f"at {told}{of} epochs, {_range(seeds)} seed{plural}, {_range(images)} images{rest}"
 
     @property

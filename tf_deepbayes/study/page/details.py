@@ -7,6 +7,7 @@ import pandas as pd
 from tf_deepbayes.core.metrics import confidence_interval
 from tf_deepbayes.runs.results import read_result
 from tf_deepbayes.study.page.tables import View, number, plus_minus, share
+from tf_deepbayes.study.provenance import in_words
 from tf_deepbayes.study.results import ADAPTIVE, Study, in_order
 from tf_deepbayes.study.rows import share as share_of
 from tf_deepbayes.study.rows import whole
@@ -52,18 +53,18 @@ def transfer_view(study: Study) -> View | None:
     rows = found[found.guard.notna() & found.transfer_successful.notna()]
     if rows.empty:
         return None
-    sizes = study.attacks[["data", "model", "seed", "name", "n", "size"]]
-    frame = rows.merge(sizes, on=["data", "model", "seed", "name"]).drop_duplicates(
-        ["data", "model", "seed", "name", "guard"]
-    )
+    keys = ["data", "model", "seed", "name"]
+    told = study.attacks[[*keys, "n", "threat", "attack", "kind", "size"]]
+    frame = rows.merge(told, on=keys).drop_duplicates([*keys, "guard"])
     frame = frame.assign(accuracy=1.0 - frame.transfer_successful.astype(float) / frame.n)
     frame = _sorted(frame, "name", "guard")
+    frame = frame.assign(in_words=[in_words(row) for row in frame.to_dict("records")])
     pairs = zip(frame.accuracy.astype(float), frame.n.astype(int), strict=True)
     ends = [confidence_interval(value, n) or (0.0, 1.0) for value, n in pairs]
     shown = {
         "attacked": frame.model,
         "data": frame.data,
-        "attack": frame["name"],
+        "attack": frame.in_words,
         "classified by": frame.guard,
         "accuracy ± 95%": [
             plus_minus(value, *end) for value, end in zip(frame.accuracy, ends, strict=True)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import jinja2
 import pandas as pd
 
+from tf_deepbayes.reporting.text import count
 from tf_deepbayes.study.claims.verdicts import SIGNS, Verdict
 from tf_deepbayes.study.page import figures
 from tf_deepbayes.study.page.examples import Example
@@ -77,10 +78,9 @@ def sentence(study: Study) -> str:
     hours = (runs.seconds.sum() + attacks.seconds.sum()) / 3600
     data = ", ".join(sorted(set(runs.data)))
     images = f" on up to {attacks.n.max()} images each" if len(attacks) else ""
-    return (
-        f"{len(runs)} trained runs of {runs.model.nunique()} models on {data} met {len(attacks)} "
-        f"attacks{images}, in {hours:.1f} hours of computing."
-    )
+    trained = f"{count(len(runs), 'trained run')} of {count(runs.model.nunique(), 'model')}"
+    met = f"{count(len(attacks), 'attack')}{images}"
+    return f"{trained} on {data} met {met}, in {hours:.1f} hours of computing."
 
 
 def render(

@@ -109,8 +109,8 @@ def heat_maps(transfer: View | None) -> Iterator[Picture]:
     """Accuracy of each model on the images attacked on each other model, a picture an attack."""
     if transfer is None:
         return
-    for (data, name), rows in transfer.frame.groupby(["data", "name"], sort=False):
-        title = f"Accuracy on attacks on another model: {name} on {data}"
+    for (data, _), rows in transfer.frame.groupby(["data", "name"], sort=False):
+        title = f"Accuracy on attacks on another model: {rows.in_words.iloc[0]} on {data}"
         yield title, _heat_map(rows, title)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from tf_deepbayes.reporting.study_tables import markdown_table
+from tf_deepbayes.reporting.text import count
 from tf_deepbayes.study.claims.verdicts import FAILS, HOLDS, NOT_TESTED, Verdict
 from tf_deepbayes.study.page.html import Section, sentence
 from tf_deepbayes.study.page.tables import View
@@ -17,8 +18,8 @@ SOURCES = {"P": "Li, Bradshaw and Sharma 2019", "L": "a later study", "T": "Tram
 
 def verdicts_page(study: Study, verdicts: Sequence[Verdict]) -> str:
     """Each claim with its verdict, the evidence, and what would change it, for those who cite."""
-    keys = ", ".join(f"{key} is {name}" for key, name in SOURCES.items())
-    parts = ["# Verdicts", f"{sentence(study)} Of the claims' letters {keys}."]
+    letters = "; ".join(f"{letter} is {name}" for letter, name in SOURCES.items())
+    parts = ["# Verdicts", f"{sentence(study)} A claim's letter names its source: {letters}."]
     for verdict in verdicts:
         claim = verdict.claim
         parts.append(f"## {claim.key}: {verdict.word}")
@@ -33,11 +34,14 @@ def _evidence(verdict: Verdict) -> str:
         return f"Nothing here tests it: {verdict.why_not}."
     agree = len(cells) - len(verdict.others)
     against = sum(cell.side == -1 for cell in cells)
-    said = f"{agree} of {len(cells)} cells are on the claimed side, {against} on the other"
-    met = ""
-    if verdict.met[1]:
-        met = f" {verdict.met[0]} of {verdict.met[1]} published numbers are met."
+    said = f"{_part(agree, len(cells), 'cell')} on the claimed side, {against} on the other"
+    met = f" {_part(*verdict.met, 'published number')} met." if verdict.met[1] else ""
     return f"{said}; the middle one is d = {span.d.text} in {span.name}, {verdict.measured}.{met}"
+
+
+def _part(number: int, total: int, noun: str) -> str:
+    """Such as "1 of 2 cells is" and "2 of 2 cells are"."""
+    return f"{number} of {count(total, noun)} {'is' if 1 in (number, total) else 'are'}"
 
 
 def _change(verdict: Verdict) -> str:

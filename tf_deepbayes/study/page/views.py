@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tf_deepbayes.reporting.text import count
 from tf_deepbayes.study.claims.accuracy import smallest_eps
 from tf_deepbayes.study.claims.cells import Results
 from tf_deepbayes.study.claims.detection import detected, rate
@@ -38,7 +39,7 @@ def head_of(study: Study, table: Table) -> str:
     asked = rows.asked.dropna()
     of = f" of {asked.max():g}" if len(asked) else ""
     seeds = rows.seed.nunique()
-    parts = [f"{common:g}{of} epochs", f"{seeds} seed{'' if seeds == 1 else 's'}"]
+    parts = [f"{common:g}{of} epochs", count(seeds, "seed")]
     parts.append(f"{_values(rows.n)} images")
     parts += [f"K = {_values(rows.K)}", f"{_values(rows.noise)} noise"]
     if rows.steps.notna().any():
@@ -127,8 +128,8 @@ def detection_view(results: Results, table: Table, published: pd.DataFrame) -> V
     }
     note = (
         f"{head_of(results.study, table)}; detectors fitted on {trained} training images. As "
-        "published: the unweighted mean over predicted classes; of KL the rate of the wrong rows "
-        "that the published script scores. False positives are on clean test images"
+        "published: the unweighted mean over predicted classes; for KL the rate on the wrong rows, "
+        "which the published script scores. False positives are on clean test images"
     )
     linked = {name: "results" for name in list(shown)[4:]}
     titles = {"published": "published_source"}
@@ -218,7 +219,7 @@ def smallest_view(results: Results, data: str, published: pd.DataFrame) -> View 
         "ours": frame.ours.map(share),
         "median": frame["median"].map(share),
     }
-    note = "Over the sizes that were run; an image that none fools counts as the largest + 0.1"
+    note = "Over the sizes that were run; an image that no size fools counts as the largest + 0.1"
     return View(
         *(f"{data}_smallest", f"Mean smallest ε that fools, {data}", frame, pd.DataFrame(shown)),
         *(note, {"ours": "results"}, {"published": "published_source"}),
