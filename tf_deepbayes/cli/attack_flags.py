@@ -64,7 +64,7 @@ def define() -> None:
             "lazy_classes", None, "steps between evaluations of classes far from the top"
         )
         flags.DEFINE_bool("early_stop", None, "pgd, mim: leave out images once they stay fooled")
-        text = "steps between success checks with --early_stop, or of imitate_…: judgements"
+        text = "steps between success checks (--early_stop, imitate_head, imitate_features)"
         flags.DEFINE_integer("check_every", None, text)
     with group("One attack only"):
         _define_of_one_attack()

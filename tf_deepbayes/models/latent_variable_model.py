@@ -27,6 +27,15 @@ from tf_deepbayes.models.layers import likelihoods
 from tf_deepbayes.models.layers.conditionals import ConditionalFactory, diagonal_normal
 
 
+def without_head(name: str, architecture: Architecture) -> InputError:
+    """The error where a model has no p(y|z), with those that have one: of images, or on features.
+
+    GFZ has one, and no published form on features.
+    """
+    choices = "GFZ, GBZ or DBX" if architecture.is_image else "GBZ or DBX"
+    return InputError(f"{name} has no p(y|z) whose logits could be followed; choose {choices}")
+
+
 class LatentVariableModel(ClassifierModel, abc.ABC):
     """p(x, z, y), a product of factors, with a learned q(z|x,y).
 
@@ -174,10 +183,7 @@ class LatentVariableModel(ClassifierModel, abc.ABC):
             InputError: the model has no p(y|z).
         """
         if not hasattr(self, "p_y_z"):
-            raise InputError(
-                f"{type(self).__name__} has no p(y|z) whose logits could be followed; choose GBZ "
-                "or DBX"
-            )
+            raise without_head(type(self).__name__, self.architecture)
         x, a = check_inputs(x, self.architecture.input_shape), self.architecture
         shape = [check_count("num_samples", num_samples), 1, tf.shape(x)[0], a.dim_z]
         noise = tf.random.stateless_normal(shape, self._seeds(seed))

@@ -1,6 +1,7 @@
 """The wrapper of an extractor and a classifier of features: logits and gradients from pixels."""
 
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tests.small import classifier, images, noise_for
 from tf_deepbayes.core.architecture import FUSION
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.inference.sampling import Sampling
+from tf_deepbayes.models.factorisations import FACTORISATIONS
 from tf_deepbayes.models.fusion.classifier import FusionClassifier, latent_of
 from tf_deepbayes.models.fusion.vgg16 import vgg16
 
@@ -80,9 +82,14 @@ def test_head_logits_are_those_of_the_label_network(name: str) -> None:
 
 
 def test_models_without_a_head_have_none_to_follow() -> None:
+    """The line names the models of images, or of features, that have one."""
     line = r"^GBY has no p\(y\|z\) whose logits could be followed; choose GBZ or DBX$"
     with pytest.raises(InputError, match=line):
         classifier("GBY", SIZES).label_logits(np.zeros((1, 24), np.float32), [0])
+    heads = {name for name in FACTORISATIONS if "p_y_z" in classifier(name).factors}
+    with pytest.raises(InputError, match=r"^DFZ has no p\(y\|z\) .* could be") as caught:
+        classifier("DFZ").label_logits(images(1), [0])
+    assert set(re.findall(r"\w+", str(caught.value).split("choose ")[1])) - {"or"} == heads
 
 
 def test_weights_are_those_of_both(tmp_path: pathlib.Path) -> None:

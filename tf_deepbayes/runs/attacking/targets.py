@@ -11,6 +11,7 @@ from tf_deepbayes.core import metrics
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.splits import Split
+from tf_deepbayes.models.latent_variable_model import without_head
 from tf_deepbayes.runs.run import Run
 
 SHIP = 8  # of CIFAR-10: the published attacks imitate the first test image that is a ship
@@ -27,9 +28,7 @@ def check_head(attack: Attack, source: Run) -> None:
     if attack.uses != "label_logits":
         return
     if "p_y_z" not in source.model.factors:
-        raise InputError(
-            f"{source.config.model} has no p(y|z) whose logits could be followed; choose GBZ or DBX"
-        )
+        raise without_head(source.config.model, source.config.architecture)
 
 
 def targets_of(victim: Run, attacked: Split, given: Sequence[str] | None, size: int) -> Targets:

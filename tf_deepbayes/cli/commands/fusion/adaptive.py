@@ -26,7 +26,7 @@ def define_flags() -> None:
     classifier_flags.define(default_data="cifar10", seed_of="the noise and the attacks' draws")
     with group("Attacks"):
         flags.DEFINE_integer("num_images", 1000, "attack the first N test images")
-        text = "steps between judgements of the matching attacks (published: 1)"
+        text = "steps between success checks of the imitate_… attacks (published: 1)"
         flags.DEFINE_integer("check_every", 1, text)
         text = "numbers of two attacked images to imitate (default: the first ship, and other)"
         flags.DEFINE_list("targets", None, text)
