@@ -188,11 +188,15 @@ def load_run(
     """A trained classifier.
 
     Args:
-        name: a run folder, GFZ … GBY, MLP, CNN, BNN, A … G, or a published name such as
-            bayes_K10_Z32_A and bnn_K10.
+        name: a run folder; an entry of the zoo, such as zoo/mnist/GBZ, which is first unpacked into
+            `<runs>/zoo/<data>/<model>`; GFZ … GBY, MLP, CNN, BNN, A … G; or a published name such
+            as bayes_K10_Z32_A, bnn_K10 and fea_K10_F_mid.
         data: name of the data set, if `name` is not a folder; None: the only one with such a run.
         runs: folder of all runs, with `<data>/<model>` in it.
         sampling: how it samples to predict; None: K = 10, or the K in the published name.
+
+    Raises:
+        InputError: there is no such run, or it or the entry is damaged.
     """
     runs = pathlib.Path(runs)
     data = data or only_data(str(name), runs)
