@@ -47,10 +47,9 @@ def call(function: Any, **inputs: Any) -> dict[str, Any]:
     return {name: value.numpy() for name, value in function(**tensors).items()}
 
 
-def batches(folder: pathlib.Path, x: np.ndarray) -> Found:
+def batches(loaded: Any, x: np.ndarray) -> Found:
     """Logits of small and large batches, and the peak of the memory after each, MB."""
     found: Found = {}
-    loaded = tf.saved_model.load(str(folder))
     for batch in (1, 7, 100, 100, 1000):
         many = np.resize(x, (batch, *x.shape[1:]))
         found[f"batch/{batch}"] = call(loaded.signatures["logits"], x=many)["logits"][:7]
@@ -66,10 +65,9 @@ def peak_memory() -> int:
     return int(peak[1]) // 1024
 
 
-def refusals(folder: pathlib.Path, x: np.ndarray) -> Found:
+def refusals(loaded: Any, x: np.ndarray) -> Found:
     """What is said to bytes as floats and to a label that is none."""
     found: Found = {}
-    loaded = tf.saved_model.load(str(folder))
     bad: dict[str, Any] = {"logits": {"x": 255 * x}, "sample": {"labels": [3]}}
     for name, inputs in bad.items():
         try:
@@ -79,27 +77,23 @@ def refusals(folder: pathlib.Path, x: np.ndarray) -> Found:
     return found
 
 
-def answers(folder: pathlib.Path, bytes_: np.ndarray, x: np.ndarray, labels: np.ndarray) -> Found:
+def answers(
+    model: str, loaded: Any, bytes_: np.ndarray, x: np.ndarray, labels: np.ndarray
+) -> Found:
     """The outputs of the signatures of one model, and the gradient of its logits."""
-    loaded = tf.saved_model.load(str(folder))
     outputs = {name: sorted(f.structured_outputs) for name, f in loaded.signatures.items()}
-    found: Found = {f"{folder.name}/signatures": json.dumps(outputs)}
+    found: Found = {f"{model}/signatures": json.dumps(outputs)}
     for name, function in loaded.signatures.items():
-        # Every variant of two models, a few of the others: first calls take their time.
-        variant = "_uint8" in name or "_seeded" in name
-        few = ("logits_uint8", "logits_seeded", "sample_seeded")
-        if variant and name not in few and folder.name not in ("GFZ", "BNN"):
-            continue
         images = {"x": bytes_ if "uint8" in name else x}
         inputs: dict[str, Any] = {"labels": labels} if name.startswith("sample") else images
         if name.endswith("_seeded"):
             inputs["seed"] = 11
         for output, value in call(function, **inputs).items():
-            found[f"{folder.name}/{name}/{output}"] = value
+            found[f"{model}/{name}/{output}"] = value
     logits = loaded.signatures["logits"]
-    found[f"{folder.name}/reversed"] = call(logits, x=x[::-1])["logits"][::-1]
-    found[f"{folder.name}/alone"] = call(logits, x=x[:1])["logits"]
-    return {**found, f"{folder.name}/gradient": gradient(logits, x)}
+    found[f"{model}/reversed"] = call(logits, x=x[::-1])["logits"][::-1]
+    found[f"{model}/alone"] = call(logits, x=x[:1])["logits"]
+    return {**found, f"{model}/gradient": gradient(logits, x)}
 
 
 def gradient(logits: Any, x: np.ndarray) -> np.ndarray:
@@ -117,11 +111,14 @@ def main(root: pathlib.Path) -> None:
     with np.load(root / "inputs.npz") as given:
         bytes_, labels = given["bytes"], given["labels"]
     x = (bytes_ / np.float32(255.0)).astype(np.float32)
-    found = {**batches(root / "GFZ", x), **refusals(root / "GFZ", x)}
+    first = tf.saved_model.load(str(root / "GFZ"))
+    found = {**batches(first, x), **refusals(first, x)}
     # The graphs of a hundred signatures are not worth optimising for one call each.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     for path in sorted(root.glob("*/saved_model.pb")):
-        found |= answers(path.parent, bytes_, x, labels)
+        model = path.parent.name
+        loaded = first if model == "GFZ" else tf.saved_model.load(str(path.parent))
+        found |= answers(model, loaded, bytes_, x, labels)
     assert not BLOCKED & {name.split(".")[0] for name in sys.modules}
     np.savez(root / "outputs.npz", **found)
 

@@ -43,14 +43,15 @@ def write_thresholds(path: pathlib.Path, victim: Run) -> None:
     detector_files.write_detectors(path, victim.config, settings, fitted)
 
 
-def write_run(folder: pathlib.Path) -> None:
-    """A run of the model of that name, untrained, with thresholds fitted at K."""
+def write_run(folder: pathlib.Path, fitted: bool = True) -> None:
+    """A run of the model of that name, untrained; if asked for, with thresholds fitted at K."""
     name = folder.name
     likelihood = None if name in BASELINES else "l2"
     config = checkpoints.RunConfig(name, "mnist_5k", IMAGES, likelihood, 1, {})
     checkpoints.save_config(folder, config)
     checkpoints.save(folder, build(name))
-    write_thresholds(folder / "thresholds.json", load(folder))
+    if fitted:
+        write_thresholds(folder / "thresholds.json", load(folder))
 
 
 def load(folder: pathlib.Path) -> Run:

@@ -28,7 +28,7 @@ pytest.importorskip("kserve", reason='kserve is not installed: pip install -e ".
 def exported(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A GFZ as a SavedModel."""
     folder = tmp_path_factory.mktemp("served")
-    write_run(folder / "GFZ")
+    write_run(folder / "GFZ", fitted=False)
     export(load(folder / "GFZ"), folder / "export")
     return folder / "export"
 

@@ -203,7 +203,7 @@ def test_where_the_decoder_needs_the_class_it_is_refused(name: str, tmp_path: pa
             function(X, scheme="mixture")
     with pytest.raises(InputError, match="use noise shared"):
         model.class_logits(X, np.ones([4, C], bool), scheme="mixture+qmc")
-    write_run(tmp_path / name)
+    write_run(tmp_path / name, fitted=False)
     with pytest.raises(InputError, match="use noise shared"):
         Run.load(tmp_path / name, Sampling(3, scheme="mixture"))
 

@@ -40,7 +40,7 @@ def test_fixed_draws_and_a_served_model(scheme: str) -> None:
 
 
 def test_attacks_see_snapshots_and_single_classes(tmp_path: pathlib.Path) -> None:
-    write_run(tmp_path / "GBZ")
+    write_run(tmp_path / "GBZ", fitted=False)
     run = Run.load(tmp_path / "GBZ", Sampling(3, scheme="mixture"))
     access, x = run.access(common_random_numbers=True), images(2)
     assert access.log_weights is not None

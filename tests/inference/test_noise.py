@@ -205,7 +205,7 @@ def test_fixed_draws_of_a_scheme() -> None:
 
 
 def test_a_victim_is_scored_and_attacked_with_its_scheme(tmp_path: pathlib.Path) -> None:
-    write_run(tmp_path / "DBX")
+    write_run(tmp_path / "DBX", fitted=False)
 
     def load(scheme: str = INDEPENDENT) -> Run:
         return Run.load(tmp_path / "DBX", Sampling(3, "sample", scheme, 2))

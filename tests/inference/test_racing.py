@@ -125,7 +125,7 @@ def test_only_the_kept_are_decoded_again() -> None:
 
 
 def test_an_attack_races_with_its_label_kept(tmp_path: pathlib.Path) -> None:
-    write_run(tmp_path / "GFZ")
+    write_run(tmp_path / "GFZ", fitted=False)
     run = Run.load(tmp_path / "GFZ", Sampling(K, seed=4, race=RACE))
     assert run.recorded_scheme == "independent+race8r1"
     sharpened(run.model)
@@ -199,7 +199,7 @@ def test_where_it_does_not_fit_it_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(InputError, match="a race draws its own noise"):
         model.logits(images(2, shape=(6,)), np.zeros([10, 1, 1, 4], np.float32), race=5.0)
     for name in ("CNN", "GFZ"):
-        write_run(tmp_path / name)
+        write_run(tmp_path / name, fitted=False)
     with pytest.raises(InputError, match="CNN draws no z for each class"):
         Run.load(tmp_path / "CNN", Sampling(race=5.0))
     run = Run.load(tmp_path / "GFZ", Sampling(race=5.0))
