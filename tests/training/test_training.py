@@ -38,22 +38,30 @@ def checkpoint(folder: pathlib.Path) -> dict[str, np.ndarray]:
         return {name: file[name] for name in file.files}
 
 
-def test_a_resumed_run_ends_where_the_uninterrupted_one_ends(tmp_path: pathlib.Path) -> None:
-    run(tmp_path / "whole", 4)
-    for epochs in (1, 3, 4):
-        run(tmp_path / "parts", epochs)
-    whole, parts = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "parts")
-    assert whole.keys() == parts.keys() and whole["epoch"] == 4
-    for name, value in whole.items():
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A run of three epochs that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(folder, 3)
+    return folder
+
+
+def test_a_resumed_run_ends_where_the_uninterrupted_one_ends(
+    whole: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    for epochs in (1, 3):
+        run(tmp_path, epochs)
+    expected, parts = checkpoint(whole), checkpoint(tmp_path)
+    assert expected.keys() == parts.keys() and expected["epoch"] == 3
+    for name, value in expected.items():
         np.testing.assert_array_equal(value, parts[name])
-    histories = [read_history(tmp_path / part) for part in ("whole", "parts")]
+    histories = [read_history(folder) for folder in (whole, tmp_path)]
     assert [row["bound"] for row in histories[0]] == [row["bound"] for row in histories[1]]
 
 
 def test_a_run_stopped_inside_an_epoch_repeats_that_epoch(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    whole: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(tmp_path / "whole", 3)
     save = checkpoints.save
 
     def power_cut(folder: pathlib.Path, model: object, optimizer: object, epoch: int) -> None:
@@ -68,7 +76,7 @@ def test_a_run_stopped_inside_an_epoch_repeats_that_epoch(
     assert checkpoint(tmp_path / "cut")["epoch"] == 1
     run(tmp_path / "cut", 3)
     assert [row["epoch"] for row in read_history(tmp_path / "cut")] == ["1", "2", "3"]
-    for name, value in checkpoint(tmp_path / "whole").items():
+    for name, value in checkpoint(whole).items():
         np.testing.assert_array_equal(value, checkpoint(tmp_path / "cut")[name])
 
 
