@@ -176,10 +176,10 @@ def test_a_saved_model_has_only_its_outputs(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["net.keras", "net.h5"])
-@pytest.mark.parametrize("kept", [0, 50, 3000])
-def test_a_damaged_file_is_one_line(tmp_path: pathlib.Path, name: str, kept: int) -> None:
+@pytest.mark.parametrize("kept", [0, 50, 3000, "<html>404: not found</html>\n"])
+def test_a_damaged_file_is_one_line(tmp_path: pathlib.Path, name: str, kept: int | str) -> None:
     path = save(small_network(), tmp_path / name)
-    path.write_bytes(path.read_bytes()[:kept])
+    path.write_bytes(kept.encode() if isinstance(kept, str) else path.read_bytes()[:kept])
     with pytest.raises(InputError, match=rf"^{name} is damaged \(.+\); fetch it again$"):
         read(path)
 

@@ -40,6 +40,12 @@ def _one_layer_less(file: h5py.File) -> None:
     file.attrs["layer_names"] = file.attrs["layer_names"][:-2]
 
 
+def _one_layer_more(file: h5py.File) -> None:
+    names = [str(name) for name in file.attrs["layer_names"]]
+    file.copy("dense_2", "dense_3")
+    file.attrs["layer_names"] = [*names, "dense_3"]
+
+
 def _other_order(file: h5py.File) -> None:
     file.attrs["layer_names"] = file.attrs["layer_names"][::-1]
 
@@ -61,6 +67,9 @@ DAMAGES = {
     _not_finite: ("cifar10vgg.h5: conv2d_1/kernel has NaN or infinite values; fetch it again"),
     _one_layer_less: (
         "cifar10vgg.h5: 28 layers have weights, not 29; expected Geifman's cifar10vgg.h5"
+    ),
+    _one_layer_more: (
+        "cifar10vgg.h5: 30 layers have weights, not 29; expected Geifman's cifar10vgg.h5"
     ),
     _other_shape: (
         "cifar10vgg.h5: conv2d_3/kernel must be 3×3×4×8, got 3×3×16×32; expected Geifman's "
@@ -87,11 +96,11 @@ def test_a_damage_is_one_line(tmp_path: pathlib.Path, change, line: str) -> None
         np.testing.assert_array_equal(one, other)  # all or nothing
 
 
-@pytest.mark.parametrize("kept", [0, 100, 3000])
-def test_a_truncated_file_is_one_line(tmp_path: pathlib.Path, kept: int) -> None:
+@pytest.mark.parametrize("kept", [0, 100, 3000, "<html>404: not found</html>\n"])
+def test_a_truncated_or_other_file_is_one_line(tmp_path: pathlib.Path, kept: int | str) -> None:
     model, path = vgg16(WIDTH), tmp_path / geifman.FILE
     write_old_h5(path, model, drawn_weights(model))
-    path.write_bytes(path.read_bytes()[:kept])
+    path.write_bytes(kept.encode() if isinstance(kept, str) else path.read_bytes()[:kept])
     with pytest.raises(InputError, match=r"^cifar10vgg.h5 is damaged \(.+\); fetch it again$"):
         geifman.load_weights(path, model)
     with pytest.raises(InputError, match=r"is damaged"):

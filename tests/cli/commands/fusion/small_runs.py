@@ -2,6 +2,7 @@
 
 import pathlib
 import pickle
+import shutil
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,13 @@ class SmallRuns:
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder, self.runs = folder, folder / "runs"
-        write_cifar(folder / "data")
-        save(small_network(), folder / "net.keras")
+        if not folder.joinpath("data").exists():
+            write_cifar(folder / "data")
+            save(small_network(), folder / "net.keras")
+
+    def copy(self, folder: pathlib.Path) -> "SmallRuns":
+        """The same files in another folder."""
+        return SmallRuns(shutil.copytree(self.folder, folder))
 
     def run(self, *command: object) -> Any:
         """A command in the folder, with its data and its runs."""
@@ -42,7 +48,7 @@ class SmallRuns:
         where = ["--runs", "runs"] if "checkpoint" not in script else []
         has_data = not script.endswith(("export.py", "export_checkpoint.py", "tables.py"))
         where += ["--data_dir", "data"] if has_data else []
-        return run_app(script, [*where, *arguments], self.folder)
+        return run_app(script, [*where, *arguments], self.folder, timeout=600.0)
 
     def __call__(self, *command: object) -> str:
         """The output of a command that works."""
