@@ -3,17 +3,15 @@
 import dataclasses
 import functools
 import pathlib
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import ROOT, App
+from tests.conftest import App
 from tests.robustness.evaluated import NET, PLAN, X, Y, defence_of, evaluated, lottery
-from tests.small import classifier, images
+from tests.small import IMAGES, classifier, images
 from tf_deepbayes.attacks import CarliniWagnerL2, GuideImages
 from tf_deepbayes.attacks.access import LazyLogits, ModelAccess
 from tf_deepbayes.attacks.white_box.bounded import Bounded
@@ -33,7 +31,8 @@ from tf_deepbayes.robustness.suite import (
     EvaluationSettings,
     SuiteAttack,
 )
-from tf_deepbayes.runs import results
+from tf_deepbayes.runs import checkpoints, results
+from tf_deepbayes.runs.checkpoints import RunConfig
 
 
 def test_carlini_wagner_is_brought_into_the_ball() -> None:
@@ -138,10 +137,9 @@ def test_settings_without_meaning_are_refused(option: dict[str, Any]) -> None:
 def test_the_app_writes_figures_and_images_that_can_be_detected(
     tmp_path: pathlib.Path, app: App
 ) -> None:
-    run = tmp_path / "mnist_5k" / "DBX"
-    train = [sys.executable, ROOT / "train" / "vae.py", "DBX", "--data", "mnist_5k"]
-    small = ["--num_train", 100, "--epochs", 1, "--dim_z", 4, "--out", run]
-    subprocess.run([str(c) for c in train + small], check=True, capture_output=True)
+    run, sizes = tmp_path / "mnist_5k" / "DBX", IMAGES.replace(num_classes=10)
+    checkpoints.save_config(run, RunConfig("DBX", "mnist_5k", sizes, "l2", 0, {}))
+    checkpoints.save(run, classifier("DBX", sizes), epoch=1)
     common = ["--victim", run, "--data", "mnist_5k", "--num_samples", 2, "--eps", 0.2]
     few = ["--budget", "quick", "--num_images", 4, "--check_images", 2, "--batch_size", 2]
     done = app("attack/evaluate.py", *common, *few)

@@ -3,13 +3,11 @@
 import dataclasses
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import App
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.own_data import load_data
@@ -35,13 +33,8 @@ def weights(folder: pathlib.Path) -> dict[str, np.ndarray]:
         return dict(file)
 
 
-def app(script: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, ROOT / script, *arguments]
-    return subprocess.run([str(c) for c in command], capture_output=True, text=True)
-
-
 def test_the_run_is_that_of_the_app_and_is_attacked_on_its_own_data(
-    digits: pathlib.Path, tmp_path: pathlib.Path
+    digits: pathlib.Path, tmp_path: pathlib.Path, app: App
 ) -> None:
     run = train("DFX", load_data(digits), SETTINGS, tmp_path / "own" / "DFX")
     assert isinstance(run, Run) and run.logits(np.zeros((2, 8, 8, 1), np.float32)).shape == (2, 3)
