@@ -1,6 +1,6 @@
 """For tests of bad input: arguments that work, the files they need, and how an app may end.
 
-`BAD_INPUT_EXAMPLES=1000 pytest tests/cli/test_bad_*.py` tries more than the default of 12.
+`BAD_INPUT_EXAMPLES=1000 pytest tests/cli/test_bad_*.py` tries more than the default of 5.
 """
 
 import os
@@ -9,16 +9,20 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.cli.commands.fusion.small_runs import write_cifar
 from tests.forked_app import run_app
+from tf_deepbayes.core.architecture import Architecture
+from tf_deepbayes.runs import checkpoints
 
-EXAMPLES = int(os.environ.get("BAD_INPUT_EXAMPLES", "12"))
-DATA = ["--data", "mnist_5k"]
+EXAMPLES = int(os.environ.get("BAD_INPUT_EXAMPLES", "5"))
+# A few images of one's own: mnist_5k takes five seconds to read.
+DATA = ["--data", "digits.npz"]
 FEW = ["--num_images", "2", "--num_samples", "2", "--eval_draws", "1"]
-RUN, ATTACKED, THRESHOLDS = "runs/mnist_5k/DBX", "fgsm_eps0.10", "thresholds.json"
+RUN, ATTACKED, THRESHOLDS = "runs/digits/DBX", "fgsm_eps0.10", "thresholds.json"
 HERE = [*DATA, "--runs", "runs"]
 # App → arguments that work in the folder of `sound`, quickly.
 APPS: dict[str, list[str]] = {
@@ -34,7 +38,15 @@ APPS: dict[str, list[str]] = {
         "--out",
         "new",
     ],
-    "train/import_checkpoint.py": ["checkpoint_0.pkl", "--letter", "E", *DATA, "--out", "new"],
+    "train/import_checkpoint.py": [
+        "checkpoint_0.pkl",
+        "--letter",
+        "E",
+        "--data",
+        "mnist",
+        "--out",
+        "new",
+    ],
     "train/export_checkpoint.py": [RUN, "--out", "new"],
     "train/export.py": [RUN, "--num_samples", "2", "--out", "new", *HERE],
     "attack/attack.py": ["--victim", "DBX", "--name", "fgsm", *FEW, *HERE],
@@ -43,6 +55,8 @@ APPS: dict[str, list[str]] = {
         "DBX",
         "--budget",
         "quick",
+        "--attacks",
+        "fgsm",
         "--check_images",
         "2",
         *FEW,
@@ -58,7 +72,7 @@ APPS: dict[str, list[str]] = {
         *("--data", "cifar10", "--data_dir", "data", "--width", "0.0157", "--num_train", "20"),
         *("--batch_size", "10", "--epochs", "1", "--out", "new"),
     ],
-    "reproduce/tables.py": ["--format", "markdown", *HERE],
+    "reproduce/tables.py": ["--format", "markdown", "--data", "digits", "--runs", "runs"],
 }
 Done = subprocess.CompletedProcess[str]
 check = settings(
@@ -68,6 +82,28 @@ check = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+def write_digits(folder: pathlib.Path, train: int = 200, test: int = 40) -> pathlib.Path:
+    """A file of random 28×28 images of ten classes, of which those of a class are alike."""
+    random = np.random.default_rng(0)
+    means, arrays = random.integers(60, 190, size=(10, 28, 28, 1)), {}
+    for split, count in (("train", train), ("test", test)):
+        labels = np.arange(count) % 10
+        pixels = means[labels] + random.integers(-50, 50, size=(count, 28, 28, 1))
+        arrays |= {f"x_{split}": pixels.astype(np.uint8), f"y_{split}": labels}
+    np.savez(folder / "digits.npz", **arrays)
+    return folder / "digits.npz"
+
+
+def untrained_runs(folder: pathlib.Path, *models: str) -> pathlib.Path:
+    """A folder of runs of small classifiers that nothing has trained, with their digits.npz."""
+    data = write_digits(folder)
+    sizes = Architecture((28, 28, 1), num_classes=10, dim_z=4, dim_h=16, channels=(2, 3, 4))
+    for name in models:
+        config = checkpoints.RunConfig(name, data.stem, sizes, "l2", 0, {"data_path": str(data)})
+        checkpoints.create(folder / data.stem / name, config, config.build())
+    return folder
 
 
 def assert_in_order(done: Done, what: object) -> None:
@@ -86,6 +122,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A folder with one of each kind of file, none of them damaged."""
     folder = tmp_path_factory.mktemp("sound")
     write_cifar(folder / "data", train=10, test=10)
+    write_digits(folder)
 
     def run(script: str, *arguments: str) -> None:
         done = run_app(script, arguments, folder)

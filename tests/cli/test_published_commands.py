@@ -1,23 +1,28 @@
-"""Every command of the published code has one here, which is run on few images."""
+"""Every command of the published code has one here, which is run on few images.
+
+Training has the published sizes; what comes after it is tried on small untrained networks.
+"""
 
 import json
 import pathlib
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from tests import small
-from tests.conftest import ROOT, app_environment
+from tests.conftest import App, app_environment
 from tests.data.test_datasets import idx
+from tests.forked_app import run_app
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.data import datasets, places, readers
 from tf_deepbayes.legacy import published_names, variables
 from tf_deepbayes.runs import checkpoints
 
-SMALL = Architecture((32, 32, 3), num_classes=2, dim_z=4, dim_h=16, channels=(2, 3, 4))
+SMALL = {
+    "mnist": Architecture((28, 28, 1), num_classes=10, dim_z=4, dim_h=16, channels=(2, 3, 4)),
+    "plane_frog": Architecture((32, 32, 3), num_classes=2, dim_z=4, dim_h=16, channels=(2, 3, 4)),
+}
 TRAIN, ATTACK, DETECT = "train/vae.py", "attack/attack.py", "detect/detect.py"
 EXTRACT = "attack/extract_index.py"
 # What makes a command short. What it does is in the command itself.
@@ -53,40 +58,28 @@ class Published:
         self.data.mkdir()
         write_data(self.data)
 
-    def run(self, command: str) -> "subprocess.CompletedProcess[str]":
-        """A command as it is typed, made short."""
+    def arguments(self, command: str) -> list[str]:
+        """Those of a command as it is typed, made short; the first is the script."""
         script, *arguments = command.split()
         where = ["--data_dir", str(self.data)]
         where += [] if script == TRAIN else ["--runs", str(self.runs)]
-        return subprocess.run(
-            [sys.executable, str(ROOT / script), *SHORT[script].split(), *where, *arguments],
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env=app_environment(str(self.folder)),
-            timeout=600,
-        )
+        return [script, *SHORT[script].split(), *where, *arguments]
 
     def __call__(self, command: str) -> str:
         """The output of a command that works."""
-        done = self.run(command)
+        script, *arguments = self.arguments(command)
+        environment = app_environment(str(self.folder))
+        done = run_app(script, arguments, self.folder, environment, 600.0)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def train(self, letter: str, data_name: str = "mnist") -> pathlib.Path:
-        """The run folder of `train/vae.py <letter>`, trained when first asked for."""
-        folder = self.runs / data_name / published_names.LETTERS[letter]
+    def untrained(self, letter: str, data_name: str = "mnist") -> pathlib.Path:
+        """The run folder of a small classifier with random weights."""
+        name = published_names.LETTERS[letter]
+        folder = self.runs / data_name / name
         if not folder.exists():
-            self(f"{TRAIN} {letter} --data {data_name} --out {folder}")
-        return folder
-
-    def untrained(self, letter: str) -> pathlib.Path:
-        """The run folder of a small classifier of planes and frogs with random weights."""
-        folder = self.runs / "plane_frog" / published_names.LETTERS[letter]
-        if not folder.exists():
-            name = published_names.LETTERS[letter]
-            config = checkpoints.RunConfig(name, "plane_frog", SMALL, "l2", 0, {})
-            checkpoints.create(folder, config, small.classifier(name, SMALL))
+            config = checkpoints.RunConfig(name, data_name, SMALL[data_name], "l2", 0, {})
+            checkpoints.create(folder, config, small.classifier(name, SMALL[data_name]))
         return folder
 
 
@@ -102,7 +95,9 @@ def figures(path: pathlib.Path) -> dict:
 @pytest.mark.parametrize("letter", published_names.LETTERS)
 def test_train_on_mnist(letter: str, published: Published) -> None:
     """`python vae_mnist.py A`: the sizes are the published ones."""
-    model, config = checkpoints.load_model(published.train(letter))
+    folder = published.folder / "trained" / letter
+    published(f"{TRAIN} {letter} --data mnist --out {folder}")
+    model, config = checkpoints.load_model(folder)
     assert config.architecture == datasets.architecture("mnist")
     assert (config.training["batch_size"], config.training["learning_rate"]) == (50, 1e-4)
     assert len(variables.params_from_model(model)) > 0
@@ -129,7 +124,7 @@ def test_train_on_planes_and_frogs(published: Published) -> None:
 )
 def test_attack(flags: str, name: str, published: Published) -> None:
     """`python attack.py --data mnist --attack fgsm --eps 0.1 --victim bayes_K10_A --save`."""
-    folder = published.train("A") / "attacks"
+    folder = published.untrained("A") / "attacks"
     published(f"{ATTACK} --data mnist --attack {flags} --victim bayes_K10_A --save")
     count = 20 * 9 if "targeted" in flags else 20
     assert figures(folder / f"{name}.json")["num_images"] == count
@@ -140,8 +135,9 @@ def test_attack(flags: str, name: str, published: Published) -> None:
 @pytest.fixture(scope="module")
 def attacked(published: Published) -> pathlib.Path:
     """A victim A with a saved FGSM."""
-    folder = published.train("A")
-    published(f"{ATTACK} --data mnist --attack fgsm --eps 0.1 --victim bayes_K10_A --save")
+    folder = published.untrained("A")
+    if not (folder / "attacks" / "fgsm_eps0.10.npz").exists():
+        published(f"{ATTACK} --data mnist --attack fgsm --eps 0.1 --victim bayes_K10_A --save")
     return folder
 
 
@@ -155,7 +151,7 @@ def test_detect(published: Published, attacked: pathlib.Path) -> None:
 
 def test_detect_a_transferred_attack(published: Published, attacked: pathlib.Path) -> None:
     """The guard is another model; the name is that of the published file; nothing is saved."""
-    published.train("B")
+    published.untrained("B")
     flags = "--victim bayes_K10_A_cnn --guard bayes_K10_B --data mnist"
     before = sorted(attacked.parent.rglob("*"))
     printed = published(f"{DETECT} {flags} --attack fgsm_eps0.10_untargeted --nosave")
@@ -167,7 +163,7 @@ def test_detect_a_transferred_attack(published: Published, attacked: pathlib.Pat
 
 def test_superwhite(published: Published) -> None:
     """`python attack_superwhite.py --victim bayes_K10_F --eps 0.2 --lbd 0.1 --save --snapshot`."""
-    folder = published.train("F")
+    folder = published.untrained("F")
     flags = "--victim bayes_K10_F --eps 0.2 --data mnist --lbd 0.1 --save --snapshot"
     published(f"{ATTACK} --attack superwhite {flags} --nb_iter 2")
     name = "superwhite_nb_iter2_snapshot_eps0.20_lambda0.1"
@@ -184,7 +180,7 @@ def test_superwhite(published: Published) -> None:
 
 def test_planes_and_frogs_that_all_models_get_right(published: Published) -> None:
     """`python extract_index.py bayes_K10_A plane_frog`; what is common to all."""
-    folders = [published.untrained(letter) for letter in "AB"]
+    folders = [published.untrained(letter, "plane_frog") for letter in "AB"]
     published(f"{ATTACK} --data plane_frog --victim bayes_K10_A")
     for letter in "AB":
         printed = published(f"{EXTRACT} --data plane_frog --victim bayes_K10_{letter}")
@@ -209,8 +205,8 @@ def test_planes_and_frogs_that_all_models_get_right(published: Published) -> Non
         np.testing.assert_array_equal(saved["labels"], test.labels[common[:3]])
 
 
-def test_a_fusion_model_without_a_run_is_one_line(published: Published) -> None:
+def test_a_fusion_model_without_a_run_is_one_line(published: Published, fresh_app: App) -> None:
     """`python attack.py --victim fea_K10_F_mid --data cifar10`."""
-    done = published.run(f"{ATTACK} --victim fea_K10_F_mid --data cifar10")
+    done = fresh_app(*published.arguments(f"{ATTACK} --victim fea_K10_F_mid --data cifar10"))
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.splitlines()) == 1 and "no fusion model on the VGG" in done.stderr

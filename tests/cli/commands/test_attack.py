@@ -3,42 +3,32 @@
 import json
 import pathlib
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
-
-App = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.cli.conftest import untrained_runs
+from tests.conftest import App
+from tests.forked_app import start_app
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A folder of runs with a GBZ that was trained for a moment."""
-    folder = tmp_path_factory.mktemp("runs")
-    short = ["--data", "mnist_5k", "--num_train", "100", "--epochs", "1", "--dim_z", "4"]
-    command = [sys.executable, str(ROOT / "train" / "vae.py"), "GBZ", *short]
-    out = folder / "mnist_5k" / "GBZ"
-    done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder
+    """A folder of runs with a small GBZ."""
+    return untrained_runs(tmp_path_factory.mktemp("runs"), "GBZ")
 
 
 def common(runs: pathlib.Path, attack: str, count: int) -> list[object]:
-    named = ["--victim", "bayes_K2_F", "--data", "mnist_5k", "--runs", runs, "--attack", attack]
-    return [*named, "--num_images", count, "--eval_draws", 2]
+    named = ["--victim", "bayes_K2_F", "--data", runs / "digits.npz", "--runs", runs]
+    return [*named, "--attack", attack, "--num_images", count, "--eval_draws", 2]
 
 
 def test_superwhite_with_a_detector_and_the_published_flags(runs: pathlib.Path, app: App) -> None:
     flags = ["--detector", "logit", "--snapshot", "--lbd", 0.2, "--num_train", 200, "--nb_iter", 2]
     done = app("attack/attack.py", *common(runs, "superwhite", 4), *flags)
     assert done.returncode == 0, done.stderr
-    folder = runs / "mnist_5k" / "GBZ" / "attacks"
+    folder = runs / "digits" / "GBZ" / "attacks"
     result = json.loads(
         (folder / "superwhite_nb_iter2_snapshot_K2_n4_eps0.10_lambda0.2.json").read_text()
     )
@@ -54,25 +44,27 @@ def test_matching_and_the_label_alone(runs: pathlib.Path, app: App) -> None:
     flags += ["--lazy_classes", 2, "--block_size", 20, "--noise", "antithetic"]
     done = app("attack/attack.py", *common(runs, "pgd", 3), *flags)
     assert done.returncode == 0, done.stderr
-    settings = json.loads(
-        (runs / "mnist_5k" / "GBZ" / "attacks" / "label_eps0.10.json").read_text()
-    )["settings"]
+    settings = json.loads((runs / "digits" / "GBZ" / "attacks" / "label_eps0.10.json").read_text())[
+        "settings"
+    ]
     assert settings["label_only"] is True and settings["attack_samples"] == 5
     assert settings["noise"] == "antithetic"
 
 
-def test_a_killed_attack_goes_on_to_the_same_images(runs: pathlib.Path, app: App) -> None:
-    flags = [*common(runs, "pgd", 12), "--batch_size", 2, "--nb_iter", 8]
-    folder = runs / "mnist_5k" / "GBZ" / "attacks"
+def test_a_killed_attack_goes_on_to_the_same_images(
+    runs: pathlib.Path, app: App, tmp_path: pathlib.Path
+) -> None:
+    flags = [*common(runs, "pgd", 12), "--batch_size", 2, "--nb_iter", 200]
+    folder = runs / "digits" / "GBZ" / "attacks"
     whole = app("attack/attack.py", *flags, "--name", "whole")
     assert whole.returncode == 0, whole.stderr
-    command = [sys.executable, ROOT / "attack" / "attack.py", *flags, "--name", "killed"]
-    process = subprocess.Popen([str(c) for c in command], stdout=subprocess.DEVNULL)
+    killed, out = [*flags, "--name", "killed"], tmp_path / "out"
+    process = start_app("attack/attack.py", killed, tmp_path, out, out, {})
     partial, deadline = folder / "killed_eps0.10.partial", time.monotonic() + 120
     while not list(partial.glob("batch_*.npz")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+        time.sleep(0.005)
+    process.kill()
+    process.join()
     assert 1 <= len(list(partial.glob("batch_*.npz"))) < 6
     refused = app("attack/attack.py", *flags, "--name", "killed")
     assert refused.returncode == 2 and "pass --resume" in refused.stderr
@@ -93,7 +85,7 @@ def test_early_stop_has_a_name_and_a_finished_attack_asks_the_classifier_nothing
     flags = ["--early_stop", "--check_every", 1, "--nb_iter", 2, "--loss", "margin"]
     done = app("attack/attack.py", *common(own, "pgd", 4), *flags)
     assert done.returncode == 0, done.stderr
-    folder = own / "mnist_5k" / "GBZ"
+    folder = own / "digits" / "GBZ"
     result = json.loads(
         (
             folder / "attacks" / "pgd_margin_nb_iter2_early_stop_check_every1_K2_n4_eps0.10.json"
@@ -136,7 +128,7 @@ def test_a_result_is_never_replaced_by_one_of_other_settings(
     runs: pathlib.Path, app: App, tmp_path: pathlib.Path
 ) -> None:
     own = shutil.copytree(runs, tmp_path / "own")
-    folder = own / "mnist_5k" / "GBZ" / "attacks"
+    folder = own / "digits" / "GBZ" / "attacks"
     few = [*common(own, "fgsm", 3), "--name", "mine", "--eps", 0.1]
     assert app("attack/attack.py", *few).returncode == 0
     before = (folder / "mine_eps0.10.json").read_bytes()
@@ -157,7 +149,7 @@ def test_every_setting_has_a_name_and_every_draw_an_outcome(
     for flags in (["--eps", "0.030,0.034,8/255"], ["--loss", "margin"], ["--norm", 2]):
         done = app("attack/attack.py", *few, *flags)
         assert done.returncode == 0, done.stderr
-    folder = own / "mnist_5k" / "GBZ" / "attacks"
+    folder = own / "digits" / "GBZ" / "attacks"
     names = ["eps0.03", "eps0.034", "eps0.03137254901960784", "margin", "norm2"]
     found = [path.stem for path in folder.glob("fgsm*.json")]
     expected = [f"fgsm_K2_n3_{n}" for n in names[:3]]
@@ -174,7 +166,7 @@ def test_batches_of_other_weights_are_not_used(
     own = shutil.copytree(runs, tmp_path / "own")
     flags = [*common(own, "pgd", 4), "--nb_iter", 2, "--batch_size", 2, "--name", "mine"]
     assert app("attack/attack.py", *flags).returncode == 0
-    folder = own / "mnist_5k" / "GBZ" / "attacks"
+    folder = own / "digits" / "GBZ" / "attacks"
     with np.load(folder / "mine_eps0.10.npz") as saved:
         expected = saved["adversarial"]
     partial = folder / "mine_eps0.10.partial"
@@ -190,7 +182,7 @@ def test_batches_of_other_weights_are_not_used(
 def test_the_settings_of_the_text_are_defaults_that_flags_override(
     runs: pathlib.Path, app: App
 ) -> None:
-    folder = runs / "mnist_5k" / "GBZ" / "attacks"
+    folder = runs / "digits" / "GBZ" / "attacks"
     short = ["--settings", "text", "--nb_iter", 1]
     done = app("attack/attack.py", *common(runs, "cw", 2), *short, "--eps", "10,1000")
     assert done.returncode == 0, done.stderr

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.cli.conftest import untrained_runs
 from tests.small import images
 from tf_deepbayes.core import files
-from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.evaluation.saved_attacks import ATTACK_ARRAYS
-from tf_deepbayes.runs import checkpoints
 from tf_deepbayes.runs.detector_files import read_detectors
 
 App = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -25,16 +24,11 @@ FITTED = "thresholds_published_fpr5_K2_n200_seed0.json"
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A folder of runs with a GBY and a DBX, and a saved attack on the GBY."""
-    folder = tmp_path_factory.mktemp("runs")
-    architecture = Architecture((28, 28, 1), num_classes=10, dim_z=4, dim_h=16, channels=(2, 3, 4))
-    for name in ("GBY", "DBX"):
-        config = checkpoints.RunConfig(name, "mnist_5k", architecture, "l2", 0, {})
-        checkpoints.save_config(folder / "mnist_5k" / name, config)
-        checkpoints.save(folder / "mnist_5k" / name, config.build())
+    folder = untrained_runs(tmp_path_factory.mktemp("runs"), "GBY", "DBX")
     arrays: dict[str, Any] = dict.fromkeys(ATTACK_ARRAYS, np.arange(20) % 10)
     logits = np.random.default_rng(0).normal(size=(20, 10)).astype(np.float32)
     arrays |= {"adversarial": images(20), "clean_logits": logits, "adversarial_logits": logits}
-    path = folder / "mnist_5k" / "GBY" / "attacks" / "fgsm_eps0.10.npz"
+    path = folder / "digits" / "GBY" / "attacks" / "fgsm_eps0.10.npz"
     files.write_atomically(path, lambda file: np.savez(file, **arrays))
     return folder
 
@@ -42,13 +36,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @pytest.fixture
 def detect(runs: pathlib.Path, app: App) -> App:
     """The app on the GBY with two samples."""
-    return lambda *flags: app(
-        DETECT, "--victim", "bayes_K2_G", "--data", "mnist_5k", "--runs", runs, *flags
-    )
+    on = ["--victim", "bayes_K2_G", "--data", runs / "digits.npz", "--runs", runs]
+    return lambda *flags: app(DETECT, *on, *flags)
 
 
 def test_thresholds_are_fitted_once_and_read_again(runs: pathlib.Path, detect: App) -> None:
-    folder = runs / "mnist_5k" / "GBY" / "detection"
+    folder = runs / "digits" / "GBY" / "detection"
     done = detect(*FIT, "--plot")
     assert done.returncode == 0, done.stderr
     assert str(folder / FITTED) in done.stdout and "AUROC" in done.stdout
@@ -74,7 +67,7 @@ def test_thresholds_are_fitted_once_and_read_again(runs: pathlib.Path, detect: A
 def test_other_thresholds_leave_the_result_of_the_published_ones(
     runs: pathlib.Path, detect: App
 ) -> None:
-    folder = runs / "mnist_5k" / "GBY" / "detection"
+    folder = runs / "digits" / "GBY" / "detection"
     folder.mkdir(exist_ok=True)
     published = folder / "fgsm_eps0.10.json"
     published.write_text("not touched")
@@ -90,11 +83,11 @@ def test_a_guard_without_p_x(runs: pathlib.Path, detect: App) -> None:
     done = detect(*FIT, "--guard", "DBX")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("DBX has no p(x): the marginal and logit detectors are left out")
-    path = runs / "mnist_5k" / "GBY" / "detection" / "fgsm_eps0.10_guard_DBX.json"
+    path = runs / "digits" / "GBY" / "detection" / "fgsm_eps0.10_guard_DBX.json"
     rows = json.loads(path.read_text())["figures"]
     assert [row["detector"] for row in rows] == ["kl", "tv"]
     assert rows[0]["transferred"]["successful_attacks"] > 0
-    fitted = sorted((runs / "mnist_5k" / "DBX" / "detection").iterdir())
+    fitted = sorted((runs / "digits" / "DBX" / "detection").iterdir())
     assert list(read_detectors(fitted[0])) == ["kl", "tv"]
     of_dbx = ["--thresholds", fitted[0], "--num_samples", 10]
     done = detect(*of_dbx)
@@ -124,7 +117,7 @@ def test_bad_input_is_one_line_and_status_2(
 def test_one_fit_serves_several_attacks_with_the_figures_of_single_calls(
     runs: pathlib.Path, detect: App
 ) -> None:
-    folder = runs / "mnist_5k" / "GBY"
+    folder = runs / "digits" / "GBY"
     for old in (folder / "detection").glob("*"):
         old.unlink()
     saved = folder / "attacks" / "fgsm_eps0.10.npz"

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tf_deepbayes.core.architecture import Architecture
+from tests.cli.conftest import untrained_runs
 from tf_deepbayes.core.files import digest, read_arrays
-from tf_deepbayes.runs import checkpoints
 
 App = Callable[..., "subprocess.CompletedProcess[str]"]
 ATTACK, EVALUATE, DETECT = "attack/attack.py", "attack/evaluate.py", "detect/detect.py"
@@ -24,21 +23,19 @@ QUICK = [*SIZES, "--budget", "quick", "--check_images", 3, "--name", "quick"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A folder of runs with a GBZ and a DFX, which nothing has trained."""
-    folder = tmp_path_factory.mktemp("runs")
-    architecture = Architecture((28, 28, 1), num_classes=10, dim_z=4, dim_h=16, channels=(2, 3, 4))
-    for name in ("GBZ", "DFX"):
-        config = checkpoints.RunConfig(name, "mnist_5k", architecture, "l2", 0, {})
-        checkpoints.save_config(folder / "mnist_5k" / name, config)
-        checkpoints.save(folder / "mnist_5k" / name, config.build())
-    return folder
+    """A folder of runs with a small GBZ."""
+    return untrained_runs(tmp_path_factory.mktemp("runs"), "GBZ")
 
 
 @pytest.fixture
 def run(trained: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
     """The run folder of a GBZ without results."""
     shutil.copytree(trained, tmp_path / "runs")
-    return tmp_path / "runs" / "mnist_5k" / "GBZ"
+    return tmp_path / "runs" / "digits" / "GBZ"
+
+
+def victim(run: pathlib.Path) -> list[object]:
+    return ["--victim", run, "--data", run.parents[1] / "digits.npz", "--num_samples", 2]
 
 
 @pytest.fixture
@@ -46,7 +43,7 @@ def on(run: pathlib.Path, app: App) -> App:
     """A command on that run with two samples, which has to work."""
 
     def call(script: str, *flags: object) -> "subprocess.CompletedProcess[str]":
-        done = app(script, "--victim", run, "--data", "mnist_5k", "--num_samples", 2, *flags)
+        done = app(script, *victim(run), *flags)
         assert done.returncode == 0, done.stderr
         return done
 
@@ -68,9 +65,9 @@ def test_an_attack_in_parts_is_the_whole_attack(run: pathlib.Path, on: App) -> N
     whole = contents(folder, "pgd_eps0.10")
     assert whole[0]["figures"]["num_images"] == 9
     shutil.rmtree(folder)
-    for number in (3, 1, 2):
-        said = on(ATTACK, *PGD, "0.1", "--part", f"{number}/3").stdout
-        assert f"part {number}/3 of pgd_eps0.10" in said and not list(folder.glob("*.json"))
+    for number in (2, 1):
+        said = on(ATTACK, *PGD, "0.1", "--part", f"{number}/2").stdout
+        assert f"part {number}/2 of pgd_eps0.10" in said and not list(folder.glob("*.json"))
     on(ATTACK, *PGD, "0.1", "--merge")
     assert contents(folder, "pgd_eps0.10") == whole
     assert [path.suffix for path in sorted(folder.iterdir())] == [".json", ".npz"]
@@ -78,24 +75,23 @@ def test_an_attack_in_parts_is_the_whole_attack(run: pathlib.Path, on: App) -> N
 
 
 def test_missing_and_foreign_parts_are_named(run: pathlib.Path, on: App, app: App) -> None:
-    victim = ["--victim", run, "--data", "mnist_5k", "--num_samples", 2]
     partial = run / "attacks" / "pgd_eps0.10.partial"
     on(ATTACK, *PGD, "0.1", "--part", "2/3")
-    done = app(ATTACK, *victim, *PGD, "0.1", "--merge")
+    done = app(ATTACK, *victim(run), *PGD, "0.1", "--merge")
     assert done.returncode == 2
     assert f"{partial} lacks batches 0, 1, 4 of 5; run the missing parts" in done.stderr
-    other = app(ATTACK, *victim, *PGD, "0.1", "--part", "1/3", "--eps_iter", "0.02")
+    other = app(ATTACK, *victim(run), *PGD, "0.1", "--part", "1/3", "--eps_iter", "0.02")
     assert other.returncode == 2 and "cannot be resumed" in other.stderr
     on(ATTACK, *PGD, "0.1", "--part", "1/3")
     on(ATTACK, *PGD, "0.1", "--part", "3/3")
     arrays = dict(np.load(partial / "batch_00001.npz"))
     np.savez(partial / "batch_00001.npz", **arrays | {"digest": np.array("of other images")})
-    done = app(ATTACK, *victim, *PGD, "0.1", "--merge")
+    done = app(ATTACK, *victim(run), *PGD, "0.1", "--merge")
     assert done.returncode == 2 and "batch 1 of 5 attack other images" in done.stderr
-    both = app(ATTACK, *victim, *PGD, "0.1", "--merge", "--part", "1/3")
+    both = app(ATTACK, *victim(run), *PGD, "0.1", "--merge", "--part", "1/3")
     assert both.returncode == 2 and "leave one out" in both.stderr
     for wrong in ("0/3", "4/3", "2", "a/b"):
-        done = app(ATTACK, *victim, *PGD, "0.1", "--part", wrong)
+        done = app(ATTACK, *victim(run), *PGD, "0.1", "--part", wrong)
         assert done.returncode == 2 and "expected I/N with I from 1 to N" in done.stderr
 
 
@@ -140,10 +136,9 @@ def test_a_changed_result_is_not_the_one_named(run: pathlib.Path, on: App, app: 
     on(ATTACK, *PGD, "0.1", "--done", attacked)
     with (run / "attacks" / "pgd_eps0.10.json").open("a") as file:
         file.write(" ")
-    victim = ["--victim", run, "--data", "mnist_5k", "--num_samples", 2]
-    done = app(DETECT, *victim, "--attacked", attacked)
+    done = app(DETECT, *victim(run), "--attacked", attacked)
     assert done.returncode == 2 and "is not the result that" in done.stderr
-    done = app(DETECT, *victim, "--attacked", run / "config.json")
+    done = app(DETECT, *victim(run), "--attacked", run / "config.json")
     assert done.returncode == 2 and "names no results" in done.stderr
 
 

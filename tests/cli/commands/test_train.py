@@ -5,26 +5,28 @@ import pathlib
 
 import numpy as np
 
+from tests.cli.conftest import write_digits
 from tests.conftest import App
 
 
 def test_a_run_of_the_text_is_trained_attacked_detected_and_exported(
     app: App, tmp_path: pathlib.Path
 ) -> None:
-    run = tmp_path / "runs" / "mnist_5k" / "GBZ_text"
-    flags = ["--data", "mnist_5k", "--num_train", 50, "--architecture", "text", "--out", run]
+    run, data = tmp_path / "runs" / "digits" / "GBZ_text", ["--data", write_digits(tmp_path)]
+    flags = [*data, "--num_train", 50, "--architecture", "text", "--out", run]
     for epochs, resume in ((1, []), (2, ["--resume"])):
         done = app("train/vae.py", "F", *flags, "--epochs", epochs, *resume)
         assert done.returncode == 0, done
     assert json.loads((run / "config.json").read_text())["architecture"]["networks"] == "text"
     with np.load(run / "checkpoint.npz") as checkpoint:
         assert checkpoint["epoch"] == 2
-    victim = ["--victim", "GBZ_text", "--data", "mnist_5k", "--runs", tmp_path / "runs"]
+    victim = ["--victim", "GBZ_text", *data, "--runs", tmp_path / "runs"]
+    victim += ["--num_samples", 2]
     done = app("attack/attack.py", *victim, "--num_images", 4)
-    assert done.returncode == 0 and (run / "attacks" / "fgsm_n4_eps0.10.json").is_file(), done
-    detect = [*victim, "--attack", "fgsm_n4_eps0.10", "--num_train", 100]
+    assert done.returncode == 0 and (run / "attacks" / "fgsm_K2_n4_eps0.10.json").is_file(), done
+    detect = [*victim, "--attack", "fgsm_K2_n4_eps0.10", "--num_train", 50]
     done = app("detect/detect.py", *detect)
-    assert done.returncode == 0 and (run / "detection" / "fgsm_n4_eps0.10.json").is_file(), done
+    assert done.returncode == 0 and (run / "detection" / "fgsm_K2_n4_eps0.10.json").is_file(), done
     done = app("train/export.py", run, "--out", tmp_path / "served", "--num_samples", 2)
     assert done.returncode == 0 and (tmp_path / "served" / "saved_model.pb").is_file(), done
     done = app("train/export_checkpoint.py", run, "--out", tmp_path / "checkpoint_0.pkl")
@@ -44,15 +46,15 @@ def weights(run: pathlib.Path) -> str:
 
 
 def test_seeds_are_runs_of_their_own(app: App, tmp_path: pathlib.Path) -> None:
-    runs = tmp_path / "runs" / "mnist_5k"
-    short = ["CNN", "--data", "mnist_5k", "--num_train", 50, "--epochs", 1]
+    runs, data = tmp_path / "runs" / "digits", ["--data", write_digits(tmp_path)]
+    short = ["CNN", *data, "--num_train", 50, "--epochs", 1]
     short += ["--runs", tmp_path / "runs"]
     done = app("train/vae.py", *short, "--seeds", 2)
     assert done.returncode == 0 and done.stdout.splitlines()[-1].endswith("CNN_seed1"), done
     done = app("train/vae.py", *short, "--seed", 1, "--out", tmp_path / "alone")
     assert done.returncode == 0, done
     assert weights(runs / "CNN_seed1") == weights(tmp_path / "alone") != weights(runs / "CNN")
-    victim = ["--victim", "CNN_seed1", "--data", "mnist_5k", "--runs", tmp_path / "runs"]
+    victim = ["--victim", "CNN_seed1", *data, "--runs", tmp_path / "runs"]
     done = app("attack/attack.py", *victim, "--num_images", 2)
     assert done.returncode == 0 and (runs / "CNN_seed1" / "attacks").is_dir(), done
     done = app("train/vae.py", *short, "--seeds", 2, "--out", tmp_path / "both")
@@ -62,7 +64,7 @@ def test_seeds_are_runs_of_their_own(app: App, tmp_path: pathlib.Path) -> None:
 def test_a_run_that_goes_on_in_another_folder_ends_as_one_that_was_not_interrupted(
     app: App, tmp_path: pathlib.Path
 ) -> None:
-    short = ["CNN", "--data", "mnist_5k", "--num_train", 50]
+    short = ["CNN", "--data", write_digits(tmp_path), "--num_train", 50]
     first, second, whole = (tmp_path / name for name in ("first", "second", "whole"))
     for flags in (
         ["--epochs", 1, "--out", first],
