@@ -19,7 +19,7 @@ from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.runs import checkpoints
 
 EXAMPLES = int(os.environ.get("BAD_INPUT_EXAMPLES", "5"))
-# A few images of one's own: mnist_5k takes five seconds to read.
+# A few images of one's own: mnist_5k has 5,000.
 DATA = ["--data", "digits.npz"]
 FEW = ["--num_images", "2", "--num_samples", "2", "--eval_draws", "1"]
 RUN, ATTACKED, THRESHOLDS = "runs/digits/DBX", "fgsm_eps0.10", "thresholds.json"
