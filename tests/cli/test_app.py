@@ -131,13 +131,14 @@ def test_fractions_and_large_sizes(sound: pathlib.Path, folder: pathlib.Path) ->
 
 def test_the_current_folder_is_a_run_with_a_name(sound: pathlib.Path, folder: pathlib.Path) -> None:
     run = fresh(sound, folder) / RUN
+    data = ["--data", str(folder / "digits.npz")]
     done = run_app(
-        ATTACK, ["--victim", ".", "--substitute", ".", *FEW, *DATA, "--name", "own"], run
+        ATTACK, ["--victim", ".", "--substitute", ".", *FEW, *data, "--name", "own"], run
     )
     assert done.returncode == 0, done.stderr
     (path,) = (run / "attacks").glob("own*.json")
     assert json.loads(path.read_text())["settings"]["substitute"] not in (".", "")
-    flags = ["--victim", ".", "--guard", ".", *DATA, "--num_train", "30", "--num_clean", "2"]
+    flags = ["--victim", ".", "--guard", ".", *data, "--num_train", "30", "--num_clean", "2"]
     done = run_app(DETECT, [*flags, "--attack", ATTACKED], run)
     assert done.returncode == 0, done.stderr
     fitted = [json.loads(p.read_text()) for p in (run / "detection").glob("thresholds_*.json")]

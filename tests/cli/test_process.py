@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.cli.conftest import DATA
+from tests.cli.conftest import RUN
 from tests.conftest import ROOT, app_environment
 from tf_deepbayes.cli import process
 from tf_deepbayes.core.errors import InputError, StopRequested, TrainingDivergedError
@@ -77,9 +77,19 @@ def test_a_reader_of_the_results_that_goes(sound: pathlib.Path, tmp_path: pathli
         sys.executable,
         ROOT / "attack" / "attack.py",
         "--victim",
-        sound / "runs/mnist_5k/DBX",
+        sound / RUN,
     ]
-    few = [*DATA, "--num_images", "2", "--num_samples", "2", "--eval_draws", "1", "--nosave"]
+    few = [
+        "--data",
+        sound / "digits.npz",
+        "--num_images",
+        "2",
+        "--num_samples",
+        "2",
+        "--eval_draws",
+        "1",
+        "--nosave",
+    ]
     with subprocess.Popen(
         [str(c) for c in [*command, *few, "--eps", "0,0.01,0.02", "--name", "piped"]],
         stdout=subprocess.PIPE,
@@ -88,7 +98,7 @@ def test_a_reader_of_the_results_that_goes(sound: pathlib.Path, tmp_path: pathli
         cwd=tmp_path,
         env=app_environment(str(tmp_path)),
     ) as app:
-        assert app.stdout and app.stdout.readline().startswith("DBX on mnist_5k")
+        assert app.stdout and app.stdout.readline().startswith("DBX on digits")
         app.stdout.close()
         assert app.stderr and app.stderr.read() == ""
     assert app.returncode == 141

@@ -15,9 +15,9 @@ from tests.cli.conftest import DATA, RUN, fresh
 from tests.conftest import ROOT
 from tests.forked_app import run_app, start_app
 
-PGD = ["--attack", "pgd", "--num_images", "24", "--batch_size", "2", "--nb_iter", "20"]
+PGD = ["--attack", "pgd", "--num_images", "12", "--batch_size", "2", "--nb_iter", "10"]
 ATTACK = ["--victim", "DBX", *DATA, "--runs", "runs", "--num_samples", "2", *PGD]
-TRAIN = ["DBX", *DATA, "--num_train", "400", "--epochs", "8", "--dim_z", "4", "--out", "new"]
+TRAIN = ["DBX", *DATA, "--epochs", "4", "--dim_z", "4", "--out", "new"]
 
 
 def stopped(
@@ -28,6 +28,7 @@ def stopped(
     app = start_app(script, arguments, folder, out, err, {})
     deadline = time.monotonic() + 120
     while not list(folder.glob(begun)) and time.monotonic() < deadline:
+        assert app.exitcode is None, err.read_text()
         time.sleep(0.005)
     os.kill(app.pid or 0, number)
     app.join(60)
@@ -74,8 +75,8 @@ def test_sigterm_keeps_what_is_finished_and_resume_goes_on(
 
 
 def test_ctrl_c_is_silent(sound: pathlib.Path, folder: pathlib.Path) -> None:
-    folder.mkdir()
-    assert stopped("train/vae.py", TRAIN, folder, "new/checkpoint.npz", signal.SIGINT) == ""
+    place = fresh(sound, folder)
+    assert stopped("train/vae.py", TRAIN, place, "new/checkpoint.npz", signal.SIGINT) == ""
 
 
 SLEEPS = """
