@@ -87,7 +87,8 @@ check = settings(
 def write_digits(folder: pathlib.Path, train: int = 200, test: int = 40) -> pathlib.Path:
     """A file of random 28×28 images of ten classes, of which those of a class are alike."""
     random = np.random.default_rng(0)
-    means, arrays = random.integers(60, 190, size=(10, 28, 28, 1)), {}
+    means = random.integers(60, 190, size=(10, 28, 28, 1))
+    arrays: dict[str, np.ndarray] = {}
     for split, count in (("train", train), ("test", test)):
         labels = np.arange(count) % 10
         pixels = means[labels] + random.integers(-50, 50, size=(count, 28, 28, 1))

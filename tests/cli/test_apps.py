@@ -2,15 +2,18 @@
 
 import json
 import pathlib
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from tests.cli.conftest import write_digits
-from tests.conftest import App
-from tests.forked_app import run_app, start_app
+from tests.conftest import ROOT
 
+App = Callable[..., "subprocess.CompletedProcess[str]"]
 SHORT = ["--data", "mnist_5k", "--num_train", 100, "--epochs", 2, "--dim_z", 8]
 
 
@@ -21,7 +24,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     for model in ("A", "DBX"):
         name = "GFZ" if model == "A" else model
         out = folder / "mnist_5k" / name
-        done = run_app("train/vae.py", [model, *SHORT, "--out", out], folder)
+        command = [sys.executable, ROOT / "train" / "vae.py", model, *SHORT, "--out", out]
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == str(out)
     return folder
@@ -38,7 +42,7 @@ def test_training_leaves_a_whole_run_folder(runs: pathlib.Path) -> None:
 
 def test_attack_and_detection_end_to_end(runs: pathlib.Path, app: App) -> None:
     common = ["--victim", "bayes_K2_A", "--data", "mnist_5k", "--runs", runs]
-    done = app("attack/attack.py", *common, "--eps", "0,0.2", "--name", "fgsm", "--num_images", 10)
+    done = app("attack/attack.py", *common, "--eps", "0,0.2", "--name", "fgsm", "--num_images", 30)
     assert done.returncode == 0, done.stderr
     folder = runs / "mnist_5k" / "GFZ" / "attacks"
     result = json.loads((folder / "fgsm_eps0.20.json").read_text())
@@ -46,7 +50,7 @@ def test_attack_and_detection_end_to_end(runs: pathlib.Path, app: App) -> None:
     assert "--victim" in result["provenance"]["command"]
     assert {"success_rate", "accuracy", "zero_gradients", "perturbation"} <= set(result["figures"])
     with np.load(folder / "fgsm_eps0.20.npz") as saved:
-        assert saved["adversarial"].shape == (10, 28, 28, 1)
+        assert saved["adversarial"].shape == (30, 28, 28, 1)
     with (
         np.load(folder / "fgsm_eps0.00.npz") as clean,
         np.load(folder / "fgsm_eps0.20.npz") as saved,
@@ -54,7 +58,7 @@ def test_attack_and_detection_end_to_end(runs: pathlib.Path, app: App) -> None:
         moved = np.abs(saved["adversarial"] - clean["adversarial"]).max()
         assert moved == pytest.approx(0.2, abs=1e-6)
 
-    fit = ["--num_train", 100, "--num_clean", 30]
+    fit = ["--num_train", 300, "--num_clean", 50]
     done = app("detect/detect.py", *common, "--attack", "fgsm_eps0.20", *fit)
     assert done.returncode == 0, done.stderr
     rows = json.loads((folder.parent / "detection" / "fgsm_eps0.20.json").read_text())["figures"]
@@ -83,16 +87,18 @@ def test_targeted_attack_is_saved_under_its_own_name(runs: pathlib.Path, app: Ap
 
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: pathlib.Path, app: App) -> None:
-    long = ["DBX", "--data", write_digits(tmp_path), "--epochs", 4, "--dim_z", 4]
-    assert app("train/vae.py", *long, "--out", tmp_path / "whole").returncode == 0
-    again, out = [*long, "--out", tmp_path / "cut"], tmp_path / "out"
-    process = start_app("train/vae.py", again, tmp_path, out, out, {})
+    long = ["--data", "mnist_5k", "--num_train", 400, "--epochs", 4, "--dim_z", 4]
+    assert app("train/vae.py", "DBX", *long, "--out", tmp_path / "whole").returncode == 0
+    command = [sys.executable, ROOT / "train" / "vae.py", "DBX", *long, "--out", tmp_path / "cut"]
+    process = subprocess.Popen(
+        [str(c) for c in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while not (tmp_path / "cut" / "checkpoint.npz").exists() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.kill()
-    process.join()
-    done = app("train/vae.py", *again, "--resume")
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = app("train/vae.py", "DBX", *long, "--out", tmp_path / "cut", "--resume")
     assert done.returncode == 0, done.stderr
     with (
         np.load(tmp_path / "whole" / "checkpoint.npz") as whole,
