@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def write_digits(folder: pathlib.Path, train: int = 200, test: int = 40) -> path
     """A file of random 28×28 images of ten classes, of which those of a class are alike."""
     random = np.random.default_rng(0)
     means = random.integers(60, 190, size=(10, 28, 28, 1))
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for split, count in (("train", train), ("test", test)):
         labels = np.arange(count) % 10
         pixels = means[labels] + random.integers(-50, 50, size=(count, 28, 28, 1))
