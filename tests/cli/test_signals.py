@@ -15,9 +15,10 @@ from tests.cli.conftest import DATA, RUN, fresh
 from tests.conftest import ROOT
 from tests.forked_app import run_app, start_app
 
-PGD = ["--attack", "pgd", "--num_images", "12", "--batch_size", "2", "--nb_iter", "10"]
+PGD = ["--attack", "pgd", "--num_images", "24", "--batch_size", "2", "--nb_iter", "10"]
 ATTACK = ["--victim", "DBX", *DATA, "--runs", "runs", "--num_samples", "2", *PGD]
-TRAIN = ["DBX", *DATA, "--epochs", "4", "--dim_z", "4", "--out", "new"]
+# Epochs of four steps: so many that some are left when the signal comes after the first.
+TRAIN = ["DBX", *DATA, "--epochs", "40", "--dim_z", "4", "--out", "new"]
 
 
 def stopped(
@@ -76,7 +77,8 @@ def test_sigterm_keeps_what_is_finished_and_resume_goes_on(
 
 def test_ctrl_c_is_silent(sound: pathlib.Path, folder: pathlib.Path) -> None:
     place = fresh(sound, folder)
-    assert stopped("train/vae.py", TRAIN, place, "new/checkpoint.npz", signal.SIGINT) == ""
+    endless = [*TRAIN, "--epochs", "10000"]
+    assert stopped("train/vae.py", endless, place, "new/checkpoint.npz", signal.SIGINT) == ""
 
 
 SLEEPS = """
