@@ -41,14 +41,14 @@ TRAINED = ("zoo/mnist/GBZ", "zoo/mnist/DFX")
 def define_flags() -> None:
     """The size of the demonstration."""
     flags.DEFINE_list("models", ["GFZ"], "models to train; the first must be generative")
-    flags.DEFINE_integer("epochs", 20, "epochs of training")
+    flags.DEFINE_integer("epochs", 16, "epochs of training")
     flags.DEFINE_integer("batch_size", 20, "images in a step; few, so that little data give many")
-    flags.DEFINE_integer("num_images", 200, "test images to attack")
-    flags.DEFINE(
-        cli.SizesParser(), "eps", ["0.1", "0.2", "0.3", "0.4", "0.5"], "the grid of the attack"
-    )
+    flags.DEFINE_integer("num_images", 100, "test images to attack")
+    flags.DEFINE_integer("eval_draws", 2, "draws of noise to score an attack on")
+    sizes = ["0.1", "0.2", "0.3", "0.4"]
+    flags.DEFINE(cli.SizesParser(), "eps", sizes, "the grid of the attack")
     flags.DEFINE_string("detect_eps", "0.20", "the attack that the detectors look at")
-    flags.DEFINE_integer("num_fit", 1000, "training images to fit the detectors on")
+    flags.DEFINE_integer("num_fit", 500, "training images to fit the detectors on")
     cli.define_path("out", str(ROOT / "demo"), "folder for runs and report")
 
 
@@ -64,10 +64,11 @@ def make_results(model: str, runs: pathlib.Path) -> None:
     training = ["--epochs", str(FLAGS.epochs), "--eval_every", str(FLAGS.epochs)]
     training += ["--batch_size", str(FLAGS.batch_size), "--out", str(run), "--resume"]
     run_app("train/vae.py", model, "--data", DATA, *training)
-    count = ["--num_images", str(FLAGS.num_images), "--name", "fgsm"]
+    count = ["--num_images", str(FLAGS.num_images), "--eval_draws", str(FLAGS.eval_draws)]
+    count += ["--name", "fgsm"]
     grid = ["--eps", ",".join(map(str, FLAGS.eps))]
     run_app("attack/attack.py", "--victim", model, *common, *grid, *count)
-    fit = ["--num_train", str(FLAGS.num_fit), "--num_clean", "500"]
+    fit = ["--num_train", str(FLAGS.num_fit), "--num_clean", "300"]
     attack = ["--attack", f"fgsm_eps{FLAGS.detect_eps}"]
     run_app("detect/detect.py", "--victim", model, *common, *attack, *fit)
 
@@ -81,7 +82,9 @@ def attack_trained(
     """
     victim, attack = load_run(ROOT / name, runs=runs), FGSM()
     x, y = test.pixels[: FLAGS.num_images], test.labels[: FLAGS.num_images]
-    target = functools.cache(lambda: EvaluationSet.of(victim.logits_fn, x, y))
+    target = functools.cache(
+        lambda: EvaluationSet.of(victim.logits_fn, x, y, draws=FLAGS.eval_draws)
+    )
     found = []
     for eps in FLAGS.eps:
         result = result_names.attack_name(f"fgsm_{DATA}", attack, eps)
