@@ -45,7 +45,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("batch_size", 20, "images in a step; few, so that little data give many")
     flags.DEFINE_integer("num_images", 100, "test images to attack")
     flags.DEFINE_integer("eval_draws", 2, "draws of noise to score an attack on")
-    sizes = ["0.1", "0.2", "0.3", "0.4"]
+    sizes = ["0.1", "0.2", "0.3"]
     flags.DEFINE(cli.SizesParser(), "eps", sizes, "the grid of the attack")
     flags.DEFINE_string("detect_eps", "0.20", "the attack that the detectors look at")
     flags.DEFINE_integer("num_fit", 500, "training images to fit the detectors on")
