@@ -20,13 +20,9 @@ from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.evaluation.parts import Part
 from tf_deepbayes.robustness.attack_cache import FinishedAttack
 from tf_deepbayes.robustness.attack_sets import AttackSet, check_names, chosen
-from tf_deepbayes.robustness.decomposition.sizes import SIZES
+from tf_deepbayes.robustness.decomposition.sizes import SIZES, Sizes
 from tf_deepbayes.robustness.evaluate import evaluate, evaluate_part
-from tf_deepbayes.robustness.suite import (
-    Defence,
-    EvaluationSettings,
-    SuiteAttack,
-)
+from tf_deepbayes.robustness.suite import Defence, EvaluationSettings, SuiteAttack
 from tf_deepbayes.runs import guards, results
 from tf_deepbayes.runs.evaluating.defence import defence_of
 from tf_deepbayes.runs.evaluating.naming import result_name
@@ -62,6 +58,7 @@ class RunEvaluation:
         overwrite: replace a result on disk that has other settings.
         attacks: names of attacks instead of the budget's set, see `robustness.attack_sets.chosen`.
         decompose: take the robustness apart as well; its attacks are kept for later results.
+        curves: with the budget curves, which are most of the work.
         computing: precision settings in use, for the record.
     """
 
@@ -80,6 +77,7 @@ class RunEvaluation:
     overwrite: bool = False
     attacks: Sequence[str] | None = None
     decompose: bool = False
+    curves: bool = True
     computing: Mapping[str, bool] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -122,7 +120,7 @@ class RunEvaluation:
             on_done(attack)
 
         defence, open_store = self._defence(), self._stores(settings, self.resume)
-        apart = TakenApart(self.victim, plan, self.budget, defence) if self.decompose else None
+        apart = TakenApart(self.victim, plan, self.sizes, defence) if self.decompose else None
         for line in apart.costs() if apart else ():
             say(line)
         figures, worst = evaluate(plan, defence, open_store, remember, self._components(defence))
@@ -154,8 +152,15 @@ class RunEvaluation:
             extra.append(f"n{self.num_images}")
         extra += [] if self.image_order == IN_FILE_ORDER else [self.image_order]
         extra += substitute_parts(self.substitute_name)
-        extra += [*(self.attacks or ()), *(["decomposed"] if self.decompose else [])]
+        extra += self.attacks or ()
+        if self.decompose:
+            extra.append("decomposed" if self.curves else "decomposed_no_curves")
         return result_name(self.plan, self.budget, self.victim, extra)
+
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes of what takes the robustness apart."""
+        return SIZES[self.budget] if self.curves else SIZES[self.budget].without_curves()
 
     def settings(self) -> dict[str, Any]:
         """Everything the result depends on."""
@@ -163,7 +168,7 @@ class RunEvaluation:
         return {
             **self.plan.settings(self.victim.samples),
             **({} if self.attacks is None else {"attacks": list(self.attacks)}),
-            **({"decompose": dataclasses.asdict(SIZES[self.budget])} if self.decompose else {}),
+            **({"decompose": dataclasses.asdict(self.sizes)} if self.decompose else {}),
             "num_images": self.num_images,
             "substitute": self.substitute_name,
             "thresholds": self.thresholds,

@@ -61,6 +61,13 @@ def test_taken_apart(run: pathlib.Path, app: App) -> None:
     assert [one.stat().st_mtime_ns for one in kept] == times  # nothing was computed twice
     repeated = json.loads(path.read_text())["figures"]["decomposition"]
     assert repeated["decomposition"] == found["decomposition"]
+    few = evaluate(app, run, "--decompose", "--curves=false")
+    assert few.returncode == 0 and "curve of" not in few.stdout, few.stderr
+    assert [one.stat().st_mtime_ns for one in kept] == times
+    path = path.with_stem(path.stem + "_no_curves")
+    alone = json.loads(path.read_text())["figures"]["decomposition"]
+    assert alone["decomposition"] == found["decomposition"]
+    assert all(one["left_out"] for one in alone["curves"])
 
 
 def test_a_divided_one_is_refused(run: pathlib.Path, app: App) -> None:

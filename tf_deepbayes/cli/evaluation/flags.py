@@ -17,7 +17,7 @@ FLAGS = flags.FLAGS
 PLAN = ("eps", "eot", "batch_size", "check_images", "eval_draws", "seed", "lazy_classes")
 OPTIONS = (
     *("name", "num_images", "thresholds", "image_order", "resume", "merge", "overwrite"),
-    *("attacks", "decompose"),
+    *("attacks", "decompose", "curves"),
 )
 
 
@@ -38,6 +38,7 @@ def define() -> None:
         app.define_path("thresholds", None, "fitted detectors for attacks that evade them")
         flags.DEFINE_integer("lazy_classes", 0, "steps between evaluations of unlikely classes")
         flags.DEFINE_bool("decompose", False, "also take the robustness apart; costs come first")
+        flags.DEFINE_bool("curves", True, "with --decompose: budget curves, most of its cost")
     with group("Results"):
         flags.DEFINE_integer("eval_draws", EVAL_DRAWS, "draws of noise to score the worst case on")
         text = "name of the result (default: eps<eps>_<budget>, and other settings)"

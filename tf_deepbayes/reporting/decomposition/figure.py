@@ -18,15 +18,20 @@ COLOURS = {
 
 
 def decomposition_figure(found: Sequence[Mapping[str, Any]]) -> Figure:
-    """Bars of the parts, one for each size of the perturbation; curves of the first beside them.
+    """Bars of the parts, one for each size of the perturbation; curves of the first, if any, too.
 
     Args:
         found: see `decompose`, one for each size.
     """
+    drawn, wide = [one for one in found[0]["curves"] if not one["left_out"]], 1.0 + 0.4 * len(found)
+    if not drawn:
+        figure = Figure(figsize=(2.0 + 2.2 * wide, 4.2), layout="constrained")
+        _stack(figure.subplots(), found)
+        return figure
     figure = Figure(figsize=(9.0, 4.2), layout="constrained")
-    bars, curves = figure.subplots(1, 2, width_ratios=[1.0 + 0.4 * len(found), 2.5])
+    bars, curves = figure.subplots(1, 2, width_ratios=[wide, 2.5])
     _stack(bars, found)
-    _draw_curves(curves, found[0]["curves"])
+    _draw_curves(curves, drawn)
     return figure
 
 
@@ -49,16 +54,14 @@ def _stack(axes: Axes, found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _draw_curves(axes: Axes, curves: Sequence[Mapping[str, Any]]) -> None:
-    drawn = [one for one in curves if not one["left_out"]]
-    for one in drawn:
+    for one in curves:
         steady = one["verdict"] == "saturated"
         style = "-" if steady else "--"
         axes.plot(one["sizes"], one["robust"], style, marker="o", markersize=3, label=one["name"])
     axes.set_xscale("log")
     axes.set(ylim=(0.0, 1.0), xlabel="size of the budget", ylabel="robust accuracy")
     axes.set_title("dashed: not shown to be saturated", fontsize=8)
-    if drawn:
-        axes.legend(fontsize=7)
+    axes.legend(fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
 
 

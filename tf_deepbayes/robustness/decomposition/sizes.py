@@ -12,6 +12,8 @@ from tf_deepbayes.attacks.loss_gradient import compiled_loss_gradient
 from tf_deepbayes.robustness.attack_sets import AttackSet
 from tf_deepbayes.robustness.suite import VICTIM, Defence
 
+CURVES = ("steps", "restarts", "eot", "attack_samples", "queries")
+
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
@@ -39,6 +41,11 @@ class Sizes:
     limit_samples: int
     audit_images: int
     gradients: int
+
+    def without_curves(self) -> "Sizes":
+        """The same without the budget curves, which are most of the work."""
+        none: dict[str, Any] = dict.fromkeys(CURVES, ())
+        return dataclasses.replace(self, **none)
 
 
 SIZES = {
@@ -146,6 +153,8 @@ def cost_lines(found: list[Cost], seconds: tuple[float, float]) -> Iterator[str]
     total = 0.0
     for cost in found:
         spent = cost.gradients * seconds[0] + cost.calls * seconds[1]
+        if not spent:
+            continue
         total += spent
         yield (
             f"{cost.name:28} {cost.gradients:12,.0f} gradients {cost.calls:12,.0f} calls"

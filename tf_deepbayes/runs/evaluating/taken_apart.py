@@ -13,7 +13,7 @@ from tf_deepbayes.reporting.decomposition.scorecard import scorecard
 from tf_deepbayes.robustness.attack_cache import FinishedAttack, OpenStore
 from tf_deepbayes.robustness.decomposition.decompose import Subject, announced, decompose
 from tf_deepbayes.robustness.decomposition.gradient_audit import in_float64
-from tf_deepbayes.robustness.decomposition.sizes import SIZES
+from tf_deepbayes.robustness.decomposition.sizes import Sizes
 from tf_deepbayes.robustness.suite import Defence, EvaluationSettings, ball
 from tf_deepbayes.runs.run import Run
 
@@ -22,16 +22,16 @@ SCORECARD, PICTURE = ".md", ".png"
 
 @dataclasses.dataclass(frozen=True)
 class TakenApart:
-    """The robustness of a run in parts, in the sizes of a budget."""
+    """The robustness of a run in parts, in sizes such as those of a budget."""
 
     victim: Run
     plan: EvaluationSettings
-    budget: str
+    sizes: Sizes
     defence: Defence
 
     def costs(self) -> Iterator[str]:
         """Lines on what it will cost, the standard evaluation included."""
-        return announced(self._subject, SIZES[self.budget])
+        return announced(self._subject, self.sizes)
 
     def figures(
         self,
@@ -40,11 +40,11 @@ class TakenApart:
         on_done: Callable[[FinishedAttack], None],
     ) -> dict[str, Any]:
         """See `decompose`; `worst` are the images of the standard evaluation."""
-        return decompose(self._subject, worst, SIZES[self.budget], open_store, on_done)
+        return decompose(self._subject, worst, self.sizes, open_store, on_done)
 
     @functools.cached_property
     def _subject(self) -> Subject:
-        control = self.victim.noise_control(SIZES[self.budget].limit_samples)
+        control = self.victim.noise_control(self.sizes.limit_samples)
         has_logits = self.victim.config.training.get("outputs") == "logits"  # one's own network
         exact = in_float64(self.victim.model.model) if has_logits else None
         return Subject(self.plan, self.defence, control, exact)
