@@ -5,7 +5,7 @@ whole batch and then split, so the step is the same on one device and on several
 """
 
 import abc
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import keras
 import tensorflow as tf
@@ -17,7 +17,7 @@ from tf_deepbayes.training.minibatches import Batches, ReplicaRows
 from tf_deepbayes.training.steps import collapse, warm_up
 from tf_deepbayes.training.strategies import strategy_of
 
-WATCHED = "watched_gradient"  # a running mean that no log shows
+NOT_WATCHED: Mapping[str, Sequence[keras.Variable]] = {}
 
 
 class Trainer(keras.Model, abc.ABC):
@@ -28,8 +28,8 @@ class Trainer(keras.Model, abc.ABC):
     Args:
         names: names of the running means besides the objective.
         jit_compile: compile loss and gradients with XLA; noise and update stay outside.
-        watched: variables, the smallest of whose max |gradient| is a running mean too: at zero,
-            one of them never moved.
+        watched: variables by name; the smallest of their max |gradient| is a running mean too, that
+            no log shows.
 
     Attributes:
         objective: name of the running mean that training optimises.
@@ -43,14 +43,14 @@ class Trainer(keras.Model, abc.ABC):
         seed: int,
         names: Iterable[str],
         jit_compile: bool,
-        watched: Sequence[keras.Variable] = (),
+        watched: Mapping[str, Sequence[keras.Variable]] = NOT_WATCHED,
     ) -> None:
         super().__init__(name="trainer")
         self.classifier, self.noise_seed = classifier, seed
-        names = [self.objective, *names, *([WATCHED] if watched else [])]
+        names = [self.objective, *names, *watched]
         self.trackers = {name: keras.metrics.Mean(name) for name in names}
         numbers = {id(v): number for number, v in enumerate(classifier.trainable_variables)}
-        self.watched = [numbers[id(variable)] for variable in watched]
+        self.watched = {name: [numbers[id(v)] for v in few] for name, few in watched.items()}
         self.built = True
         self._gradients = self.loss_and_gradients
         if jit_compile:
@@ -102,7 +102,9 @@ class Trainer(keras.Model, abc.ABC):
 
     def results(self) -> dict[str, Tensor]:
         """The running means by name, as shown by `fit`."""
-        shown = {name: tracker for name, tracker in self.trackers.items() if name != WATCHED}
+        shown = {
+            name: tracker for name, tracker in self.trackers.items() if name not in self.watched
+        }
         return {name: tracker.result() for name, tracker in shown.items()}
 
     def loss_and_gradients(
@@ -113,9 +115,9 @@ class Trainer(keras.Model, abc.ABC):
             loss, tracked = self.loss_fn(x, y, noise)
             loss = loss if share == 1.0 else share * loss
         gradients = tape.gradient(loss, self.classifier.trainable_variables)
-        if self.watched:
-            largest = [tf.reduce_max(tf.abs(gradients[number])) for number in self.watched]
-            tracked = {**tracked, WATCHED: tf.reduce_min(largest)}
+        for name, numbers in self.watched.items():
+            largest = [tf.reduce_max(tf.abs(gradients[number])) for number in numbers]
+            tracked = {**tracked, name: tf.reduce_min(largest)}
         return loss, gradients, tracked
 
 
@@ -172,10 +174,7 @@ class BoundTrainer(Trainer):
         label = tf.one_hot([0], architecture.num_classes)
         terms = classifier.bound_terms(blank, label, tf.zeros([1, 1, 1, architecture.dim_z]))
         names = [*terms, *([warm_up.WEIGHT] if kl_warm_up else [])]
-        # The last bias of each features network: dead ReLUs let no gradient through to it.
-        networks = [layer.features for layer in classifier.conditionals() if layer.features]
-        biases = [network.trainable_variables[-1] for network in networks if network.weights]
-        super().__init__(classifier, seed, names, jit_compile, biases)
+        super().__init__(classifier, seed, names, jit_compile, collapse.watched(classifier))
         self.num_samples, self.beta, self.kl_warm_up = num_samples, beta, kl_warm_up
 
     def draw(self, count: int | Tensor) -> list[Tensor]:
@@ -209,7 +208,8 @@ class BoundTrainer(Trainer):
         model = self.classifier
         return collapse.warning_of(
             log_p_y=None if model.has_p_x else values[model.label_factor],
-            feature_gradient=values.get(WATCHED, 1.0),
+            feature_gradient=values.get(collapse.FEATURES, 1.0),
+            decoder_gradient=values.get(collapse.DECODER, 1.0),
             num_classes=model.architecture.num_classes,
             steps=int(self.optimizer.iterations.numpy()),
             kl_warm_up=self.kl_warm_up,

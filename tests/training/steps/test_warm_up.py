@@ -11,7 +11,7 @@ from tests.small import IMAGES, classifier, images, noise_for
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split
-from tf_deepbayes.models.factorisations import DBX, FACTORISATIONS
+from tf_deepbayes.models.factorisations import DBX, FACTORISATIONS, GBZ
 from tf_deepbayes.training import TrainingSettings, new_runs
 from tf_deepbayes.training.journal import read_history
 from tf_deepbayes.training.steps import collapse, warm_up
@@ -117,8 +117,29 @@ def test_dead_features_are_noticed_once(
     assert f"warning: {first['warning']}\n" == err and not second["warning"]
 
 
+@pytest.mark.parametrize("dead", [True, False])
+def test_a_dead_decoder_is_noticed(
+    dead: bool,
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(collapse, "FIRST_STEPS", 60)
+    model = GBZ(IMAGES, seed=5)
+    if dead:
+        last = model.p_x_z.network.stack.dense[-1]
+        last.bias.assign(tf.fill(last.bias.shape, -100.0))
+    train(model, DATA, DATA, settings(20), tmp_path)
+    err = capsys.readouterr().err
+    assert err.count("\n") == dead and ("the decoder has almost no gradient" in err) == dead
+    assert ("a lower --learning_rate or another --seed" in err) == dead
+    said = [bool(row.get("warning")) for row in read_history(tmp_path)]
+    assert said == [dead and epoch == 14 for epoch in range(20)]  # four steps an epoch
+
+
 def test_a_bound_at_chance_is_noticed_after_enough_steps() -> None:
-    usual = {"log_p_y": -2.31, "feature_gradient": 0.1, "num_classes": 10, "steps": 1500}
+    usual = {"log_p_y": -2.31, "feature_gradient": 0.1, "decoder_gradient": 1.0}
+    usual |= {"num_classes": 10, "steps": 1500}
     text = warning_of(**usual, kl_warm_up=0)  # type: ignore[arg-type]
     assert text and "stays at log 1/C = -2.303" in text and "--kl_warm_up 1000 and" in text
     text = warning_of(**usual | {"steps": 2000}, kl_warm_up=1000)  # type: ignore[arg-type]
