@@ -63,8 +63,7 @@ def warning_of(
     elif decoder_gradient < DECODER_LEARNS and steps >= FIRST_STEPS:
         return (
             "training has collapsed: the decoder has almost no gradient, so that p(x|.) is the "
-            "same for every z and y; train again with a lower --learning_rate or another --seed, "
-            "and another --out"
+            "same for every z and y; train again with a lower --learning_rate and another --out"
         )
     elif over and log_p_y is not None and log_p_y < (1.0 - LEAVES_CHANCE) * chance:
         sign = f"the bound stays at log 1/C = {chance:.3f} (log p(y|.) is {log_p_y:.3f})"
