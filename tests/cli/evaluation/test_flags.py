@@ -68,6 +68,7 @@ def test_taken_apart(run: pathlib.Path, app: App) -> None:
     alone = json.loads(path.read_text())["figures"]["decomposition"]
     assert alone["decomposition"] == found["decomposition"]
     assert all(one["left_out"] for one in alone["curves"])
+    assert "budget" in page and "budget" not in path.with_suffix(".md").read_text()
 
 
 def test_a_divided_one_is_refused(run: pathlib.Path, app: App) -> None:

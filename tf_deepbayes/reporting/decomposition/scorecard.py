@@ -33,7 +33,8 @@ def scorecard(found: Mapping[str, Any], ball: str, worst: Mapping[str, Any]) -> 
         _audit(found["audit"]),
         _detectors(found["detectors"]),
     )
-    return "\n".join(line for block in blocks for line in [*block, ""]).rstrip() + "\n"
+    filled = [block for block in map(list, blocks) if block]
+    return "\n".join(line for block in filled for line in [*block, ""]).rstrip() + "\n"
 
 
 def _head(found: Mapping[str, Any], ball: str, worst: Mapping[str, Any]) -> Iterator[str]:
@@ -69,6 +70,9 @@ def _parts(parts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _curves(curves: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A row for each curve; no table where the evaluation was told to leave all of them out."""
+    if all(one["left_out"] for one in curves):
+        return
     rows = []
     for one in curves:
         if one["left_out"]:
