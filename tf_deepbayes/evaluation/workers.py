@@ -59,10 +59,18 @@ def spread(call: Callable[[int, int], Result], count: int, num_workers: int) -> 
     for worker in range(num_workers):
         idle.put(worker)
 
+    failed: list[int] = []
+
     def one(index: int) -> Result:
         worker = idle.get()
         try:
+            # Checked here too: whoever waits for the results may learn of the error late.
+            if any(earlier < index for earlier in failed):
+                raise concurrent.futures.CancelledError
             return call(worker, index)
+        except BaseException:
+            failed.append(index)
+            raise
         finally:
             idle.put(worker)
 
