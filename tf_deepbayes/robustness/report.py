@@ -216,7 +216,7 @@ def evaluate(
     if decompose:
         exact = in_float64(classifier) if outputs == "logits" else None
         control = noise_control or _own_control(classifier, sizes.limit_samples)
-        subject = Subject(settings, defence, control, exact)
+        subject = Subject(settings, defence, control, exact, components)
         print("\n".join(announced(subject, sizes)))
     figures, worst = engine.evaluate(settings, defence, components=components)
     asked = {"eps": float(eps), "budget": budget, "outputs": outputs, "batch_size": batch_size}

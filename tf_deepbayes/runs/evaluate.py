@@ -120,10 +120,11 @@ class RunEvaluation:
             on_done(attack)
 
         defence, open_store = self._defence(), self._stores(settings, self.resume)
-        apart = TakenApart(self.victim, plan, self.sizes, defence) if self.decompose else None
+        attacks, parts = self._components(defence), (self.victim, plan, self.sizes, defence)
+        apart = TakenApart(*parts, attacks) if self.decompose else None
         for line in apart.costs() if apart else ():
             say(line)
-        figures, worst = evaluate(plan, defence, open_store, remember, self._components(defence))
+        figures, worst = evaluate(plan, defence, open_store, remember, attacks)
         if apart:
             figures["decomposition"] = apart.figures(worst, open_store, on_done)
             write_pages(path, plan, figures)

@@ -1,7 +1,7 @@
 """Takes an evaluation apart: curves, parts, resubmission, gradients, detectors."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from tf_deepbayes.robustness.decomposition.resubmission import resubmission
 from tf_deepbayes.robustness.decomposition.shares import decomposition
 from tf_deepbayes.robustness.decomposition.sizes import Sizes, cost_lines, costs, seconds_of
 from tf_deepbayes.robustness.decomposition.worlds import KNOWN, LIMIT, Worlds
-from tf_deepbayes.robustness.suite import VICTIM, Defence, EvaluationSettings
+from tf_deepbayes.robustness.suite import VICTIM, Defence, EvaluationSettings, SuiteAttack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +29,18 @@ class Subject:
         plan: of the standard evaluation.
         noise: how the noise is controlled; None: as of any classifier.
         exact: the classifier in float64, if there is one.
+        components: attacks of the standard evaluation; None: the whole set of its budget.
     """
 
     plan: EvaluationSettings
     defence: Defence
     noise: NoiseControl | None = None
     exact: Any = None
+    components: Sequence[SuiteAttack] | None = None
+
+    def attacked_by(self, attacks: AttackSet) -> Sequence[SuiteAttack]:
+        """The attacks of the standard evaluation."""
+        return attacks.all()[0] if self.components is None else self.components
 
     @property
     def control(self) -> NoiseControl:
@@ -48,7 +54,8 @@ class Subject:
 def announced(subject: Subject, sizes: Sizes) -> Iterator[str]:
     """Lines on what the standard evaluation and its decomposition will cost at most."""
     control, attacks = subject.control, AttackSet(subject.plan, subject.defence)
-    found = costs(attacks, sizes, control.num_samples, control.limit_cost)
+    components = subject.attacked_by(attacks)
+    found = costs(attacks, components, sizes, control.num_samples, control.limit_cost)
     return cost_lines(found, seconds_of(subject.defence))
 
 
@@ -92,7 +99,7 @@ def decompose(
         },
     }
     attacked = {"worst case": worlds.worst_draws[0]}
-    for component in attacks.all()[0] if defence.detectors else ():
+    for component in subject.attacked_by(attacks) if defence.detectors else ():
         attacked[component.name] = runs.of(component).draws[0]
     clean = target.clean_logits
     return found | {"detectors": detector_matrix(defence.detectors, clean, target.labels, attacked)}

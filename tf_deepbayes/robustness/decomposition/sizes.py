@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_deepbayes.attacks import Square, losses
 from tf_deepbayes.attacks.loss_gradient import compiled_loss_gradient
 from tf_deepbayes.robustness.attack_sets import AttackSet
-from tf_deepbayes.robustness.suite import VICTIM, Defence
+from tf_deepbayes.robustness.suite import VICTIM, Defence, SuiteAttack
 
 CURVES = ("steps", "restarts", "eot", "attack_samples", "queries")
 
@@ -93,10 +93,17 @@ class Cost:
     calls: float
 
 
-def costs(attacks: AttackSet, sizes: Sizes, num_samples: int, limit_cost: float) -> list[Cost]:
+def costs(
+    attacks: AttackSet,
+    components: Sequence[SuiteAttack],
+    sizes: Sizes,
+    num_samples: int,
+    limit_cost: float,
+) -> list[Cost]:
     """What each part costs at most: attacks that two parts share are counted in both.
 
     Args:
+        components: attacks of the standard evaluation.
         num_samples: the classifier's own K, the unit.
         limit_cost: cost of the K → ∞ classifier in that unit.
     """
@@ -104,7 +111,7 @@ def costs(attacks: AttackSet, sizes: Sizes, num_samples: int, limit_cost: float)
     images = len(attacks.defence.target.labels)
     few, eot = min(sizes.curve_images, images), plan.eot if samples else 1
     steps = plan.budget.nb_iter
-    set_costs = [_of_attack(component.attack) for component in attacks.all()[0]]
+    set_costs = [_of_attack(component.attack) for component in components]
     found = [
         Cost("standard set", *(images * sum(one) for one in zip(*set_costs, strict=True))),
         Cost("curve of steps", few * eot * sum(sizes.steps), 0),

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tf_deepbayes.core.files import write_atomically, write_text
@@ -14,7 +14,7 @@ from tf_deepbayes.robustness.attack_cache import FinishedAttack, OpenStore
 from tf_deepbayes.robustness.decomposition.decompose import Subject, announced, decompose
 from tf_deepbayes.robustness.decomposition.gradient_audit import in_float64
 from tf_deepbayes.robustness.decomposition.sizes import Sizes
-from tf_deepbayes.robustness.suite import Defence, EvaluationSettings, ball
+from tf_deepbayes.robustness.suite import Defence, EvaluationSettings, SuiteAttack, ball
 from tf_deepbayes.runs.run import Run
 
 SCORECARD, PICTURE = ".md", ".png"
@@ -28,6 +28,7 @@ class TakenApart:
     plan: EvaluationSettings
     sizes: Sizes
     defence: Defence
+    components: Sequence[SuiteAttack] | None = None
 
     def costs(self) -> Iterator[str]:
         """Lines on what it will cost, the standard evaluation included."""
@@ -47,7 +48,7 @@ class TakenApart:
         control = self.victim.noise_control(self.sizes.limit_samples)
         has_logits = self.victim.config.training.get("outputs") == "logits"  # one's own network
         exact = in_float64(self.victim.model.model) if has_logits else None
-        return Subject(self.plan, self.defence, control, exact)
+        return Subject(self.plan, self.defence, control, exact, self.components)
 
 
 def write_pages(path: pathlib.Path, plan: EvaluationSettings, figures: dict[str, Any]) -> None:
