@@ -11,20 +11,23 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tests.cli.conftest import write_digits
 from tests.conftest import ROOT
 
 App = Callable[..., "subprocess.CompletedProcess[str]"]
-SHORT = ["--data", "mnist_5k", "--num_train", 100, "--epochs", 2, "--dim_z", 8]
+DIGITS = ["--data", "mnist_5k"]
+SHORT = ["--num_train", 100, "--epochs", 2, "--dim_z", 8]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A folder of runs with a GFZ and a DBX that were trained for a moment."""
+    """A folder of runs with a GFZ and a DBX that were trained for a moment, and their data."""
     folder = tmp_path_factory.mktemp("runs")
+    own = ["--data", write_digits(folder, train=500, test=60)]  # quick to validate on
     for model in ("A", "DBX"):
         name = "GFZ" if model == "A" else model
-        out = folder / "mnist_5k" / name
-        command = [sys.executable, ROOT / "train" / "vae.py", model, *SHORT, "--out", out]
+        out = folder / "digits" / name
+        command = [sys.executable, ROOT / "train" / "vae.py", model, *own, *SHORT, "--out", out]
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == str(out)
@@ -32,7 +35,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def test_training_leaves_a_whole_run_folder(runs: pathlib.Path) -> None:
-    folder = runs / "mnist_5k" / "GFZ"
+    folder = runs / "digits" / "GFZ"
     config = json.loads((folder / "config.json").read_text())
     assert config["model"] == "GFZ" and config["architecture"]["dim_z"] == 8
     assert config["training"]["batch_size"] == 50 and config["versions"]["tensorflow"]
@@ -41,10 +44,10 @@ def test_training_leaves_a_whole_run_folder(runs: pathlib.Path) -> None:
 
 
 def test_attack_and_detection_end_to_end(runs: pathlib.Path, app: App) -> None:
-    common = ["--victim", "bayes_K2_A", "--data", "mnist_5k", "--runs", runs]
+    common = ["--victim", "bayes_K2_A", "--data", runs / "digits.npz", "--runs", runs]
     done = app("attack/attack.py", *common, "--eps", "0,0.2", "--name", "fgsm", "--num_images", 30)
     assert done.returncode == 0, done.stderr
-    folder = runs / "mnist_5k" / "GFZ" / "attacks"
+    folder = runs / "digits" / "GFZ" / "attacks"
     result = json.loads((folder / "fgsm_eps0.20.json").read_text())
     assert result["settings"]["num_samples"] == 2 and result["settings"]["eps"] == 0.2
     assert "--victim" in result["provenance"]["command"]
@@ -74,10 +77,10 @@ def test_attack_and_detection_end_to_end(runs: pathlib.Path, app: App) -> None:
 
 
 def test_targeted_attack_is_saved_under_its_own_name(runs: pathlib.Path, app: App) -> None:
-    common = ["--victim", "DBX", "--data", "mnist_5k", "--runs", runs, "--num_images", 3]
+    common = ["--victim", "DBX", "--data", runs / "digits.npz", "--runs", runs, "--num_images", 3]
     done = app("attack/attack.py", *common, "--targeted", "--eps", 0.1, "--nosave")
     assert done.returncode == 0, done.stderr
-    folder = runs / "mnist_5k" / "DBX" / "attacks"
+    folder = runs / "digits" / "DBX" / "attacks"
     result = json.loads((folder / "fgsm_n3_eps0.10_targeted.json").read_text())
     assert result["figures"]["num_images"] == 27
     with np.load(folder / "fgsm_n3_eps0.10_targeted.npz") as saved:
@@ -87,7 +90,8 @@ def test_targeted_attack_is_saved_under_its_own_name(runs: pathlib.Path, app: Ap
 
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: pathlib.Path, app: App) -> None:
-    long = ["--data", "mnist_5k", "--num_train", 400, "--epochs", 4, "--dim_z", 4]
+    data = write_digits(tmp_path, train=400)
+    long = ["--data", data, "--epochs", 4, "--dim_z", 4]
     assert app("train/vae.py", "DBX", *long, "--out", tmp_path / "whole").returncode == 0
     command = [sys.executable, ROOT / "train" / "vae.py", "DBX", *long, "--out", tmp_path / "cut"]
     process = subprocess.Popen(
@@ -122,8 +126,8 @@ BAD = [
     (TRAIN, [], "expected one argument, the model"),
     (TRAIN, ["GFZ", "--data", "imagenet"], "no data 'imagenet': expected an .npz file"),
     (TRAIN, ["GFZ", "--epochs", "many"], "--epochs"),
-    (TRAIN, ["GFZ", *SHORT, "--num_samples", 0], "num_samples must be a whole number"),
-    (TRAIN, ["GFZ", *SHORT, "--likelihood", "l3"], "unknown likelihood 'l3'"),
+    (TRAIN, ["GFZ", *DIGITS, *SHORT, "--num_samples", 0], "num_samples must be a whole number"),
+    (TRAIN, ["GFZ", *DIGITS, *SHORT, "--likelihood", "l3"], "unknown likelihood 'l3'"),
     (ATTACK, ["--victim", "nowhere", "--data", "mnist_5k"], "no run 'nowhere'"),
     (ATTACK, ["--victim", "GFZ", "--data", "mnist_5k", "--runs", "absent"], "is not a run folder"),
     (ATTACK, ["--victim", "GFZ", "--eps", "-0.1"], "eps must be a finite number of at least 0"),
@@ -153,21 +157,22 @@ def test_bad_input_is_one_line_and_status_2_and_writes_nothing(
 
 
 def test_a_run_folder_is_not_overwritten(runs: pathlib.Path, app: App) -> None:
-    folder = runs / "mnist_5k" / "GFZ"
+    folder = runs / "digits" / "GFZ"
     before = (folder / "checkpoint.npz").read_bytes()
-    done = app("train/vae.py", "GFZ", *SHORT, "--out", folder)
+    again = ["train/vae.py", "GFZ", "--data", runs / "digits.npz", *SHORT, "--out", folder]
+    done = app(*again)
     assert done.returncode == 2 and "pass --resume" in done.stderr
-    done = app("train/vae.py", "GFZ", *SHORT, "--out", folder, "--resume", "--batch_size", 10)
+    done = app(*again, "--resume", "--batch_size", 10)
     assert done.returncode == 2 and "repeat the flags of the run" in done.stderr
     assert "batch_size is 50 in the run and 10 in the flags;" in done.stderr
     assert (folder / "checkpoint.npz").read_bytes() == before
 
 
 def test_damaged_checkpoint_and_saved_attack_are_refused(runs: pathlib.Path, app: App) -> None:
-    folder = runs / "mnist_5k" / "DBX"
+    folder = runs / "digits" / "DBX"
     (folder / "attacks").mkdir(exist_ok=True)
     (folder / "attacks" / "fgsm_eps0.30.npz").write_bytes(b"PK\x03\x04 half")
-    common = ["--victim", folder, "--data", "mnist_5k"]
+    common = ["--victim", folder, "--data", runs / "digits.npz"]
     done = app("detect/detect.py", *common, "--attack", "fgsm_eps0.30", "--num_train", 100)
     assert done.returncode == 2 and "fgsm_eps0.30.npz is damaged" in done.stderr
     path = folder / "checkpoint.npz"

@@ -74,21 +74,29 @@ def evaluate(
 
 
 def evaluate_part(
-    plan: EvaluationSettings, defence: Defence, open_store: OpenStore, part: Part
+    plan: EvaluationSettings,
+    defence: Defence,
+    open_store: OpenStore,
+    part: Part,
+    components: Sequence[SuiteAttack] | None = None,
 ) -> None:
     """Do a part of the batches of every attack that `evaluate` runs; all are kept in the stores.
+
+    Args:
+        components: attacks to run instead of the budget's set.
 
     Raises:
         InputError: which images an attack is run on depends on the attacks before it.
     """
-    if plan.on_survivors(defence):
+    if components is None and plan.on_survivors(defence):
         raise InputError(
             "this budget attacks only the images that earlier attacks left, so that it cannot be "
             "divided; run it undivided, or with --budget standard"
         )
     runs = PartOfAttacks(defence, open_store, lambda finished: None, part)
     attacks = AttackSet(plan, defence)
-    candidates = [_candidate(component, runs.of(component)) for component in attacks.all()[0]]
+    components = attacks.all()[0] if components is None else components
+    candidates = [_candidate(component, runs.of(component)) for component in components]
     SanityChecks(attacks, runs, candidates, None).all()  # runs the attacks that the checks need
 
 

@@ -120,8 +120,8 @@ class RunEvaluation:
             on_done(attack)
 
         defence, open_store = self._defence(), self._stores(settings, self.resume)
-        attacks, parts = self._components(defence), (self.victim, plan, self.sizes, defence)
-        apart = TakenApart(*parts, attacks) if self.decompose else None
+        attacks = self._components(defence)
+        apart = self.decompose and TakenApart(self.victim, plan, self.sizes, defence, attacks)
         for line in apart.costs() if apart else ():
             say(line)
         figures, worst = evaluate(plan, defence, open_store, remember, attacks)
@@ -198,7 +198,8 @@ class RunEvaluation:
             settings = self.settings()
             if results.on_disk(path, "evaluation", settings, False):
                 return f"{what}: the result is finished"
-            evaluate_part(self.plan, self._defence(), self._stores(settings, True), part)
+            defence, stores = self._defence(), self._stores(settings, True)
+            evaluate_part(self.plan, defence, stores, part, self._components(defence))
             return f"{what}: its batches are in {path.with_suffix('.partial')}"
 
     def _check_undivided(self) -> None:
@@ -212,11 +213,10 @@ class RunEvaluation:
 
     def _stores(self, settings: Mapping[str, Any], resume: bool) -> Stores:
         """Where the finished batches of each attack are."""
-        partial = self.path.with_suffix(".partial")
-        folder = self.path.with_name(FOLDER) if self.decompose else partial
+        place = self.path.with_name(FOLDER if self.decompose else f"{self.path.stem}.partial")
         fixed = {name: settings[name] for name in LASTING}
         options = {"shared": self.decompose, "merge": self.merge}
-        return Stores(folder, fixed, self.plan.seed, resume, self.overwrite, **options)
+        return Stores(place, fixed, self.plan.seed, resume, self.overwrite, **options)
 
     def _defence(self) -> Defence:
         """Everything the attacks see, including the images to imitate."""
