@@ -18,7 +18,7 @@ def attack_line(eps: float, figures: Mapping[str, Any]) -> str:
     """An attack at one ε."""
     steps = f"  {figures['mean_steps']:.1f} steps" if "mean_steps" in figures else ""
     return (
-        f"eps {eps:.2f}  success {format_share(figures['success_rate'])}"
+        f"eps {eps:.3g}  success {format_share(figures['success_rate'])}"
         f"  accuracy {figures['clean_accuracy']:.3f} -> {figures['accuracy']:.3f}"
         f"  l2 {figures['perturbation']['l2']['mean']:.2f}"
         f"  zero gradients {figures['zero_gradients']:.3f}"
