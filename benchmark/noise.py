@@ -30,6 +30,7 @@ from tf_deepbayes.inference.noise import SCHEMES
 from tf_deepbayes.inference.sampling import Sampling, raced
 from tf_deepbayes.models import factorisations
 from tf_deepbayes.models.classifier import LatentClassifier
+from tf_deepbayes.models.fusion.classifier import FusionClassifier, latent_of
 from tf_deepbayes.runs import checkpoints, results
 
 FLAGS = flags.FLAGS
@@ -88,7 +89,7 @@ def sampling_of(name: str, num_samples: int, seed: int) -> Sampling:
     return Sampling.of(sampling, **race)
 
 
-def draw(model: LatentClassifier, images: Array, sampling: Sampling) -> dict[str, Array]:
+def draw(model: LatentClassifier | FusionClassifier, images: Array, sampling: Sampling) -> dict[str, Array]:
     """One draw: logits and effective sample sizes `[N, C]`, points and what was left out `[N]`.
 
     A race is held on the log weights of all draws, so that what it leaves out is known.
@@ -153,7 +154,7 @@ def per_image(logits: Array, effective: Array, labels: Array) -> dict[str, Array
 
 
 def measure(
-    model: LatentClassifier, test: splits.Split, num_samples: int, scheme: str
+    model: LatentClassifier | FusionClassifier, test: splits.Split, num_samples: int, scheme: str
 ) -> dict[str, dict[str, float]]:
     """{figure: its mean over the images and the standard error of that}; empty if refused."""
     try:
@@ -172,7 +173,7 @@ def measure(
 def measure_model(name: str) -> list[dict[str, Any]]:
     """A row for each K, with the figures of each scheme."""
     model, config = checkpoints.load_model(pathlib.Path(FLAGS.runs) / name)
-    if not isinstance(model, LatentClassifier):
+    if not isinstance(latent_of(model), LatentClassifier):
         raise InputError(f"{name} draws no z; leave it out of --models")
     test = datasets.load(config.data, FLAGS.data_dir).test
     rows = []

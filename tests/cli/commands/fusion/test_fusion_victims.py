@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmark.noise import FIGURES
 from tests.cli.commands.fusion.small_runs import SmallRuns
 from tests.models.fusion.networks import save, small_network
 from tf_deepbayes.data import datasets
@@ -69,6 +70,16 @@ def test_detection_and_evaluation(runs: SmallRuns) -> None:
                0.03, "--check_images", 2, "--eval_draws", 1,
                "--attacks", "pgd_log_odds_0,label_only")  # fmt: skip
     assert "robust" in out
+
+
+def test_its_noise_is_measured_from_pixels(runs: SmallRuns) -> None:
+    name = str(VICTIM[1]).rpartition("/")[2]
+    few = ["--schemes", "independent,mixture", "--num_samples", "1,2", "--num_images", "6,6"]
+    of = ["--runs", "runs/cifar10", "--models", name, "--data_dir", "data", "--draws", 2]
+    rows = [line for line in runs("benchmark/noise.py", *of, *few).splitlines() if name in line]
+    measured, tables = rows[:2], rows[2:]
+    assert measured == [f"{name} K = 1 measured", f"{name} K = 2 measured"]
+    assert len(tables) == 2 * len(FIGURES) and not any("–" in row for row in tables)
 
 
 def exported(folder: pathlib.Path) -> dict[str, tf.Tensor]:
