@@ -8,7 +8,7 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, read_json, write_arrays, write_json, write_text
 from tf_deepbayes.detection.roc import Roc
 from tf_deepbayes.runs.checkpoints import CHECKPOINT, CONFIG, TRAINED
-from tf_deepbayes.study.results import ADAPTIVE, KINDS, Study, result_files
+from tf_deepbayes.study.results import KINDS, Study, adaptive_files, result_files
 
 KEPT = (CONFIG, TRAINED, "history.csv")
 OUTCOMES = ("labels", "indices", "predicted", "clean_predicted")
@@ -40,8 +40,8 @@ def keep(study: Study, folder: pathlib.Path) -> int:
                 count += 1
                 if kind == "attacks" and path.with_suffix(".npz").is_file():
                     _keep_outcomes(path.with_suffix(".npz"), target / kind / f"{path.stem}.npz")
-        if (source / ADAPTIVE).is_file():
-            _keep_json(source / ADAPTIVE, target / ADAPTIVE)
+        for path in adaptive_files(source):
+            _keep_json(path, target / path.name)
             count += 1
     return count
 

@@ -21,8 +21,8 @@ from tf_deepbayes.study import rows
 
 # The paper's order; other models follow in the order of their names.
 ORDER = ("BNN", "GFZ", "GBZ", "GFY", "GBY", "DFX", "DBX", "DFZ")
-ADAPTIVE = "adaptive.json"  # in a run's folder, see `runs.adaptive`
 KINDS = {"attacks": "attack", "detection": "detection", "evaluation": "evaluation"}
+ADAPTIVE = "adaptive"  # the kind of the tables in a run's own folder, see `runs.adaptive`
 
 
 def in_order(model: str) -> tuple[int, str]:
@@ -135,6 +135,15 @@ def read_outcomes(path: pathlib.Path) -> Outcomes | None:
 
 def result_files(folder: pathlib.Path, kind: str) -> list[pathlib.Path]:
     """The results in a run's folder `attacks`, `detection` or `evaluation`."""
-    found = [p for p in sorted((folder / kind).glob("*.json")) if not p.name.startswith(".")]
+    return _of_kind(folder / kind, KINDS[kind], "*.json")
+
+
+def adaptive_files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The tables of the attacks on fusion models, of each way in which the run was sampled."""
+    return _of_kind(folder, ADAPTIVE, f"{ADAPTIVE}*.json")
+
+
+def _of_kind(folder: pathlib.Path, kind: str, pattern: str) -> list[pathlib.Path]:
+    found = [p for p in sorted(folder.glob(pattern)) if not p.name.startswith(".")]
     contents = [(path, read_json(path)) for path in found]
-    return [p for p, c in contents if isinstance(c, dict) and c.get("kind") == KINDS[kind]]
+    return [p for p, c in contents if isinstance(c, dict) and c.get("kind") == kind]

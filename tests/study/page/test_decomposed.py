@@ -79,9 +79,13 @@ def test_the_attacks_on_a_fusion_model_have_the_published_figures_beside(
     row: dict[str, Any] = dict.fromkeys(shares, 0.5) | {"eps": 8 / 255, "top2_gap": 20.0}
     row |= {"published_success": 0.776, "published_rejected": None, "num_images": 1000}
     config = RunConfig("GBZ", "cifar10", IMAGES, "l2", 0, {})
-    path = runs.folder("GBZ_mid") / "adaptive.json"
-    write_result(path, "adaptive", config, {}, {"full logits": row})
+    folder, mixture = runs.folder("GBZ_mid"), {"num_samples": 1, "noise": "mixture", "epochs": 40}
+    write_result(folder / "adaptive.json", "adaptive", config, {}, {"full logits": row})
+    path = folder / "adaptive_K1_mixture.json"
+    write_result(path, "adaptive", config, mixture, {"full logits": row})
     keep(Study.read(runs.root), tmp_path / "kept")
     view = details.adaptive_view(Study.read(tmp_path / "kept"))
     assert view is not None
-    assert list(view.shown.iloc[0])[3:9] == ["8", "0.776", "0.500", "–", "0.500", "0.500"]
+    published, other = (list(view.shown.iloc[i]) for i in (0, 1))
+    assert published[3:9] == ["–", "independent", "–", "8", "0.776", "0.500"]
+    assert other[3:6] == ["1", "mixture", "40"] and other[6:] == published[6:]

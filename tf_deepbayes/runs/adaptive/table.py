@@ -19,6 +19,7 @@ from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.files import read_arrays
 from tf_deepbayes.detection.detectors import Detector
+from tf_deepbayes.evaluation.result_names import joined
 from tf_deepbayes.runs import results
 from tf_deepbayes.runs.attack import RunAttack
 from tf_deepbayes.runs.attacking.options import AttackOptions
@@ -26,8 +27,10 @@ from tf_deepbayes.runs.attacking.targets import check_head
 from tf_deepbayes.runs.detector_files import FitSettings
 from tf_deepbayes.runs.guards import Detection
 from tf_deepbayes.runs.run import Run
+from tf_deepbayes.runs.state.identity import sampling_parts
+from tf_deepbayes.runs.state.trained import epochs_done
 
-KIND, FILE = "adaptive", "adaptive.json"
+KIND, NUM_IMAGES = "adaptive", 1000
 DETECTOR = "kl"
 NOISE_IMAGES, NOISE_DRAWS, PGD_STEPS = 200, 100, 100
 EPS, HEAD_EPS = 8 / 255, 4 / 255
@@ -94,7 +97,7 @@ class AdaptiveTable:
     """
 
     load: Callable[[], Run]
-    num_images: int = 1000
+    num_images: int = NUM_IMAGES
     batch_size: int = 200
     num_train: int | None = None
     check_every: int = 1
@@ -175,15 +178,18 @@ class AdaptiveTable:
         return run, run
 
     def write(self, rows: dict[str, dict[str, Any]]) -> pathlib.Path:
-        """Write `adaptive.json` into the run's folder."""
-        path, run = self.run.folder / FILE, self.run
+        """Write the table into the run's folder: `adaptive.json`, or by what is not published."""
+        run = self.run
+        few = None if self.num_images == NUM_IMAGES else f"n{self.num_images}"
+        path = run.folder / f"{joined(KIND, *sampling_parts(run), few)}.json"
         settings = {
             "num_images": self.num_images,
             "check_every": self.check_every,
             "num_samples": run.sampling.num_samples,
+            "noise": run.recorded_scheme,
             "fitted": dataclasses.asdict(self.fitted[1]),
             "extractor": run.config.extractor,
-            "epochs": run.config.training.get("epochs"),
+            "epochs": epochs_done(run.folder),
         }
         results.write_result(path, KIND, run.config, settings, rows)
         return path

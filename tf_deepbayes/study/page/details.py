@@ -1,14 +1,16 @@
 """Tables of what is behind the numbers: evaluations, transfers, training, cost, provenance."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from tf_deepbayes.core.metrics import confidence_interval
+from tf_deepbayes.inference.noise import INDEPENDENT
 from tf_deepbayes.runs.results import read_result
 from tf_deepbayes.study.page.tables import View, number, plus_minus, share
 from tf_deepbayes.study.provenance import in_words
-from tf_deepbayes.study.results import ADAPTIVE, Study, in_order
+from tf_deepbayes.study.results import ADAPTIVE, Study, adaptive_files, in_order
 from tf_deepbayes.study.rows import share as share_of
 from tf_deepbayes.study.rows import whole
 
@@ -115,19 +117,19 @@ def adaptive_view(study: Study) -> View | None:
     """The attacks that broke the published fusion model, published beside ours; None without."""
     rows: list[dict[str, Any]] = []
     for run in study.runs.itertuples():
-        path = study.root / str(run.folder) / ADAPTIVE
-        if not path.is_file():
-            continue
-        with whole(path):
-            for name, figures in read_result(path, "adaptive")["figures"].items():
-                own = {"data": run.data, "model": run.model, "attack": name, **figures}
-                rows.append(own | {"path": str(path.relative_to(study.root))})
+        for path in adaptive_files(study.root / str(run.folder)):
+            with whole(path):
+                content = read_result(path, ADAPTIVE)
+                about = {"path": str(path.relative_to(study.root)), **_sampled(content["settings"])}
+                about |= {"data": run.data, "model": run.model}
+                rows += [{"attack": a, **about, **f} for a, f in content["figures"].items()]
     if not rows:
         return None
     with whole(study.root / rows[0]["path"]):
         frame = pd.DataFrame(rows)
         shown = {
             **{"model": frame.model, "data": frame.data, "attack": frame.attack},
+            **{"K": frame.K.map(str), "noise": frame.noise, "epochs": frame.epochs.map(str)},
             "ε · 255": (255 * frame.eps).map("{:g}".format),
             "published success": frame.published_success.map(share),
             "ours": frame.success.map(share),
@@ -145,6 +147,15 @@ def adaptive_view(study: Study) -> View | None:
     )
     title = "The attacks of Tramèr and others 2020 on a fusion model"
     return View("adaptive", title, frame, pd.DataFrame(shown), note, {"ours": "path"})
+
+
+def _sampled(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """How the victim's z were drawn, and after how many epochs."""
+    return {
+        "K": settings.get("num_samples", "–"),
+        "noise": settings.get("noise") or INDEPENDENT,
+        "epochs": settings.get("epochs", "–"),
+    }
 
 
 def training_view(study: Study) -> View:

@@ -52,8 +52,9 @@ def test_the_table_of_a_run(runs: SmallRuns, monkeypatch: pytest.MonkeyPatch) ->
     assert figures["head logit"]["eps"] == 4 / 255 and figures["noise"]["num_images"] == 6
     assert all(0 <= row["passed"] <= row["success"] <= 1 for row in figures.values())
     made.write(figures)
-    content = json.loads((folder / "adaptive.json").read_text())
+    content = json.loads((folder / "adaptive_K2_n6.json").read_text())
     assert content["kind"] == "adaptive" and content["figures"] == figures
+    assert content["settings"]["epochs"] == 2 and content["settings"]["noise"] is None
     lines = adaptive_table("GBZ", content["settings"]["extractor"], figures).splitlines()
     assert "layer features (|f| = 24" in lines[0] and "| 0.978 |" in lines[-3]
 

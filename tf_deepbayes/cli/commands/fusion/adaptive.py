@@ -2,7 +2,8 @@
 
 Random noise, PGD on the full logits, the head logit, head logit matching and feature matching, each
 with the published settings, beside what was published. Results and images are kept in
-<run>/attacks, and finished ones are not computed again; <run>/adaptive.json has the table.
+<run>/attacks, and finished ones are not computed again; <run>/adaptive.json has the table, and
+such as <run>/adaptive_K1_mixture_n100.json that of another sampling or number of images.
 """
 
 import functools
