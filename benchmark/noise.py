@@ -89,7 +89,9 @@ def sampling_of(name: str, num_samples: int, seed: int) -> Sampling:
     return Sampling.of(sampling, **race)
 
 
-def draw(model: LatentClassifier | FusionClassifier, images: Array, sampling: Sampling) -> dict[str, Array]:
+def draw(
+    model: LatentClassifier | FusionClassifier, images: Array, sampling: Sampling
+) -> dict[str, Array]:
     """One draw: logits and effective sample sizes `[N, C]`, points and what was left out `[N]`.
 
     A race is held on the log weights of all draws, so that what it leaves out is known.
