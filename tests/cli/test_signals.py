@@ -18,8 +18,7 @@ from tests.forked_app import run_app, start_app
 PGD = ["--attack", "pgd", "--num_images", "24", "--batch_size", "2", "--nb_iter", "10"]
 ATTACK = ["--victim", "DBX", *DATA, "--runs", "runs", "--num_samples", "2", *PGD]
 # Epochs of four steps: so many that some are left when the signal comes after the first.
-TRAIN = ["DBX", *DATA, "--epochs", "40", "--dim_z", "4", "--eval_every", "99"]
-TRAIN += ["--out", "new"]
+TRAIN = ["DBX", *DATA, "--epochs", "40", "--dim_z", "4", "--eval_every", "99", "--out", "new"]
 
 
 def stopped(

@@ -201,8 +201,8 @@ def test_no_batch_is_begun_after_one_that_failed() -> None:
         begun.append(index)
         if index == 0:
             raise ValueError("stop")
-        time.sleep(0.05)  # all of them would take 25 seconds
+        time.sleep(1)  # long after the error
 
     with pytest.raises(ValueError, match="stop"):
         list(spread(call, 1000, 2))
-    assert len(begun) < 500  # two or three, unless the machine stands still meanwhile
+    assert set(begun) <= {0, 1}

@@ -147,6 +147,12 @@ class AttackSet:
         components = [c for c in found.values() if isinstance(c, SuiteAttack)]
         return restarts + components, {n: c for n, c in found.items() if isinstance(c, str)}
 
+    def or_all(
+        self, components: Sequence[SuiteAttack] | None
+    ) -> tuple[Sequence[SuiteAttack], dict[str, str]]:
+        """The attacks asked for; None: `all`."""
+        return self.all() if components is None else (components, {})
+
     def _others(self) -> Iterator[tuple[str, SuiteAttack | str]]:
         """(name, the component or the reason it is left out)."""
         yield "margin", self._margin()

@@ -46,10 +46,8 @@ def evaluate(
     """
     runs = AttackCache(defence, open_store, on_done)
     attacks = AttackSet(plan, defence)
-    left_out: dict[str, str] = {}
     on_survivors = components is None and plan.on_survivors(defence)
-    if components is None:
-        components, left_out = attacks.all()
+    components, left_out = attacks.or_all(components)
     clean = _unperturbed(plan, defence)
     candidates = [Candidate(UNPERTURBED, clean.adversarial, clean.draws)]
     if on_survivors:
@@ -95,8 +93,8 @@ def evaluate_part(
         )
     runs = PartOfAttacks(defence, open_store, lambda finished: None, part)
     attacks = AttackSet(plan, defence)
-    components = attacks.all()[0] if components is None else components
-    candidates = [_candidate(component, runs.of(component)) for component in components]
+    asked, _ = attacks.or_all(components)
+    candidates = [_candidate(component, runs.of(component)) for component in asked]
     SanityChecks(attacks, runs, candidates, None).all()  # runs the attacks that the checks need
 
 

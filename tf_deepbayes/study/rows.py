@@ -13,6 +13,7 @@ from tf_deepbayes.core.metrics import confidence_interval
 from tf_deepbayes.data.datasets import TASKS
 from tf_deepbayes.evaluation.identity import default_settings, read_call
 from tf_deepbayes.evaluation.result_names import parts_of
+from tf_deepbayes.inference.noise import INDEPENDENT
 from tf_deepbayes.runs import results
 from tf_deepbayes.runs.checkpoints import CONFIG, TRAINED
 from tf_deepbayes.training.journal import read_history
@@ -87,6 +88,11 @@ def text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
+def noise_of(settings: Mapping[str, Any]) -> str:
+    """How the classifier's z were drawn; results of the published draws do not record it."""
+    return str(settings.get("noise") or INDEPENDENT)
+
+
 @contextlib.contextmanager
 def whole(path: pathlib.Path) -> Iterator[None]:
     """Read a result; InputError when something in it is not what the apps write."""
@@ -148,7 +154,7 @@ def attack_row(root: pathlib.Path, run: Mapping[str, Any], path: pathlib.Path) -
             "steps": number(attack.get("nb_iter")),
             "learning_rate": number(attack.get("learning_rate")),
             "K": int(settings["num_samples"]),
-            "noise": str(settings.get("noise") or "independent"),
+            "noise": noise_of(settings),
             "draws": number(settings.get("eval_draws", figures.get("draws"))),
             "n": count,
             "images": str(settings.get("data") or NOT_RECORDED),

@@ -54,7 +54,7 @@ def test_matching_and_the_label_alone(runs: pathlib.Path, app: App) -> None:
 def test_a_killed_attack_goes_on_to_the_same_images(
     runs: pathlib.Path, app: App, tmp_path: pathlib.Path
 ) -> None:
-    flags = [*common(runs, "pgd", 12), "--batch_size", 2, "--nb_iter", 100]
+    flags = [*common(runs, "pgd", 12), "--batch_size", 2, "--nb_iter", 200]
     folder = runs / "digits" / "GBZ" / "attacks"
     whole = app("attack/attack.py", *flags, "--name", "whole")
     assert whole.returncode == 0, whole.stderr

@@ -55,9 +55,15 @@ def test_taken_apart(run: pathlib.Path, app: App) -> None:
     assert page.startswith("# Robustness taken apart, eps 0.2 (l∞)") and "| margin |" in page
     kept = sorted((run / "evaluation" / "finished_attacks").glob("*/batch_*.npz"))
     times = [one.stat().st_mtime_ns for one in kept]
+    path.unlink()
+    again = evaluate(app, run, "--decompose")
+    assert again.returncode == 0, again.stderr
+    assert [one.stat().st_mtime_ns for one in kept] == times  # nothing was computed twice
+    repeated = json.loads(path.read_text())["figures"]["decomposition"]
+    assert repeated["decomposition"] == found["decomposition"]
     few = evaluate(app, run, "--decompose", "--curves=false")
     assert few.returncode == 0 and "curve of" not in few.stdout, few.stderr
-    assert [one.stat().st_mtime_ns for one in kept] == times  # nothing was computed twice
+    assert [one.stat().st_mtime_ns for one in kept] == times
     path = path.with_stem(path.stem + "_no_curves")
     alone = json.loads(path.read_text())["figures"]["decomposition"]
     assert alone["decomposition"] == found["decomposition"]

@@ -38,10 +38,6 @@ class Subject:
     exact: Any = None
     components: Sequence[SuiteAttack] | None = None
 
-    def attacked_by(self, attacks: AttackSet) -> Sequence[SuiteAttack]:
-        """The attacks of the standard evaluation."""
-        return attacks.all()[0] if self.components is None else self.components
-
     @property
     def control(self) -> NoiseControl:
         """The control of the noise; a classifier that does not sample has none to control."""
@@ -54,7 +50,7 @@ class Subject:
 def announced(subject: Subject, sizes: Sizes) -> Iterator[str]:
     """Lines on what the standard evaluation and its decomposition will cost at most."""
     control, attacks = subject.control, AttackSet(subject.plan, subject.defence)
-    components = subject.attacked_by(attacks)
+    components, _ = attacks.or_all(subject.components)
     found = costs(attacks, components, sizes, control.num_samples, control.limit_cost)
     return cost_lines(found, seconds_of(subject.defence))
 
@@ -99,7 +95,7 @@ def decompose(
         },
     }
     attacked = {"worst case": worlds.worst_draws[0]}
-    for component in subject.attacked_by(attacks) if defence.detectors else ():
+    for component in attacks.or_all(subject.components)[0] if defence.detectors else ():
         attacked[component.name] = runs.of(component).draws[0]
     clean = target.clean_logits
     return found | {"detectors": detector_matrix(defence.detectors, clean, target.labels, attacked)}

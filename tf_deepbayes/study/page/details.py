@@ -6,13 +6,12 @@ from typing import Any
 import pandas as pd
 
 from tf_deepbayes.core.metrics import confidence_interval
-from tf_deepbayes.inference.noise import INDEPENDENT
 from tf_deepbayes.runs.results import read_result
 from tf_deepbayes.study.page.tables import View, number, plus_minus, share
 from tf_deepbayes.study.provenance import in_words
 from tf_deepbayes.study.results import ADAPTIVE, Study, adaptive_files, in_order
+from tf_deepbayes.study.rows import noise_of, whole
 from tf_deepbayes.study.rows import share as share_of
-from tf_deepbayes.study.rows import whole
 
 SHORT = 12  # characters of a digest on the page
 
@@ -153,7 +152,7 @@ def _sampled(settings: Mapping[str, Any]) -> dict[str, Any]:
     """How the victim's z were drawn, and after how many epochs."""
     return {
         "K": settings.get("num_samples", "–"),
-        "noise": settings.get("noise") or INDEPENDENT,
+        "noise": noise_of(settings),
         "epochs": settings.get("epochs", "–"),
     }
 

@@ -15,7 +15,7 @@ from tf_deepbayes.cli import app, classifier_flags
 from tf_deepbayes.cli.help import group
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.reporting.adaptive_table import adaptive_table
-from tf_deepbayes.runs.adaptive.table import AdaptiveTable
+from tf_deepbayes.runs.adaptive.table import NUM_IMAGES, AdaptiveTable
 
 FLAGS = flags.FLAGS
 
@@ -26,7 +26,7 @@ def define_flags() -> None:
         app.define_path("victim", None, "run folder, model name, or fea_K10_F_mid")
     classifier_flags.define(default_data="cifar10", seed_of="the noise and the attacks' draws")
     with group("Attacks"):
-        flags.DEFINE_integer("num_images", 1000, "attack the first N test images")
+        flags.DEFINE_integer("num_images", NUM_IMAGES, "attack the first N test images")
         text = "steps between success checks of the imitate_… attacks (published: 1)"
         flags.DEFINE_integer("check_every", 1, text)
         text = "numbers of two attacked images to imitate (default: the first ship, and other)"
