@@ -125,3 +125,29 @@ class Scaled:
 def test_methods_of_two_objects_are_two_classifiers() -> None:
     one, two = (ModelAccess.of(Scaled(scale).logits_of) for scale in (1.0, 2.0))
     np.testing.assert_allclose(two.logits(X), 2.0 * one.logits(X))
+
+
+def test_a_function_may_branch_on_a_tensor() -> None:
+    """Python's `if` on a tensor is converted by AutoGraph, which our own code does without."""
+    net = convnet()
+
+    def by_brightness(x: Any) -> Any:
+        if tf.reduce_mean(x) > 0.9:
+            return -net(x)
+        return net(x)
+
+    y = labels_of(net, X)
+    for attack in (FGSM(), PGD(nb_iter=3)):
+        np.testing.assert_allclose(attack(by_brightness, X, y, 0.1), attack(net, X, y, 0.1))
+
+
+def test_a_subclassed_model_is_attacked() -> None:
+    """It has no output shape."""
+    net = convnet()
+
+    class Wrapped(keras.Model):
+        def call(self, x: Any, training: bool = False) -> Any:
+            return net(x)
+
+    y = labels_of(net, X)
+    np.testing.assert_allclose(FGSM()(Wrapped(), X, y, 0.1), FGSM()(net, X, y, 0.1))

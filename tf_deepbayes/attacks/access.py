@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_deepbayes.core.axes import Array, FeaturesFn, LogitsFn, LogWeightsFn, Tensor
+from tf_deepbayes.core.axes import Array, FeaturesFn, LogitsFn, LogWeightsFn, Tensor, by_autograph
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.metrics import are_probabilities, check_no_probabilities
 
@@ -74,7 +74,12 @@ def in_float32(function: Any) -> Any:
                 _num_classes[function] = values.shape[1]
         return tf.cast(values, tf.float32)
 
-    return answer
+    return answer if _is_ours(function) else by_autograph(answer)  # it may say `if` of a tensor
+
+
+def _is_ours(function: Any) -> bool:
+    inner = function.func if isinstance(function, functools.partial) else function
+    return getattr(inner, "__module__", "").startswith("tf_deepbayes.")
 
 
 def check_differentiable(function: Any) -> None:
@@ -157,7 +162,7 @@ def num_classes_of(function: Callable[[Tensor], Tensor]) -> int | None:
     owner = getattr(inner, "__self__", inner)
     if hasattr(owner, "architecture"):
         return int(owner.architecture.num_classes)
-    if isinstance(owner, keras.Model) and owner.built:
+    if isinstance(owner, keras.Model) and hasattr(owner, "output_shape"):
         return int(owner.output_shape[-1])
     with contextlib.suppress(TypeError):  # a function without weak references
         return _num_classes.get(function)

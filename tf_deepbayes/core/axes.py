@@ -72,6 +72,17 @@ def compiled(function: Callable[..., Any], *signature: tf.TensorSpec) -> Any:
     return tf.function(function, input_signature=signature, autograph=False)
 
 
+def by_autograph(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which AutoGraph converts when it is traced into a graph."""
+    converted = tf.function(function)
+
+    def either(*inputs: Any, **options: Any) -> Any:
+        chosen = function if tf.executing_eagerly() else converted
+        return chosen(*inputs, **options)
+
+    return either
+
+
 def map_blocks(block_fn: Callable[[Tensor, Tensor], Tensor], total: Tensor, size: Tensor) -> Tensor:
     """Concatenate block_fn(start, stop) along axis 0 over consecutive ranges of [0, total).
 

@@ -1,6 +1,7 @@
 """A hard-label attack: it sees only the predicted class."""
 
 import dataclasses
+import functools
 import warnings
 from typing import ClassVar, NamedTuple
 
@@ -106,15 +107,13 @@ class WalkSizes(NamedTuple):
     votes: Tensor
 
 
-@compiled_per_function(
-    2, autograph=False
-)  # our code does not need autograph, and tracing takes half the time without it
+@compiled_per_function(2)
 def _attack(  # type: ignore[no-untyped-def]
     rule: WalkRule, sizes: WalkSizes, logits_fn: LogitsFn, x, y, seeds, starting_points
 ):
     """The attack on one batch."""
 
-    @tf.function  # one trace for all callers; the classifier may need autograph
+    @functools.partial(tf.function, autograph=False)  # one trace for all callers
     def sought(image: Tensor, labels: Tensor) -> Tensor:
         same = tf.argmax(logits_fn(image), axis=1) == labels
         return tf.reshape(same if rule.targeted else ~same, [image.shape[0], 1, 1, 1])
