@@ -67,9 +67,10 @@ def __getattr__(name: str) -> Any:
         return version(__name__)
     if name not in NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tf_deepbayes.core.keras_config import check_backend
+    from tf_deepbayes.core.keras_config import check_backend, choose_kernels
 
     check_backend()
+    choose_kernels()
     globals()[name] = found = resolve_name(f"{__name__}.{NAMES[name]}")
     return found
 

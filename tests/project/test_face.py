@@ -9,6 +9,7 @@ import pytest
 
 import tf_deepbayes as db
 from tests.conftest import ROOT
+from tf_deepbayes.core.keras_config import ONEDNN
 
 PACKAGE = ROOT / "tf_deepbayes"
 NO_SIDE_EFFECTS = """
@@ -46,6 +47,22 @@ def test_type_checkers_see_the_same_names() -> None:
 
 def test_importing_it_imports_nothing_else() -> None:
     assert python(NO_SIDE_EFFECTS) == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "first", "kept"), [(None, "", "1"), ("0", "", "0"), (None, "tensorflow", None)]
+)
+def test_the_first_name_chooses_kernels(given: str | None, first: str, kept: str | None) -> None:
+    """Not where the user has chosen, nor where TensorFlow has read the setting already."""
+    program = f"""
+import os, sys, tf_deepbayes as db
+os.environ.pop({ONEDNN!r}, None)
+os.environ.update({{ {ONEDNN!r}: {given!r} }} if {given!r} else {{}})
+sys.modules.update(dict.fromkeys({first.split()!r}))
+db.InputError
+print(os.environ.get({ONEDNN!r}))
+"""
+    assert python(program) == str(kept)
 
 
 def test_it_has_a_version() -> None:

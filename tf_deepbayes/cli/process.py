@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 
 from tf_deepbayes.core.errors import InputError, StoppedError, StopRequested
+from tf_deepbayes.core.keras_config import choose_kernels
 
 THREADS = (  # TensorFlow's, and those of the libraries beneath it and NumPy
     *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
@@ -63,6 +64,7 @@ def quiet_start() -> Iterator[None]:
     setting reaches them. Errors of the import itself are Python exceptions and still show; Ctrl-C
     ends the process without a word. With TF_CPP_MIN_LOG_LEVEL below 3 nothing is hidden.
     """
+    choose_kernels()
     os.environ["MPLBACKEND"] = "agg"  # a notebook's may not be installed; apps only write files
     try:
         if os.environ.setdefault(LOG_LEVEL, "3") == "3":
