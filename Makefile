@@ -47,7 +47,7 @@ SNAKEMAKE = $(BIN)/snakemake --snakefile reproduce/Snakefile --profile reproduce
 study: $(VENV)/.study
 	$(SNAKEMAKE) --configfile reproduce/profiles/$(PROFILE).yaml
 
-# Training alone, as what a machine does when it has nothing else to do.
+# Training alone, at low priority.
 study-train: PROFILE = full
 study-train: $(VENV)/.study
 	nice -n 19 $(SNAKEMAKE) --configfile reproduce/profiles/$(PROFILE).yaml trained

@@ -34,8 +34,8 @@ def detection_figures(
             victim.
 
     Returns:
-        `detection_rate`: share of the successful attacks that are rejected;
-        `detection_rate_class_mean`: the published figure, unweighted mean over the victim's
+        `detection_rate`: share of the successful attacks that are rejected, the published figure of
+        marginal; `detection_rate_class_mean`: that of logit, unweighted mean over the victim's
         classes; `false_positive_rate`: share of clean test images rejected;
         `misclassified_undetected`: share of all attacked images that fool the victim and pass;
         `successful_attacks`: their number, also per class; `transferred`: see `_transferred`, None

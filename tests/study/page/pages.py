@@ -22,7 +22,7 @@ def written() -> tuple[Report, pathlib.Path]:
     for model in MODELS:
         for eps in (0.1, 0.3):
             name = runs.attack(model, eps, 0.5, "pgd", pixels=model == "GFY")
-            runs.detect(model, name, {"kl": 0.8, "logit": 0.9})
+            runs.detect(model, name, {"marginal": 0.7, "kl": 0.8, "logit": 0.9})
             guarded = {"successful_attacks": 40}
             runs.detect(model, name, {"kl": 0.8}, "BNN", transferred=guarded)
         runs.evaluate(model, 0.1, PARTS)

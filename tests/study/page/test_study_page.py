@@ -6,6 +6,7 @@ import re
 from urllib.parse import unquote
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.study.page.pages import Page, written
@@ -103,6 +104,17 @@ def test_published_numbers_name_table_and_page() -> None:
     assert len(titles) >= 24
 
 
+def test_published_detection_is_a_mean_over_classes_but_of_marginal() -> None:
+    """`TP_logpx` is a share of all successful attacks, `TP_logpxy` a mean, and so is `TP_kl`."""
+    found = [view.frame for name, view in VIEWS.items() if name.endswith("_detection")]
+    frame = pd.concat(found).set_index("detector")
+    expected = {"marginal": 1.0, "logit": 0.9}
+    for detector, factor in expected.items():
+        rows = frame.loc[[detector]]
+        np.testing.assert_allclose(rows.as_published, factor * rows.rate)
+    assert set(frame.loc[["kl"]].as_published) == {0.9}
+
+
 def test_a_mixed_table_is_not_drawn_and_says_what_differs() -> None:
     assert VIEWS["mnist_mim"].refused == ("K at 0.1: 10 (GFZ); 20 (DFX)",)
     assert "K at 0.1: 10 (GFZ); 20 (DFX)" in TEXT
@@ -177,7 +189,8 @@ def test_every_claim_has_its_verdict_evidence_and_what_would_change_it() -> None
     assert heads == [(v.claim.key, v.word) for v in REPORT.verdicts]
     assert text.count("*What would change it*: ") == len(heads)
     first = text.split("## P1")[1].split("## P2")[0]
-    assert "cells are on the claimed side" in first and "published numbers are met" in first
+    assert "cells are on the claimed side" in first and "accuracies under these attacks, " in first
+    assert "published accuracies" not in text.split("## P8")[1].split("## P9")[0]
     assert "Nothing here tests it" in text.split("## P16")[1]
 
 
@@ -197,5 +210,5 @@ def test_one_and_many_cells(sides: tuple[int, ...], said: str) -> None:
     untested = (Untested("MIM", "no run"),)
     verdict = Verdict(REPORT.verdicts[0].claim, cells, untested, (1, 22))
     text = verdicts_page(REPORT.study, [verdict])
-    assert f"\n\n{said}; " in text and "1 of 22 published numbers is met" in text
+    assert f"\n\n{said}; " in text and "accuracies under these attacks, 1 of 22 are met" in text
     assert "(1 further cell not tested)" in text

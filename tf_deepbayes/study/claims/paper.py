@@ -68,6 +68,7 @@ PAPER = (
         ALL,
         LINF,
         accuracy.p6,
+        of_accuracies=False,
     ),
     Claim(
         "P7",
@@ -88,6 +89,7 @@ PAPER = (
         ALL,
         LINF,
         detection.p8,
+        of_accuracies=False,
     ),
     Claim(
         "P9",
@@ -98,6 +100,7 @@ PAPER = (
         ALL,
         LINF,
         detection.p9,
+        of_accuracies=False,
     ),
     Claim(
         "P10",
@@ -108,6 +111,7 @@ PAPER = (
         ALL,
         LINF,
         detection.p10,
+        of_accuracies=False,
     ),
     Claim(
         "P11",
@@ -138,6 +142,7 @@ PAPER = (
         ("DBX", "GBZ", "GBY"),
         ("superwhite",),
         detection.p13,
+        of_accuracies=False,
     ),
     Claim(
         "P14",
@@ -158,6 +163,7 @@ PAPER = (
         ALL,
         ("pgd", "mim"),
         access.p15,
+        of_accuracies=False,
     ),
     Claim(
         "P16",

@@ -64,6 +64,7 @@ LATER = (
         ALL,
         ("pgd",),
         detection.l5,
+        of_accuracies=False,
     ),
     Claim(
         "T1",
@@ -74,6 +75,7 @@ LATER = (
         ("GBZ_mid",),
         ("pgd", *ADAPTIVE),
         detection.t1,
+        of_accuracies=False,
     ),
 )
 CLAIMS = (*PAPER, *LATER)
@@ -96,6 +98,7 @@ def verdict_of(claim: Claim, results: Results, frames: Mapping[str, pd.DataFrame
         for table in results.tables
         if table.data in claim.data and table.attack in claim.attacks and table.id in frames
     ]
+    compared = met(tables if claim.of_accuracies else [], claim.models)
     cells = tuple(cell for cell in found if isinstance(cell, Cell))
     untested = tuple(cell for cell in found if isinstance(cell, Untested))
-    return Verdict(claim, cells, untested, met(tables, claim.models))
+    return Verdict(claim, cells, untested, compared)

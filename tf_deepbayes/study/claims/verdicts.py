@@ -64,6 +64,7 @@ class Claim:
         models: models it compares.
         attacks: attacks it is about.
         find: finds the cells in `claims.cells.Results`.
+        of_accuracies: its published numbers are accuracies under these attacks.
     """
 
     key: str
@@ -74,6 +75,7 @@ class Claim:
     models: tuple[str, ...]
     attacks: tuple[str, ...]
     find: Callable[..., Iterable[Found]]
+    of_accuracies: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Verdict:
     Attributes:
         cells: all that were computed, left-out ones included.
         untested: what was not, and why.
-        met: (published numbers met, compared).
+        met: (published accuracies met, compared); none where the claim is of something else.
     """
 
     claim: Claim

@@ -12,6 +12,11 @@ from tf_deepbayes.study.results import Study
 CLAIMS = ("", "claim", "verdict", "d of the middle cell (95%)", "measured")
 QUOTED = ("tables", "detection", "training-and-cost")  # the other sections list single results
 
+TERMS = (
+    "A *cell* is one attack at one size; d is how far it lies on the claimed side, with its 95% "
+    "interval. A claim *holds* where nine cells of ten do and none lies on the other side, and "
+    "*in part* where any cell does (docs/study.md, *Claims*)."
+)
 NAMED = 4  # cells or reasons that a verdict names
 SOURCES = {"P": "Li, Bradshaw and Sharma 2019", "L": "a later study", "T": "Tramèr and others 2020"}
 
@@ -19,7 +24,10 @@ SOURCES = {"P": "Li, Bradshaw and Sharma 2019", "L": "a later study", "T": "Tram
 def verdicts_page(study: Study, verdicts: Sequence[Verdict]) -> str:
     """Each claim with its verdict, the evidence, and what would change it, for those who cite."""
     letters = "; ".join(f"{letter} is {name}" for letter, name in SOURCES.items())
-    parts = ["# Verdicts", f"{sentence(study)} A claim's letter names its source: {letters}."]
+    parts = [
+        "# Verdicts",
+        f"{sentence(study)} A claim's letter names its source: {letters}. {TERMS}",
+    ]
     for verdict in verdicts:
         claim = verdict.claim
         parts.append(f"## {claim.key}: {verdict.word}")
@@ -35,8 +43,10 @@ def _evidence(verdict: Verdict) -> str:
     agree = len(cells) - len(verdict.others)
     against = sum(cell.side == -1 for cell in cells)
     said = f"{_part(agree, len(cells), 'cell')} on the claimed side, {against} on the other"
-    met = f" {_part(*verdict.met, 'published number')} met." if verdict.met[1] else ""
-    return f"{said}; the middle one is d = {span.d.text} in {span.name}, {verdict.measured}.{met}"
+    found = f"{said}; the middle one is d = {span.d.text} in {span.name}, {verdict.measured}."
+    met, compared = verdict.met
+    of = f" Of the published accuracies under these attacks, {met} of {compared} are met."
+    return found + of if compared else found
 
 
 def _part(number: int, total: int, noun: str) -> str:
