@@ -141,6 +141,15 @@ def test_a_function_may_branch_on_a_tensor() -> None:
         np.testing.assert_allclose(attack(by_brightness, X, y, 0.1), attack(net, X, y, 0.1))
 
 
+def test_a_function_may_be_of_no_module() -> None:
+    """As those that `exec` makes."""
+    net = convnet()
+    made: dict[str, Any] = {}
+    exec("def logits(x): return net(x)", {"net": net, "__name__": None}, made)
+    y = labels_of(net, X)
+    np.testing.assert_allclose(FGSM()(made["logits"], X, y, 0.1), FGSM()(net, X, y, 0.1))
+
+
 def test_a_subclassed_model_is_attacked() -> None:
     """It has no output shape."""
     net = convnet()

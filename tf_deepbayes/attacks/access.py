@@ -79,7 +79,7 @@ def in_float32(function: Any) -> Any:
 
 def _is_ours(function: Any) -> bool:
     inner = function.func if isinstance(function, functools.partial) else function
-    return getattr(inner, "__module__", "").startswith("tf_deepbayes.")
+    return str(getattr(inner, "__module__", None)).startswith("tf_deepbayes.")
 
 
 def check_differentiable(function: Any) -> None:

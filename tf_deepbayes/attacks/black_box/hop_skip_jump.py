@@ -1,7 +1,6 @@
 """A hard-label attack: it sees only the predicted class."""
 
 import dataclasses
-import functools
 import warnings
 from typing import ClassVar, NamedTuple
 
@@ -113,7 +112,7 @@ def _attack(  # type: ignore[no-untyped-def]
 ):
     """The attack on one batch."""
 
-    @functools.partial(tf.function, autograph=False)  # one trace for all callers
+    @tf.function(autograph=False)  # one trace for all callers
     def sought(image: Tensor, labels: Tensor) -> Tensor:
         same = tf.argmax(logits_fn(image), axis=1) == labels
         return tf.reshape(same if rule.targeted else ~same, [image.shape[0], 1, 1, 1])

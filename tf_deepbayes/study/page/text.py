@@ -43,10 +43,10 @@ def _evidence(verdict: Verdict) -> str:
     agree = len(cells) - len(verdict.others)
     against = sum(cell.side == -1 for cell in cells)
     said = f"{_part(agree, len(cells), 'cell')} on the claimed side, {against} on the other"
-    found = f"{said}; the middle one is d = {span.d.text} in {span.name}, {verdict.measured}."
     met, compared = verdict.met
-    of = f" Of the published accuracies under these attacks, {met} of {compared} are met."
-    return found + of if compared else found
+    accuracies = f" Of the published accuracies under these attacks, {met} of {compared} are met."
+    end = accuracies if compared else ""
+    return f"{said}; the middle one is d = {span.d.text} in {span.name}, {verdict.measured}.{end}"
 
 
 def _part(number: int, total: int, noun: str) -> str:

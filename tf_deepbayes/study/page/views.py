@@ -16,7 +16,7 @@ from tf_deepbayes.study.published import PAPER
 from tf_deepbayes.study.results import Study, in_order
 
 DETECTORS = ("marginal", "logit", "kl", "tv")
-# Whose published figure is no mean over classes: that of marginal has none, KL's is of wrong rows.
+# Figures that the published script prints; of other detectors the mean over classes.
 AS_PUBLISHED = {"marginal": "rate", "kl": "wrong_rows"}
 SMALLEST = "mean_min_perturbation"
 
