@@ -2,7 +2,6 @@
 
 import functools
 import pathlib
-from typing import Any
 
 import numpy as np
 
@@ -57,9 +56,3 @@ def write_run(folder: pathlib.Path, fitted: bool = True) -> None:
 def load(folder: pathlib.Path) -> Run:
     """The run as an export takes it."""
     return Run.load(folder, Sampling(K, seed=SEED))
-
-
-def close(found: np.ndarray, expected: Any) -> None:
-    """Equal within 1e-5 of the largest value: the rounding of sums in another order."""
-    expected = np.asarray(expected)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

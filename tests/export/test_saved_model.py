@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import ROOT
-from tests.exported import BYTES, SEED, K, X, build, close, load, write_run
+from tests.exported import BYTES, SEED, K, X, build, load, write_run
+from tests.rounding import assert_close
 from tests.small import VECTORS, classifier
 from tf_deepbayes.detection import selection
 from tf_deepbayes.export.saved_model import METADATA, export
@@ -77,19 +78,19 @@ def test_numbers_are_those_of_the_model(name: str, served: dict[str, np.ndarray]
     probabilities = np.asarray(tf.nn.softmax(logits))
     # The logarithm of a probability is as exact as the logits that it comes from.
     tolerance = 1e-5 * np.abs(logits).max()
-    close(served[f"{name}/logits/logits"], logits)
+    assert_close(served[f"{name}/logits/logits"], logits)
     np.testing.assert_array_equal(served[f"{name}/classify/class"], predicted)
     found = served[f"{name}/classify/probability"]
     np.testing.assert_allclose(found, probabilities.max(1), atol=tolerance)
     if name in COMPLETE:
-        close(served[f"{name}/logits_uint8/logits"], logits)
+        assert_close(served[f"{name}/logits_uint8/logits"], logits)
         every = served[f"{name}/probabilities/probabilities"]
         np.testing.assert_allclose(every, probabilities, atol=tolerance)
         np.testing.assert_array_equal(found, every.max(1))
         np.testing.assert_array_equal(served[f"{name}/serving_default/class"], predicted)
     if name in COMPLETE and model.has_p_x:
         found = served[f"{name}/log_marginal/log_marginal"]
-        close(found, np.logaddexp.reduce(logits, axis=1))
+        assert_close(found, np.logaddexp.reduce(logits, axis=1))
     if name in FACTORISATIONS:
         weights = np.exp(log_w - log_w.max(0)).transpose(0, 2, 1)[:, np.arange(7), predicted]
         expected = weights.sum(0) ** 2 / (weights**2).sum(0)
@@ -103,7 +104,7 @@ def test_seeded_signatures_draw_the_noise_of_their_seed(
     name: str, served: dict[str, np.ndarray]
 ) -> None:
     expected = build(name).logits(X, num_samples=K, seed=11)
-    close(served[f"{name}/logits_seeded/logits"], expected)
+    assert_close(served[f"{name}/logits_seeded/logits"], expected)
     assert np.abs(served[f"{name}/logits/logits"] - expected).max() > 1e-3
 
 
@@ -120,8 +121,8 @@ def test_every_signature_takes_bytes(name: str, served: dict[str, np.ndarray]) -
 @pytest.mark.parametrize("name", NAMES)
 def test_an_answer_depends_on_the_image_alone(name: str, served: dict[str, np.ndarray]) -> None:
     together = served[f"{name}/logits/logits"]
-    close(served[f"{name}/reversed"], together)
-    close(served[f"{name}/alone"], together[:1])
+    assert_close(served[f"{name}/reversed"], together)
+    assert_close(served[f"{name}/alone"], together[:1])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -137,7 +138,7 @@ def test_the_gradient_goes_through_the_served_model(
     assert np.abs(expected).max() > 0
     found = served[f"{name}/gradient"]
     # Its importance weights are exp of differences of log weights of 500 nats, rounded to 6e-5.
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+    assert_close(found, expected, 1e-3)
 
 
 @pytest.mark.parametrize("name", COMPLETE)
@@ -168,19 +169,23 @@ def test_every_detector_has_a_graph_that_agrees(served: dict[str, np.ndarray]) -
 def test_pictures(name: str, served: dict[str, np.ndarray]) -> None:
     model = build(name)
     predicted = served[f"{name}/classify/class"]
-    close(served[f"{name}/reconstruct/image"], generation.reconstruct(model, X, predicted))
-    close(served[f"{name}/sample/image"], generation.sample(model, LABELS, seed=SEED))
+    assert_close(served[f"{name}/reconstruct/image"], generation.reconstruct(model, X, predicted))
+    assert_close(served[f"{name}/sample/image"], generation.sample(model, LABELS, seed=SEED))
     if name in COMPLETE:
-        close(served[f"{name}/sample_seeded/image"], generation.sample(model, LABELS, seed=11))
+        assert_close(
+            served[f"{name}/sample_seeded/image"], generation.sample(model, LABELS, seed=11)
+        )
     # The same label at another place is another picture; more labels change none before them.
     assert np.abs(np.diff(served[f"{name}/sample/image"][2:], axis=0)).max() > 1e-3
-    close(generation.sample(model, LABELS[:2], seed=SEED), served[f"{name}/sample/image"][:2])
+    assert_close(
+        generation.sample(model, LABELS[:2], seed=SEED), served[f"{name}/sample/image"][:2]
+    )
 
 
 def test_large_batches_need_the_memory_of_blocks(served: dict[str, np.ndarray]) -> None:
     for batch in (7, 100, 1000):
-        close(served[f"batch/{batch}"], served["GFZ/logits/logits"])
-    close(served["batch/1"], served["GFZ/logits/logits"][:1])
+        assert_close(served[f"batch/{batch}"], served["GFZ/logits/logits"])
+    assert_close(served["batch/1"], served["GFZ/logits/logits"][:1])
     grown = int(served["memory/1000"] - served["memory/100"])
     # 900 more images hold 3 MB themselves; 13,500 more decodes at once would hold 250 MB.
     assert grown < 100, f"{grown} MB more for 1000 images"

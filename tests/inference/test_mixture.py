@@ -12,6 +12,7 @@ from scipy.stats import norm
 from tests.exported import write_run
 from tests.inference.test_input_gradient import assert_equal_per_image
 from tests.inference.test_linear_gaussian import LinearGaussian
+from tests.rounding import assert_close
 from tests.small import VECTORS, classifier, images, noise_for
 from tf_deepbayes.attacks import losses
 from tf_deepbayes.core.axes import Tensor, logits_of
@@ -103,7 +104,7 @@ def test_value_and_gradient_are_those_of_the_formula_in_float64(name: str) -> No
         )
         slope = (ahead - behind) / (2 * step)
         assert np.abs(slope).max() > 0.01
-        np.testing.assert_allclose(gradient[image], slope, rtol=0, atol=1e-3 * np.abs(slope).max())
+        assert_close(gradient[image], slope, 1e-3)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -163,9 +164,9 @@ def test_log_weights_snapshots_and_effective_sample_size(scheme: str) -> None:
     assert log_w.shape == (5 * C, C, len(X))
     logits = model.logits(X, **options)  # type: ignore[arg-type]
     snapshots = model.snapshots(X, **options)  # type: ignore[arg-type]
-    np.testing.assert_allclose(logits_of(snapshots), logits, rtol=1e-6)
+    assert_close(logits_of(snapshots), logits, 1e-6)
     own = logsumexp(log_w[2 * C : 3 * C], axis=0) - np.log(C)
-    np.testing.assert_allclose(snapshots[2], own, rtol=1e-6)
+    assert_close(snapshots[2], own, 1e-6)
     sizes = model.effective_sample_size(X, **options).numpy()  # type: ignore[arg-type]
     weights = np.exp(log_w - np.max(log_w, 0))
     expected = weights.sum(0) ** 2 / (weights**2).sum(0)
@@ -179,7 +180,7 @@ def test_some_classes_are_those_whose_draws_are_mixed() -> None:
     model, options = classifier("GBZ", VECTORS), {"num_samples": 3, "scheme": "mixture", "seed": 1}
     every = np.ones([len(X), C], bool)
     some = model.class_logits(X, every, **options)  # type: ignore[arg-type]
-    np.testing.assert_allclose(some, model.logits(X, **options), rtol=1e-6)  # type: ignore[arg-type]
+    assert_close(some, model.logits(X, **options), 1e-6)  # type: ignore[arg-type]
     every[1:, 1] = False
     some = model.class_logits(X, every, **options).numpy()  # type: ignore[arg-type]
     log_w = model.log_weights(X, **options).numpy().reshape(3, C, C, -1)  # type: ignore[arg-type]

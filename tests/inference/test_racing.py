@@ -12,6 +12,7 @@ from scipy.special import logsumexp, softmax
 
 from benchmark.noise import outcome, sampling_of
 from tests.exported import write_run
+from tests.rounding import assert_close
 from tests.small import VECTORS, classifier, images
 from tf_deepbayes.attacks import PGD
 from tf_deepbayes.attacks.access import LazyLogits
@@ -62,7 +63,7 @@ def test_the_kept_have_the_logits_of_all_draws(name: str, scheme: str, draws: in
         logits, left_out = expected(log_w, RACE, draws)
         assert 0.1 < left_out.mean() < 0.9
         np.testing.assert_array_equal(found.left_out, left_out)
-        np.testing.assert_allclose(found.logits, logits, rtol=2e-6)
+        assert_close(found.logits, logits, 2e-6)
         np.testing.assert_array_equal(
             model.logits(X, race=RACE, race_draws=draws, **options), found.logits
         )
@@ -100,7 +101,7 @@ def test_the_gradient_is_that_of_the_same_formula_on_all_draws(name: str) -> Non
             loss = logits[:, 0] - tf.reduce_logsumexp(logits[:, 1:], 1)
         found.append(tape.gradient(loss, x).numpy())
     assert np.abs(found[0]).max() > 0
-    np.testing.assert_allclose(found[1], found[0], atol=1e-3 * np.abs(found[0]).max())
+    assert_close(found[1], found[0], 1e-3)
 
 
 def test_only_the_kept_are_decoded_again() -> None:
@@ -137,13 +138,13 @@ def test_an_attack_races_with_its_label_kept(tmp_path: pathlib.Path) -> None:
     steps = step_logits_of(access.logits, 0)
     found, _ = steps.step_logits(x, tf.constant(worst), tf.constant(1), steps.known_at_start(x))
     rows = np.arange(len(X))
-    np.testing.assert_allclose(found.numpy()[rows, worst], whole[rows, worst], rtol=1e-5)
+    assert_close(found.numpy()[rows, worst], whole[rows, worst])
     left_out = model.raced_logits(x, run.sampling).left_out.numpy()
     assert left_out[rows, worst].any()
     lazy = step_logits_of(access.logits, 5)
     known = tf.constant(whole)
     found, _ = lazy.step_logits(x, tf.constant(worst), tf.constant(1), known)
-    np.testing.assert_allclose(found.numpy()[rows, worst], whole[rows, worst], rtol=1e-5)
+    assert_close(found.numpy()[rows, worst], whole[rows, worst])
     labels = whole.argmax(1)
     attack = PGD(nb_iter=5, eps_iter=0.05, loss="log_odds", rand_init=False)
     plain = Run(run.folder, run.config, model, Sampling(K, seed=4)).access(None, None, True)

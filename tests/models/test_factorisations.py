@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.rounding import assert_close
 from tests.small import IMAGES, VECTORS, classifier, images, noise_for
 from tf_deepbayes.inference.latent_model import Observed
 from tf_deepbayes.legacy import published_names
@@ -55,7 +56,7 @@ def test_an_image_does_not_depend_on_its_batch_mates(name: str) -> None:
     together = model.logits(x, noise).numpy()
     for i in range(5):
         alone = model.logits(x[i : i + 1], noise[:, :, i : i + 1]).numpy()[0]
-        np.testing.assert_allclose(alone, together[i], rtol=1e-5)
+        assert_close(alone, together[i])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -68,8 +69,8 @@ def test_blocks_do_not_change_the_numbers(name: str) -> None:
         drawn = model.log_weights(x, num_samples=5, seed=4)
         found.append((model.log_weights(x, noise).numpy(), drawn.numpy()))
     for given, drawn in found[1:]:
-        np.testing.assert_allclose(given, found[0][0], rtol=1e-5)
-        np.testing.assert_allclose(drawn, found[0][1], rtol=1e-5)
+        assert_close(given, found[0][0])
+        assert_close(drawn, found[0][1])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -107,7 +108,7 @@ def test_logits_are_the_mean_weight_and_the_effective_size_counts_it() -> None:
     log_w = model.log_weights(x, noise).numpy().astype(np.float64)
     w = np.exp(log_w - log_w.max(0))
     expected = log_w.max(0) + np.log(w.mean(0))
-    np.testing.assert_allclose(model.logits(x, noise), expected.T, rtol=1e-5)
+    assert_close(model.logits(x, noise), expected.T)
     size = w.sum(0) ** 2 / (w**2).sum(0)
     np.testing.assert_allclose(model.effective_sample_size(x, noise), size.T, rtol=1e-3)
 
@@ -117,7 +118,7 @@ def test_noise_may_be_shared_by_classes_and_images() -> None:
     x, noise = images(3), noise_for(model, 2, 3)
     shared = noise[:, :1, :1]
     full = np.broadcast_to(shared, noise.shape)
-    np.testing.assert_allclose(model.logits(x, shared), model.logits(x, full), rtol=1e-5)
+    assert_close(model.logits(x, shared), model.logits(x, full))
 
 
 def test_seeds_reproduce_and_fresh_noise_is_fresh() -> None:

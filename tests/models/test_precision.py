@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.rounding import assert_close
 from tests.small import classifier, images, noise_for
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.errors import InputError
@@ -57,7 +58,7 @@ def test_compiled_logits_and_gradients_are_those_of_plain_graphs(name: str, coun
     compile_terms(compiled)
     both = (logits_and_gradient(model, count) for model in (compiled, plain))
     for found, expected in zip(*both, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+        assert_close(found, expected, 1e-4)
 
 
 def test_one_z_for_all_images_is_compiled_as_one() -> None:
@@ -65,7 +66,7 @@ def test_one_z_for_all_images_is_compiled_as_one() -> None:
     compiled = copy_of(plain)
     compile_terms(compiled)
     found, expected = (model.logits(X[:3], mode="zero") for model in (compiled, plain))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert_close(found, expected)
 
 
 def test_a_baseline_is_not_compiled() -> None:

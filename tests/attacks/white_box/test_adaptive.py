@@ -8,6 +8,7 @@ import tensorflow as tf
 from scipy.special import logsumexp
 
 from tests.conftest import Golden, golden
+from tests.rounding import assert_close
 from tests.small import classifier, convnet, images, labels_of, noise_for
 from tf_deepbayes.attacks import PGD, FeatureMatching, GuideImages, LogitMatching, Superwhite
 from tf_deepbayes.attacks.white_box.superwhite import violation
@@ -71,7 +72,7 @@ def test_gradients_equal_the_published_ones(name: str, attack: str) -> None:
         assert float(loss) == pytest.approx(float(data[f"A/{attack}/loss"][step]), abs=1e-3)
         expected = data[f"A/{attack}/grad"][step]
         found = tape.gradient(loss, x).numpy()
-        np.testing.assert_allclose(found, expected, rtol=0, atol=5e-4 * np.abs(expected).max())
+        assert_close(found, expected, 5e-4)
 
 
 def random_logits(count: int = 60) -> tuple[Array, Array]:
@@ -106,7 +107,7 @@ def test_snapshot_loss_is_the_mean_over_samples() -> None:
     own = log_w[:, labels, range(5)]
     expected = (logsumexp(log_w, axis=1) - own).mean(0)
     loss = Superwhite(snapshot=True).loss_fn()(tf.constant(labels), tf.constant(log_w))
-    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    assert_close(loss, expected)
 
 
 NET = convnet()

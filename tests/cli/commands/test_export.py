@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.exported import SEED, K, X, build, close, load, write_run
+from tests.exported import SEED, K, X, build, load, write_run
+from tests.rounding import assert_close
 from tests.small import classifier
 from tf_deepbayes.core.axes import logits_of
 from tf_deepbayes.core.errors import InputError
@@ -65,7 +66,7 @@ def test_the_app_and_saved_model_cli(
     command = [*cli, "run", *where, "--inputs", "x=x.npy", "--outdir", "."]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     expected = logits_of(build("DBX").fixed_log_weights(X, K, SEED, "qmc"))
-    close(np.load(tmp_path / "logits.npy"), expected)
+    assert_close(np.load(tmp_path / "logits.npy"), expected)
     assert json.loads((out / METADATA).read_text())["noise"] == "qmc"
 
     before = (out / METADATA).read_bytes()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.rounding import assert_close
 from tf_deepbayes.core.axes import Tensor
 from tf_deepbayes.models.layers.subpixel import SubpixelTranspose
 
@@ -35,4 +36,4 @@ def test_equals_the_transposed_convolution(filters: int, size: tuple[int, int]) 
         values_and_gradients(layer, x), values_and_gradients(plain, x), strict=True
     ):
         assert ours.shape == expected.shape
-        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+        assert_close(ours, expected)

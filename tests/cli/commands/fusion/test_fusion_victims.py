@@ -11,6 +11,7 @@ import tensorflow as tf
 from benchmark.noise import FIGURES
 from tests.cli.commands.fusion.small_runs import SmallRuns
 from tests.models.fusion.networks import save, small_network
+from tests.rounding import assert_close
 from tf_deepbayes.data import datasets
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.runs.run import Run, load_model
@@ -96,7 +97,7 @@ def test_an_export_has_the_extractor_inside(runs: SmallRuns) -> None:
     wanted = tf.reduce_logsumexp(model.fixed_log_weights(test.pixels, 3), 0) - np.log(3.0)
     np.testing.assert_allclose(found, tf.transpose(wanted), rtol=1e-5, atol=1e-3)
     again = signatures["logits_uint8"](x=tf.constant(test.images))["logits"]
-    np.testing.assert_allclose(found, again, rtol=1e-6)
+    assert_close(found, again, 1e-6)
     made = signatures["reconstruct"](x=tf.constant(test.pixels))
     assert made["features"].shape == (7, 24)
     drawn = signatures["sample"](labels=tf.constant([1, 2], tf.int64))
@@ -114,7 +115,7 @@ def test_an_onnx_export_has_the_extractor_inside(runs: SmallRuns) -> None:
     x = datasets.load("cifar10", runs.folder / "data").test.pixels[:5]
     found = runtime.InferenceSession(folder / "model.onnx").run(["logits"], {"x": x})[0]
     expected = exported(folder)["logits"](x=tf.constant(x))["logits"].numpy()
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
+    assert_close(found, expected, 1e-4)
 
 
 def test_an_export_of_a_saved_model(runs: SmallRuns) -> None:
