@@ -11,7 +11,7 @@ import numpy as np
 from tests.small import IMAGES as SMALL
 from tf_deepbayes import attacks
 from tf_deepbayes.core.files import digest, write_arrays, write_json
-from tf_deepbayes.evaluation.result_names import attack_name
+from tf_deepbayes.evaluation.result_names import attack_name, attack_parts
 from tf_deepbayes.runs import results
 from tf_deepbayes.runs.checkpoints import RunConfig, save_config
 
@@ -70,12 +70,14 @@ class Runs:
         clean: float = 1.0,
         pixels: bool = False,
         options: Mapping[str, Any] | None = None,
+        detector: str | None = None,
         **settings: Any,
     ) -> str:
         """An attack that leaves this accuracy (or these images right, `[N, R]`); its name.
 
         Args:
             options: of the attack.
+            detector: that it evades as well.
             settings: of the result, in place of the usual ones.
         """
         attack = attacks.build(name, **dict(options or {}))
@@ -102,11 +104,15 @@ class Runs:
             "indices": np.arange(self.images),
         }
         substitute = settings.get("substitute")
-        parts = [f"substitute_{pathlib.Path(substitute).name}"] if substitute else []
+        parts = list(attack_parts(attack))
+        if detector:
+            parts += [detector, f"lambda{attack.detection_lambda:g}"]  # type: ignore[attr-defined]
+        parts += [f"substitute_{pathlib.Path(substitute).name}"] if substitute else []
         stem = attack_name(name, attack, eps, parts)
+        told = attack.settings() | ({"detector": {"name": detector}} if detector else {})
         trained = json.loads((folder.parent / "trained.json").read_text())
         content = {
-            "attack": attack.settings(),
+            "attack": told,
             "eps": eps,
             "num_samples": 10,
             "noise": None,
@@ -123,6 +129,7 @@ class Runs:
             "clean_prediction_changes": 0.01,
             "zero_gradients": 0.0,
             "perturbation_of_misclassified": {"l2": {"mean": 28 * eps}},
+            **({"substitute_accuracy": 0.25} if substitute else {}),
             "seconds": 60.0,
         }
         write_arrays(folder / f"{stem}.npz", arrays)
@@ -142,9 +149,14 @@ class Runs:
         attack: str,
         rates: Mapping[str, float],
         guard: str | None = None,
+        outcomes: Mapping[str, np.ndarray] | None = None,
         **figures: Any,
     ) -> None:
-        """A detection of an attack by the model itself or a guard."""
+        """A detection of an attack by the model itself or a guard.
+
+        Args:
+            outcomes: the arrays next to it.
+        """
         rows = [
             {
                 "detector": detector,
@@ -165,6 +177,8 @@ class Runs:
         name = f"{attack}_guard_{guard}" if guard else attack
         path = self.folder(model) / "detection" / f"{name}.json"
         results.write_result(path, "detection", config, {"attack": attack, "num_train": 500}, rows)
+        if outcomes:
+            write_arrays(path.with_suffix(".npz"), dict(outcomes))
 
     def evaluate(self, model: str, eps: float, parts: Mapping[str, float]) -> str:
         """An evaluation that took the robustness apart; the name of its result."""

@@ -11,7 +11,7 @@ from reproduce.workflow.plan import read_plan
 from tests.conftest import ROOT
 from tests.study.synthetic import AS_CLAIMED, Runs
 from tf_deepbayes.study.comparison import ABOVE, BELOW, WITHIN, compare, met
-from tf_deepbayes.study.page.views import clean_table
+from tf_deepbayes.study.page.views.attacks import clean_table
 from tf_deepbayes.study.provenance import tables
 from tf_deepbayes.study.published import frame, published_numbers, steps_of
 from tf_deepbayes.study.results import ORDER, Study

@@ -20,7 +20,9 @@ def runs(tmp_path: pathlib.Path) -> Runs:
     found = Runs(tmp_path / "runs")
     found.complete(AS_CLAIMED)
     name = found.attack("GFZ", 0.1, 0.9, pixels=True)
-    found.detect("GFZ", name, {"kl": 0.9})
+    outcomes = {"labels": found.labels, "predicted": found.labels, "clean_labels": found.labels}
+    rejected = {"rejected_kl": found.labels > 4, "rejected_clean_kl": found.labels > 8}
+    found.detect("GFZ", name, {"kl": 0.9}, outcomes=outcomes | rejected)
     return found
 
 
@@ -44,6 +46,9 @@ def test_a_kept_copy_is_small_and_holds_no_images(runs: Runs, tmp_path: pathlib.
         assert set(arrays.files) == {"labels", "indices", "predicted", "clean_predicted"}
         assert {arrays[name].dtype for name in arrays.files} == {np.dtype(np.uint8)}
         assert arrays["predicted"].shape == (200, 5)
+    with np.load(copy / "mnist/GFZ/detection/fgsm_eps0.10.npz") as arrays:
+        assert set(arrays.files) == {"labels", "predicted", "rejected_kl"}
+        assert arrays["labels"].dtype == np.uint8 and arrays["rejected_kl"].sum() == 100
     assert (copy / "mnist/GFZ/trained.json").is_file()
     assert not list(copy.rglob("checkpoint*"))
     assert max(path.stat().st_size for path in copy.rglob("*.npz")) < 5000

@@ -7,7 +7,7 @@ import pathlib
 import pytest
 
 from tests.study.synthetic import AS_CLAIMED, Runs
-from tf_deepbayes.study.page.views import head_of
+from tf_deepbayes.study.page.views.attacks import head_of
 from tf_deepbayes.study.provenance import Table, common_epochs, tables
 from tf_deepbayes.study.results import Study
 

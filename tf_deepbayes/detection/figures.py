@@ -51,7 +51,7 @@ def detection_figures(
         "detector": detector.name,
         "threshold": detector.threshold,
         **_shares("detection_rate", rejected, success, predicted, classes),
-        "detection_rate_class_mean": _class_mean(rejected, success, predicted, classes),
+        "detection_rate_class_mean": class_mean(rejected, success, predicted, classes),
         **_shares(
             "false_positive_rate",
             detector.reject(clean_logits),
@@ -114,7 +114,7 @@ def _transferred(
     return {
         "successful_attacks": int(success.sum()),
         **_share("detection_rate", rejected, success),
-        "detection_rate_class_mean": _class_mean(rejected, success, guard_predicted, classes),
+        "detection_rate_class_mean": class_mean(rejected, success, guard_predicted, classes),
         **_share("misclassified_undetected", success & ~rejected, everything),
     }
 
@@ -136,7 +136,7 @@ def _shares(name: str, hits: Array, among: Array, groups: Array, classes: int) -
     }
 
 
-def _class_mean(hits: Array, among: Array, groups: Array, classes: int) -> float | None:
+def class_mean(hits: Array, among: Array, groups: Array, classes: int) -> float | None:
     """Unweighted mean of the classes' shares; classes without images are left out."""
     rates = _shares("rate", hits, among, groups, classes)["rate_per_class"]
     seen = [rate for rate in rates if rate is not None]

@@ -72,9 +72,14 @@ class ScoredAttack:
         return [detection_figures(detector, *fields) for detector in detectors]
 
     def outcomes(self, detectors: Sequence[Detector]) -> dict[str, Array]:
-        """Of each image: its label, the victim's class, and whether each detector rejects it."""
+        """Of each image: its label, the victim's class, and whether each detector rejects it.
+
+        For a transfer `guard_predicted` too, the guard's own class.
+        """
         own = self.predicted if self.guard_predicted is None else self.guard_predicted
         arrays = {"labels": self.labels, "predicted": self.predicted}
+        if self.guard_predicted is not None:
+            arrays["guard_predicted"] = self.guard_predicted
         arrays["clean_labels"] = self.clean_labels
         for detector in detectors:
             arrays[f"rejected_{detector.name}"] = detector.reject(self.adversarial_logits, own)

@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tf_deepbayes import attacks
+from tf_deepbayes.core import metrics
+from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.files import digest
 from tf_deepbayes.evaluation import result_names, saved_attacks
 from tf_deepbayes.evaluation.batch_store import BatchStore
 from tf_deepbayes.evaluation.parts import Part
-from tf_deepbayes.evaluation.runner import AttackResult, run, run_part
+from tf_deepbayes.evaluation.runner import SCORING, AttackResult, run, run_part
 from tf_deepbayes.evaluation.scoring import EvaluationSet, attack_rows, zero_gradient_share
 from tf_deepbayes.evaluation.workers import on_device
 from tf_deepbayes.runs import results
@@ -47,6 +49,7 @@ class RunAttack:
         devices: devices on which copies attack, see `local_devices`.
 
     Attributes:
+        victim, source: the run attacked, and the run whose gradients are followed.
         attack: the attack, with the detector or guides that it needs.
         test: the images attacked.
     """
@@ -60,21 +63,21 @@ class RunAttack:
         devices: Sequence[str] = ("",),
     ) -> None:
         self.options = options
-        self.victim, source = load()
+        self.victim, self.source = load()
         dataset = self.victim.load_data(data_dir)
-        self.workers = [worker_of(self.victim, source, options)]
+        self.workers = [worker_of(self.victim, self.source, options)]
         for device in devices[1:]:
             with on_device(device):
                 self.workers.append(worker_of(*load(), options, device))
         indices = test_indices(dataset, options.indices, options.image_order)
         self.test = dataset.test.take(indices).first(options.num_images)
         self.indices = indices[: len(self.test)]
-        check_head(attack, source)
+        check_head(attack, self.source)
         given = dataset.train, self.test, options
         self.attack = with_detector_or_guides(attack, self.victim, *given)
         self.identity = identity_of(self.victim.model, self.test)
-        if source is not self.victim:
-            self.identity["substitute_weights"] = weights_digest(source.model)
+        if self.source is not self.victim:
+            self.identity["substitute_weights"] = weights_digest(self.source.model)
 
     def __str__(self) -> str:
         config = self.victim.config
@@ -127,9 +130,19 @@ class RunAttack:
         first, *others = self.workers
         target, zero = self.target, self.zero_gradients
         found = run(self.attack, first.access, target, eps, store, first.reseed, zero, others)
+        found.figures.update(self._of_substitute(found.adversarial))
         self._write(path, settings, found)
         store.remove()
         return found.figures
+
+    def _of_substitute(self, adversarial: Array) -> dict[str, float]:
+        """The accuracy of the substitute, if there is one, on the attacked images in one draw."""
+        source = self.source
+        if source is self.victim:
+            return {}
+        source.reseed(SCORING)
+        logits = metrics.predict(source.logits_fn, adversarial, self.attack.batch_size)
+        return {"substitute_accuracy": metrics.accuracy(logits.argmax(1), self.target.labels)}
 
     def _store(self, path: pathlib.Path, settings: Mapping[str, Any], resume: bool) -> BatchStore:
         """Where the finished batches are."""

@@ -5,6 +5,7 @@ The checkpoint is one file of named arrays, replaced atomically: weights
 """
 
 import dataclasses
+import functools
 import importlib.metadata
 import pathlib
 from typing import Any
@@ -95,12 +96,15 @@ def versions() -> dict[str, str]:
     """Versions of the libraries that results depend on."""
     names = ("tf_deepbayes", "keras", "tensorflow-probability", "numpy", "cleverhans")
     found = {"tensorflow": tf.version.VERSION}  # its package has one of several names
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed as a package"
-    return found
+    return found | {name: _version(name) for name in names}
+
+
+@functools.cache
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed as a package"
 
 
 def save_config(folder: PathLike, config: RunConfig) -> None:

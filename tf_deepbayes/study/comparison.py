@@ -14,13 +14,21 @@ from tf_deepbayes.study.results import ORDER, Study, in_order
 
 WITHIN, ABOVE, BELOW = "●", "▲", "▼"
 REPRODUCTIONS = ("reproduction", "published code run by others", "published code run by us")
+# Columns of `Study.attacks` that the paper prints too: {column: published quantity}.
+FURTHER = {
+    "l2": "mean_l2_of_successful",
+    "substitute_accuracy": "substitute_accuracy_under_attack",
+}
 COLUMNS = (
     *("model", "epochs", "asked", "behind", "seeds", "images", "size"),
     *("published", "published_half", "published_source", "refused"),
     *("reproduced", "reproduced_high", "reproduced_source"),
     *("ours", "low", "high", "difference", "mark", "results"),
+    *(f"{name}{end}" for name in FURTHER for end in ("", "_published", "_source")),
 )
 ACCURACY, ERROR = "accuracy_under_attack", "error_under_attack"
+# Settings of an attack that somebody published, as the kind of a table says them.
+PUBLISHED_PART = re.compile(r"nb_iter\d+|detection_lambda[0-9.]+|snapshot")
 
 
 def clean_rows(study: Study, data: str) -> pd.DataFrame:
@@ -70,7 +78,8 @@ def compare(study: Study, table: Table, published: pd.DataFrame) -> pd.DataFrame
     clean = table.attack == "clean"
     common = common_epochs(study, table.data)
     sizes = sorted(table.rows["size"].unique())
-    numbers = _numbers_of(published, table)
+    of_all = of_table(published, table)
+    numbers = _accuracies(of_all, clean)
     models = {*table.rows.model} | {model for model in numbers.model if model in ORDER}
     found = []
     for model in sorted(models, key=in_order):
@@ -79,29 +88,34 @@ def compare(study: Study, table: Table, published: pd.DataFrame) -> pd.DataFrame
         for epochs, part in groups:
             for size in sizes:
                 cell = part[part["size"] == size]
-                other = _of_model(numbers, model, cell, size)
+                other = of_model(numbers, model, cell, size)
                 if len(cell) or not other.empty:
                     row = _cell(study, cell, other, clean)
                     behind = bool(len(own)) and epochs != common
                     named = {"model": model, "epochs": epochs, "behind": behind}
-                    found.append(row | named | {"size": f"{size:g}"})
+                    more = _further(of_all, model, cell, size)
+                    found.append(row | more | named | {"size": f"{size:g}"})
     return pd.DataFrame(found, columns=list(COLUMNS))
 
 
-def _numbers_of(published: pd.DataFrame, table: Table) -> pd.DataFrame:
+def of_table(published: pd.DataFrame, table: Table) -> pd.DataFrame:
     """Published numbers of this attack; none for settings that nobody published."""
-    if not re.fullmatch(r"(nb_iter\d+)?", table.kind) or published.empty:
+    parts = table.kind.split(", ") if table.kind else []
+    if not all(PUBLISHED_PART.fullmatch(part) for part in parts):
         return published.iloc[:0]
     same = (published.dataset == table.data) & (published.threat == table.threat)
-    quantity = "clean_accuracy" if table.attack == "clean" else [ACCURACY, ERROR]
-    wanted = published.quantity.isin(np.atleast_1d(quantity))
-    found = published[same & wanted & (published.attack == table.attack)].copy()
+    return published[same & (published.attack == table.attack)]
+
+
+def _accuracies(numbers: pd.DataFrame, clean: bool) -> pd.DataFrame:
+    quantities = ["clean_accuracy"] if clean else [ACCURACY, ERROR]
+    found = numbers[numbers.quantity.isin(quantities)].copy()
     wrong = found.quantity == ERROR
     found.loc[wrong, "value"] = 1.0 - found.loc[wrong, "value"]
     return found
 
 
-def _of_model(numbers: pd.DataFrame, model: str, cell: pd.DataFrame, size: float) -> pd.DataFrame:
+def of_model(numbers: pd.DataFrame, model: str, cell: pd.DataFrame, size: float) -> pd.DataFrame:
     """The published numbers of one model, or of its variant with another dim_z, at one size."""
     family, *variant = model.split("_Z")
     found = numbers[(numbers.model == family)]
@@ -113,17 +127,46 @@ def _of_model(numbers: pd.DataFrame, model: str, cell: pd.DataFrame, size: float
     return found[found["size"] == size] if size or found["size"].notna().any() else found
 
 
+def printed(numbers: pd.DataFrame, cell: pd.DataFrame) -> dict[str, Any]:
+    """What the paper prints for a cell: `published`, `published_half`, `published_source`.
+
+    Where it prints several numbers, the first that may be compared with ours, and the source names
+    the others. Where none may, there is no number, and `refused` says why.
+
+    Args:
+        numbers: of this cell, of any kind.
+        cell: our results; empty where there are none.
+    """
+    found: dict[str, Any] = {"published": np.nan, "published_half": np.nan}
+    found |= {"published_source": None, "published_note": None, "refused": None}
+    rows: list[Any] = list(numbers[numbers.kind == PAPER].itertuples())
+    if not rows:
+        return found
+    allowed = [row for row in rows if refusal(row, cell) is None]
+    first, *others = allowed or rows
+    also = "".join(f"; also {row.value:g} in {row.source}" for row in others)
+    found["published_source"] = f"{first.source}; {first.settings}{also}"
+    if not allowed:
+        return found | {"refused": refusal(first, cell)}
+    half = {"published": float(first.value), "published_half": float(first.half)}
+    return found | half | {"published_note": first.note}
+
+
+def _further(numbers: pd.DataFrame, model: str, cell: pd.DataFrame, size: float) -> dict[str, Any]:
+    """What the paper prints beside the accuracies, and ours: see `FURTHER`."""
+    row: dict[str, Any] = {}
+    for column, quantity in FURTHER.items():
+        own = of_model(numbers[numbers.quantity == quantity], model, cell, size)
+        found = printed(own, cell)
+        row[column] = cell[column].astype(float).mean() if len(cell) else np.nan
+        row[f"{column}_published"] = found["published"]
+        row[f"{column}_source"] = found["published_source"]
+    return row
+
+
 def _cell(study: Study, cell: pd.DataFrame, other: pd.DataFrame, clean: bool) -> dict[str, Any]:
     """The figures of one model at one size."""
-    row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    printed = other[other.kind == PAPER]
-    if len(printed):
-        first = printed.iloc[0]
-        row["published_source"] = f"{first.source}; {first.settings}"
-        if why := refusal(first, cell):
-            row["refused"] = why
-        else:
-            row["published"], row["published_half"] = float(first.value), float(first.half)
+    row: dict[str, Any] = dict.fromkeys(COLUMNS) | printed(other, cell)
     ports = other[other.kind.isin(REPRODUCTIONS)]
     if len(ports):
         row["reproduced"], row["reproduced_high"] = ports.value.min(), ports.value.max()
@@ -132,7 +175,7 @@ def _cell(study: Study, cell: pd.DataFrame, other: pd.DataFrame, clean: bool) ->
         row |= dict(zip(("ours", "low", "high"), estimate(study, cell, clean), strict=True))
         row |= {"seeds": len(cell), "images": int(cell.n.iloc[0]), "asked": cell.asked.iloc[0]}
         row["results"] = " ".join(cell.path)
-        if row["published"] is not None:
+        if pd.notna(row["published"]):
             row |= difference(row)
     return row
 
@@ -145,7 +188,7 @@ def refusal(number: Any, cell: pd.DataFrame) -> str | None:
     steps = number.steps
     if pd.notna(steps) and pd.notna(ours.steps) and int(steps) != int(ours.steps):
         return f"published with {int(steps)} steps ({number.value:g}), ours have {int(ours.steps)}"
-    for name, column in (("K", "K"), ("lr", "learning_rate")):
+    for name, column in (("K", "K"), ("lr", "learning_rate"), ("lambda", "weight")):
         said = re.search(rf"(?<!\w){name}=([0-9.]+)", number.settings)
         mine = ours[column]
         if said and pd.notna(mine) and float(said[1]) != mine:

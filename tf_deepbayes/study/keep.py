@@ -1,9 +1,11 @@
 """A study's results as small files: what the report reads, without images, logits and curves."""
 
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 
+from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, read_json, write_arrays, write_json, write_text
 from tf_deepbayes.detection.roc import Roc
@@ -12,6 +14,7 @@ from tf_deepbayes.study.results import KINDS, Study, adaptive_files, result_file
 
 KEPT = (CONFIG, TRAINED, "history.csv")
 OUTCOMES = ("labels", "indices", "predicted", "clean_predicted")
+AGAIN = {"attacks": "run the attack again", "detection": "detect again"}
 SMALL = 256  # classes that fit into a byte
 CURVE = 40  # points of a ROC curve
 
@@ -19,7 +22,8 @@ CURVE = 40  # points of a ROC curve
 def keep(study: Study, folder: pathlib.Path) -> int:
     """Copy every result into the folder in the same layout; the number of results.
 
-    Next to an attack stay its outcomes alone, classes as bytes: enough for the same report.
+    Next to attacks and detections stay the outcomes of each image alone, classes as bytes: enough
+    for the same report.
 
     Raises:
         InputError: the folder is the study's own, or an array is damaged.
@@ -38,8 +42,9 @@ def keep(study: Study, folder: pathlib.Path) -> int:
             for path in result_files(source, kind):
                 _keep_json(path, target / kind / path.name)
                 count += 1
-                if kind == "attacks" and path.with_suffix(".npz").is_file():
-                    _keep_outcomes(path.with_suffix(".npz"), target / kind / f"{path.stem}.npz")
+                arrays = path.with_suffix(".npz")
+                if arrays.is_file() and kind in _KEEP:
+                    _KEEP[kind](arrays, target / kind / arrays.name)
         for path in adaptive_files(source):
             _keep_json(path, target / path.name)
             count += 1
@@ -73,13 +78,30 @@ def _thinned(curve: dict[str, list[float]]) -> dict[str, list[float]]:
 
 
 def _keep_outcomes(source: pathlib.Path, target: pathlib.Path) -> None:
-    arrays = read_arrays(source, "run the attack again")
-    if not set(OUTCOMES) <= set(arrays):
-        return
-    found = {name: arrays[name] for name in OUTCOMES}
-    for name in OUTCOMES:
-        if found[name].min(initial=0) < 0:
-            raise InputError(f"{source} is damaged: {name} below 0; run the attack again")
-        kind = np.uint8 if found[name].max(initial=0) < SMALL else np.uint32
-        found[name] = found[name].astype(kind)
+    """The classes of each image in each draw."""
+    arrays = read_arrays(source, AGAIN["attacks"])
+    if set(OUTCOMES) <= set(arrays):
+        _write_small(target, {name: arrays[name] for name in OUTCOMES}, source, AGAIN["attacks"])
+
+
+def _keep_detected(source: pathlib.Path, target: pathlib.Path) -> None:
+    """What the guard makes of the attacked images; of clean ones the JSON has the rates."""
+    arrays = read_arrays(source, AGAIN["detection"])
+    kept = {name: array for name, array in arrays.items() if "clean_" not in name}
+    _write_small(target, kept, source, AGAIN["detection"])
+
+
+def _write_small(
+    target: pathlib.Path, arrays: Mapping[str, Array], source: pathlib.Path, again: str
+) -> None:
+    """Write classes, indices and answers in as few bytes as hold them."""
+    found = {}
+    for name, array in arrays.items():
+        if array.min(initial=0) < 0:
+            raise InputError(f"{source} is damaged: {name} below 0; {again}")
+        small = np.uint8 if array.max(initial=0) < SMALL else np.uint32
+        found[name] = array if array.dtype == bool else array.astype(small)
     write_arrays(target, found)
+
+
+_KEEP = {"attacks": _keep_outcomes, "detection": _keep_detected}

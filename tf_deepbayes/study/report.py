@@ -15,11 +15,15 @@ from tf_deepbayes.study.claims import register
 from tf_deepbayes.study.claims.cells import Results
 from tf_deepbayes.study.claims.verdicts import NOT_TESTED, Verdict
 from tf_deepbayes.study.comparison import compare
-from tf_deepbayes.study.page import decomposed, details, html, views
+from tf_deepbayes.study.page import decomposed, html
 from tf_deepbayes.study.page.examples import clean_images, examples
 from tf_deepbayes.study.page.pictures import Picture, evasion_planes, heat_maps, roc_curves
 from tf_deepbayes.study.page.tables import View
 from tf_deepbayes.study.page.text import markdown, verdicts_page
+from tf_deepbayes.study.page.views import attacks, details
+from tf_deepbayes.study.page.views.detection import detection_view
+from tf_deepbayes.study.page.views.sizes import smallest_view
+from tf_deepbayes.study.page.views.transfer import transfer_view
 from tf_deepbayes.study.provenance import Table
 from tf_deepbayes.study.results import Study
 from tf_deepbayes.study.rows import WHITE_BOX
@@ -59,7 +63,7 @@ class Report:
     def clean(self) -> list[Table]:
         """The clean accuracies, a table for each data set with attacks."""
         return [
-            views.clean_table(self.study, data) for data in sorted(set(self.study.attacks.data))
+            attacks.clean_table(self.study, data) for data in sorted(set(self.study.attacks.data))
         ]
 
     @functools.cached_property
@@ -81,17 +85,17 @@ class Report:
     @functools.cached_property
     def sections(self) -> list[html.Section]:
         """All tables, by section."""
-        attacks = [self._comparison(table) for table in (*self.clean, *self.tables)]
+        accuracies = [self._comparison(table) for table in (*self.clean, *self.tables)]
         detection = [
-            views.detection_view(self.results, table, self.numbers)
+            detection_view(self.results, table, self.numbers)
             for table in self.tables
             if not table.refused
         ]
         behind = [
-            views.smallest_view(self.results, data, self.numbers)
+            smallest_view(self.results, data, self.numbers)
             for data in sorted(set(self.study.attacks.data))
         ]
-        transfer = details.transfer_view(self.study)
+        transfer = transfer_view(self.study, self.numbers)
         behind += [details.evaluations_view(self.study), transfer]
         behind.append(details.adaptive_view(self.study))
         behind.append(details.attacks_view(self.study))
@@ -99,7 +103,7 @@ class Report:
         parts = _there([view(self.study) for view in apart])
         training = [details.training_view(self.study), details.cost_view(self.study)]
         found = [
-            html.Section("tables", "Tables", attacks),
+            html.Section("tables", "Tables", accuracies),
             html.Section("detection", "Detection", _there(detection), self._detection_pictures()),
             html.Section("apart", "Taken apart", parts, list(decomposed.stacks(self.study))),
             html.Section("details", "Details", _there(behind), list(heat_maps(transfer))),
@@ -143,8 +147,8 @@ class Report:
 
     def _comparison(self, table: Table) -> View:
         if table.refused:
-            return views.refused_view(table)
-        return views.comparison_view(self.study, table, self.frames[table.id])
+            return attacks.refused_view(table)
+        return attacks.comparison_view(self.study, table, self.frames[table.id])
 
     def _detection_pictures(self) -> list[Picture]:
         drawn = [t for t in self.tables if not t.refused and t.threat == WHITE_BOX and t.is_linf]

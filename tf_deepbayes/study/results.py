@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -22,6 +22,7 @@ from tf_deepbayes.study import rows
 # The paper's order; other models follow in the order of their names.
 ORDER = ("BNN", "GFZ", "GBZ", "GFY", "GBY", "DFX", "DBX", "DFZ")
 KINDS = {"attacks": "attack", "detection": "detection", "evaluation": "evaluation"}
+REJECTED = "rejected_"  # begins the names of a detection's arrays, see `ScoredAttack.outcomes`
 ADAPTIVE = "adaptive"  # the kind of the tables in a run's own folder, see `runs.adaptive`
 
 
@@ -55,6 +56,33 @@ class Outcomes:
     def clean_right(self) -> Array:
         """The same before the attack, over the draws that a score uses as well."""
         return (self.clean_predicted == self.labels[:, None]).mean(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Detected:
+    """What a guard makes of each attacked image.
+
+    Attributes:
+        labels, predicted: the true class and the victim's, `[N]`.
+        guard_predicted: the guard's class `[N]`; None when it is the victim.
+        rejected: whether each detector rejects it, `[N]`.
+    """
+
+    labels: Array
+    predicted: Array
+    guard_predicted: Array | None
+    rejected: Mapping[str, Array]
+
+    @property
+    def fooled(self) -> Array:
+        """Whether the victim is wrong, `[N]`."""
+        return self.predicted != self.labels
+
+    @property
+    def guard_right(self) -> Array:
+        """Whether the guard is right, `[N]`."""
+        assert self.guard_predicted is not None
+        return self.guard_predicted == self.labels
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,6 +144,11 @@ class Study:
         """The outcomes next to an attack's JSON; None when they were not kept."""
         return read_outcomes((self.root / path).with_suffix(".npz"))
 
+    @functools.cache  # noqa: B019 (a study lives as long as its report)
+    def detected(self, path: str) -> Detected | None:
+        """The outcomes next to a detection's JSON; None when they were not kept."""
+        return read_detected((self.root / path).with_suffix(".npz"))
+
 
 def read_outcomes(path: pathlib.Path) -> Outcomes | None:
     """The outcomes in an .npz; None without them, or without what pairs the images."""
@@ -130,6 +163,27 @@ def read_outcomes(path: pathlib.Path) -> Outcomes | None:
     fit = [array.ndim for array in given] == [1, 1, 2, 2] and found.predicted.size
     if not fit or any(a.dtype.kind not in "iu" or len(a) != len(found.labels) for a in given):
         raise InputError(f"{path} is damaged: its arrays do not fit together; run the attack again")
+    return found
+
+
+def read_detected(path: pathlib.Path) -> Detected | None:
+    """The outcomes of a detection in an .npz; None without them."""
+    if not path.is_file():
+        return None
+    arrays = read_arrays(path, "detect again")
+    if not {"labels", "predicted"} <= set(arrays):
+        return None
+    rejected = {
+        name.removeprefix(REJECTED): array
+        for name, array in arrays.items()
+        if name.startswith(REJECTED) and not name.startswith(f"{REJECTED}clean_")
+    }
+    found = Detected(arrays["labels"], arrays["predicted"], arrays.get("guard_predicted"), rejected)
+    given = [found.labels, found.predicted, *rejected.values()]
+    given += [] if found.guard_predicted is None else [found.guard_predicted]
+    shapes = {array.shape for array in given}
+    if len(shapes) > 1 or found.labels.ndim != 1 or any(a.dtype.kind not in "iub" for a in given):
+        raise InputError(f"{path} is damaged: its arrays do not fit together; detect again")
     return found
 
 

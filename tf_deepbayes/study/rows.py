@@ -53,7 +53,7 @@ ATTACK = (
         "weights",
     ),
     *("stale", "accuracy", "low", "high", "clean_accuracy", "clean_changes", "zero_gradients"),
-    *("l2", "seconds", "version", "name", "path"),
+    *("l2", "substitute_accuracy", "seconds", "version", "name", "path"),
 )
 DETECTION = (
     *("data", "model", "seed", "epochs", "asked", "name", "guard", "detector", "num_train"),
@@ -147,7 +147,7 @@ def attack_row(root: pathlib.Path, run: Mapping[str, Any], path: pathlib.Path) -
             "threat": threat_of(settings, attack),
             "attack": name,
             "detector": (attack.get("detector") or {}).get("name"),
-            "weight": number(attack.get("detection_lambda")),
+            "weight": number(attack.get("detection_lambda")) if attack.get("detector") else None,
             "kind": kind_of(attack, settings),
             "size": size,
             "eps": f"{size:g}",
@@ -171,6 +171,7 @@ def attack_row(root: pathlib.Path, run: Mapping[str, Any], path: pathlib.Path) -
             "l2": number(
                 figures.get("perturbation_of_misclassified", {}).get("l2", {}).get("mean")
             ),
+            "substitute_accuracy": number(figures.get("substitute_accuracy")),
             "seconds": float(figures.get("seconds", 0.0)),
             "version": str(settings.get("version", NOT_RECORDED)),
             "name": path.stem,

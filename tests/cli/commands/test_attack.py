@@ -11,12 +11,13 @@ import pytest
 from tests.cli.conftest import untrained_runs
 from tests.conftest import App
 from tests.forked_app import start_app
+from tf_deepbayes.runs.run import Run
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A folder of runs with a small GBZ."""
-    return untrained_runs(tmp_path_factory.mktemp("runs"), "GBZ")
+    """A folder of runs with a small GBZ and a substitute."""
+    return untrained_runs(tmp_path_factory.mktemp("runs"), "GBZ", "MLP")
 
 
 def common(runs: pathlib.Path, attack: str, count: int) -> list[object]:
@@ -35,6 +36,19 @@ def test_superwhite_with_a_detector_and_the_published_flags(runs: pathlib.Path, 
     assert result["settings"]["attack"]["snapshot"] is True
     assert result["figures"]["perturbation"]["linf"]["max"] <= 0.1 + 1e-6
     assert not list(folder.glob("*.partial"))
+
+
+def test_an_attack_through_a_substitute_says_how_far_that_falls(
+    runs: pathlib.Path, app: App
+) -> None:
+    folder = runs / "digits"
+    flags = ["--substitute", folder / "MLP", "--name", "moved", "--eps", 0.3, "--save"]
+    done = app("attack/attack.py", *common(runs, "fgsm", 10), *flags)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((folder / "GBZ/attacks/moved_eps0.30.json").read_text())["figures"]
+    with np.load(folder / "GBZ/attacks/moved_eps0.30.npz") as saved:
+        predicted = Run.load(folder / "MLP").model.logits(saved["adversarial"]).numpy().argmax(1)
+        assert figures["substitute_accuracy"] == np.mean(predicted == saved["labels"])
 
 
 def test_matching_and_the_label_alone(runs: pathlib.Path, app: App) -> None:

@@ -86,7 +86,9 @@ def test_a_guard_without_p_x(runs: pathlib.Path, detect: App) -> None:
     path = runs / "digits" / "GBY" / "detection" / "fgsm_eps0.10_guard_DBX.json"
     rows = json.loads(path.read_text())["figures"]
     assert [row["detector"] for row in rows] == ["kl", "tv"]
-    assert rows[0]["transferred"]["successful_attacks"] > 0
+    fooled = rows[0]["transferred"]["successful_attacks"]
+    with np.load(path.with_suffix(".npz")) as outcomes:
+        assert np.sum(outcomes["guard_predicted"] != outcomes["labels"]) == fooled > 0
     fitted = sorted((runs / "digits" / "DBX" / "detection").iterdir())
     assert list(read_detectors(fitted[0])) == ["kl", "tv"]
     of_dbx = ["--thresholds", fitted[0], "--num_samples", 10]

@@ -2,11 +2,13 @@
 
 import pathlib
 
+import numpy as np
 import pytest
 
 from tests.study.claims.test_claims import GENERATIVE, verdict, words
 from tests.study.synthetic import AS_CLAIMED, MODELS, Runs
 from tf_deepbayes.study.claims.verdicts import FAILS, HOLDS, IN_PART, NOT_TESTED
+from tf_deepbayes.study.page.views.transfer import transfer_view
 from tf_deepbayes.study.published import FOLDER
 from tf_deepbayes.study.report import Report
 from tf_deepbayes.study.results import Study
@@ -113,6 +115,50 @@ def test_transfers_within_a_kind(tmp_path: pathlib.Path) -> None:
     cells = verdict(runs, "P15").cells
     assert [cell.side for cell in cells] == [1, 1]
     assert cells[0].name == "PGD, ε 0.3, from DBX on mnist"
+
+
+def test_transfers_count_the_images_that_fooled_the_source(tmp_path: pathlib.Path) -> None:
+    """On the others every guard is right, and they do not count; the images pair the guards."""
+    runs = Runs(tmp_path)
+    for model in MODELS:
+        runs.run(model)
+    name, labels = runs.attack("GFZ", 0.3, 0.5, "pgd"), runs.labels
+    fooled = np.arange(runs.images) < 100
+    moved = fooled & (np.arange(runs.images) % 2 == 0)  # by every generative guard
+    for guard in MODELS[1:]:
+        wrong = moved if guard in GENERATIVE else np.zeros_like(moved)
+        arrays = {"labels": labels, "predicted": np.where(fooled, labels + 1, labels)}
+        arrays |= {"guard_predicted": np.where(wrong, labels + 1, labels)}
+        arrays |= {"rejected_logit": moved & (np.arange(runs.images) % 4 == 0)}
+        counts = {"successful_attacks": int(wrong.sum())}
+        runs.detect("GFZ", name, {"logit": 0.5}, guard, arrays, transferred=counts)
+    (cell,) = verdict(runs, "P15").cells
+    assert cell.d.value == pytest.approx(0.5)
+    report = Report(Study.read(runs.root), FOLDER)
+    transfer = transfer_view(report.study, report.numbers)
+    assert transfer is not None
+    row = transfer.frame.set_index("guard").loc["GBZ"]
+    assert row.of_fooled == pytest.approx(0.5) and row.accuracy == pytest.approx(0.75)
+    assert row.published == pytest.approx(0.286) and "A.4" in row.published_source
+    assert row.logit == pytest.approx(0.5)
+
+
+def test_evading_is_compared_on_the_same_images(tmp_path: pathlib.Path) -> None:
+    """The same images pass and some more: their interval is that of the ones that differ alone."""
+    runs, width = Runs(tmp_path), {}
+    runs.run("GBZ")
+    labels = runs.labels
+    for kept in (False, True):
+        for detector, rejected in ((None, 100), ("kl", 120)):
+            name = runs.attack("GBZ", 0.2, 0.4, "superwhite", detector=detector)
+            arrays = {"labels": labels, "predicted": labels + 1}
+            arrays |= {"rejected_kl": np.arange(runs.images) < rejected}
+            passed = {"misclassified_undetected": 1 - rejected / runs.images}
+            runs.detect("GBZ", name, {"kl": 0.5}, None, arrays if kept else None, **passed)
+        (cell,) = verdict(runs, "P13").cells
+        assert cell.d.value == pytest.approx(0.1)
+        width[kept] = cell.d.high - cell.d.low
+    assert 0.07 < width[True] < 0.09 < 0.18 < width[False]
 
 
 def test_fusion_features(tmp_path: pathlib.Path) -> None:

@@ -12,7 +12,8 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.runs.checkpoints import RunConfig
 from tf_deepbayes.runs.results import write_result
 from tf_deepbayes.study.keep import keep
-from tf_deepbayes.study.page import decomposed, details
+from tf_deepbayes.study.page import decomposed
+from tf_deepbayes.study.page.views import details
 from tf_deepbayes.study.report import Report
 from tf_deepbayes.study.results import Study
 

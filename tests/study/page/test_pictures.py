@@ -7,9 +7,12 @@ import pytest
 from tests.study.synthetic import Runs
 from tf_deepbayes.study.keep import keep
 from tf_deepbayes.study.page import pictures
-from tf_deepbayes.study.page.details import transfer_view
+from tf_deepbayes.study.page.views.transfer import transfer_view
+from tf_deepbayes.study.published import frame
 from tf_deepbayes.study.report import Report
 from tf_deepbayes.study.results import Study
+
+NONE = frame([])
 
 
 @pytest.fixture
@@ -57,9 +60,9 @@ def test_the_plane_goes_from_the_attack_to_the_one_past_the_detector(runs: Runs)
 
 
 def test_a_heat_map_has_the_accuracy_of_each_pair(runs: Runs) -> None:
-    assert list(pictures.heat_maps(transfer_view(Study.read(runs.root)))) == []
+    assert list(pictures.heat_maps(transfer_view(Study.read(runs.root), NONE))) == []
     name = runs.attack("GFZ", 0.1, 0.5, "pgd")
     runs.detect("GFZ", name, {"kl": 0.8}, "GBZ", transferred={"successful_attacks": 40})
-    ((title, picture),) = pictures.heat_maps(transfer_view(Study.read(runs.root)))
+    ((title, picture),) = pictures.heat_maps(transfer_view(Study.read(runs.root), NONE))
     assert title == "Accuracy on attacks on another model: PGD, ε 0.1 on mnist"
     assert "GFZ by GBZ 0.800" in picture and ">0.80<" in picture

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.metrics import NORMAL_95
@@ -13,6 +14,7 @@ from tf_deepbayes.study.claims.verdicts import FEWEST_IMAGES, Cell, Found, Untes
 from tf_deepbayes.study.provenance import Table, in_words
 
 LARGEST = {"mnist": 0.3, "plane_frog": 0.1}  # ε of P11 and P15
+FOOLS_NOBODY = 0.9  # the accuracy of a model that an attack on another does not fool
 WIDTHS = (16, 32, 64, 128)
 FIRST_MINUS_SECOND: Callable[[Array], tuple[Array, Array]] = lambda m: (  # noqa: E731
     m[..., 0],
@@ -99,31 +101,56 @@ def p15(results: Results) -> Iterator[Found]:
             attack = attacks[(attacks.data == data) & (attacks.model == source)]
             attack = attack[(attack.name == result) & (attack["size"] == size)]
             if len(attack) and source in ALL:
-                counts = dict(zip(part.guard, part.transfer_successful, strict=True))
                 row = attack.iloc[0]
                 name = f"{in_words(row)}, from {source} on {data}"
-                yield _transfer(str(source), name, row, counts)
+                yield _transfer(results, str(source), name, row, part)
 
 
-def _transfer(source: str, name: str, attack, counts: dict[str, float]) -> Found:  # type: ignore[no-untyped-def]
+def _transfer(
+    results: Results, source: str, name: str, attack: pd.Series, part: pd.DataFrame
+) -> Found:
     n = int(attack.n)
     kind = GENERATIVE if source in GENERATIVE else DISCRIMINATIVE
-    same = [n - counts[m] for m in kind if m in counts and m != source]
-    other = [n - counts[m] for m in ALL if m in counts and m not in kind]
+    guards = part.drop_duplicates("guard").set_index("guard")
+    same = [m for m in kind if m in guards.index and m != source]
+    other = [m for m in ALL if m in guards.index and m not in kind]
     if not same or not other:
         return Untested(name, "no guard of each kind")
     if n < FEWEST_IMAGES:
         return Untested(name, f"{n} images, fewer than {FEWEST_IMAGES}")
-    sides = [np.array(side) / n for side in (other, same)]
-    d = float(sides[0].mean() - sides[1].mean())
-    # The images of the guards are the same and nothing pairs them here: normal, independent.
-    error = NORMAL_95 * float(np.sqrt(sum((s * (1 - s) / n).sum() / len(s) ** 2 for s in sides)))
+    paths = [str(guards.path[m]) for m in (*other, *same)]
+    d = _of_fooled(results, source, paths, len(other)) or _of_counts(source, guards, other, same, n)
+    return Cell(name, d, "transfer", attack.epochs, attack.asked, 1, n)
+
+
+def _of_fooled(results: Results, source: str, paths: Sequence[str], others: int) -> Estimate | None:
+    """The difference on the images that fooled the source; None where outcomes were not kept."""
+    found = [results.study.detected(path) for path in paths]
+    known = [f for f in found if f is not None and f.guard_predicted is not None]
+    if len(known) < len(found) or not known[0].fooled.any():
+        return None
+    right = np.stack([f.guard_right[known[0].fooled] for f in known], axis=-1)  # [N, M]
+    return bootstrap([right[None].astype(float)], _transferred(source, others))
+
+
+def _transferred(source: str, others: int) -> Callable[[Array], Array]:
+    """Of accuracies `[..., M]`: those of the other kind − those of the same kind, on average."""
     if source == "DBX":  # fools nobody: the accuracy of the others is above 9 in 10
-        low = min(min(s) for s in sides) - 0.9
-        spread = NORMAL_95 * float(np.sqrt(0.09 / n))
-        d, error = low, spread
-    estimate = Estimate(d, d - error, d + error)
-    return Cell(name, estimate, "transfer", attack.epochs, attack.asked, 1, n)
+        return lambda means: means.min(-1) - FOOLS_NOBODY
+    return lambda means: means[..., :others].mean(-1) - means[..., others:].mean(-1)
+
+
+def _of_counts(
+    source: str, guards: pd.DataFrame, other: Sequence[str], same: Sequence[str], n: int
+) -> Estimate:
+    """The difference on all images from counts alone: normal, as if nothing paired the images."""
+    sides = [1.0 - guards.transfer_successful[list(s)].to_numpy(float) / n for s in (other, same)]
+    d = float(_transferred(source, len(other))(np.concatenate(sides)))
+    variances = [(side * (1 - side) / n).sum() / len(side) ** 2 for side in sides]
+    if source == "DBX":
+        variances = [FOOLS_NOBODY * (1 - FOOLS_NOBODY) / n]
+    error = NORMAL_95 * float(np.sqrt(sum(variances)))
+    return Estimate(d, d - error, d + error)
 
 
 def p16(results: Results) -> Iterator[Found]:

@@ -122,6 +122,14 @@ def p6(results: Results) -> Iterator[Found]:
 
 def smallest_eps(results: Results, table: Table, models: Sequence[str]) -> Values | str:
     """The smallest ε that fools each image, mean over draws; the largest + .1 if none does."""
+    found = smallest_of_draws(results, table, models)
+    if isinstance(found, str):
+        return found
+    return dataclasses.replace(found, array=found.array.mean(0))
+
+
+def smallest_of_draws(results: Results, table: Table, models: Sequence[str]) -> Values | str:
+    """The same in each draw, `[draws, S, N, M]`."""
     grid = sizes(table)
     parts: list[tuple[str, pd.DataFrame]] = [
         (model, of_model(table, model, size)) for model in models for size in grid
@@ -137,7 +145,7 @@ def smallest_eps(results: Results, table: Table, models: Sequence[str]) -> Value
         is_fooled = values.array.reshape(seeds, count, len(models), len(grid)) > 0.5
         eps = np.where(is_fooled, grid, grid[-1] + STEP)
         draws.append(eps.min(-1))
-    return dataclasses.replace(found, array=np.mean(draws, axis=0))
+    return dataclasses.replace(found, array=np.stack(draws))
 
 
 def fooled(outcome: Outcomes, draw: int) -> Array:

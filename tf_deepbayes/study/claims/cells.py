@@ -22,7 +22,7 @@ from tf_deepbayes.study.provenance import NAMES, Table
 from tf_deepbayes.study.results import Outcomes, Study
 
 LINF = ("fgsm", "pgd", "mim")
-PUBLISHED_KIND = re.compile(r"(nb_iter(40|100))?")
+PUBLISHED_KIND = re.compile(r"(nb_iter(40|100)|snapshot)?")
 # One run's attacks at some sizes → a value of each image, `[N]`.
 Measure = Callable[[Outcomes], Array]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tf_deepbayes.core.metrics import confidence_interval
-from tf_deepbayes.study.bootstrap import FEWEST_SEEDS, RESAMPLES, SEED, Estimate
+from tf_deepbayes.study.bootstrap import FEWEST_SEEDS, RESAMPLES, SEED, Estimate, bootstrap
 from tf_deepbayes.study.claims.accuracy import ALL, distance
 from tf_deepbayes.study.claims.cells import LINF, Results, cell_name, lowest_clean, sizes
 from tf_deepbayes.study.claims.verdicts import FEWEST_IMAGES, Cell, Found, Untested
@@ -130,25 +130,48 @@ def p13(results: Results) -> Iterator[Found]:
                     )
                     for model in sorted({m for m, _ in ours.index} & {m for m, _ in base.index}):
                         name = cell_name(table, size, model)
-                        yield _undetected(base.loc[[model]], ours.loc[[model]], name, table)
+                        pair = base.loc[[model]], ours.loc[[model]]
+                        yield _undetected(results, *pair, name, table, detector)
 
 
-def _undetected(base: pd.DataFrame, ours: pd.DataFrame, name: str, table: Table) -> Found:
+def _undetected(
+    results: Results, base: pd.DataFrame, ours: pd.DataFrame, name: str, table: Table, detector: str
+) -> Found:
     both = pd.concat([base.reset_index(), ours.reset_index()])
     if why := few_or_at_chance(both, table.data):
         return Untested(name, why)
     if both.epochs.nunique() > 1 or both.epochs.isna().any():
         return Untested(name, "other epochs")
+    row = both.iloc[0]
+    d = _paired(results, base, ours, detector) or _unpaired(base, ours)
+    return Cell(name, d, f"{table.id}_detection", row.epochs, row.asked, len(ours), int(row.n))
+
+
+def _paired(
+    results: Results, base: pd.DataFrame, ours: pd.DataFrame, detector: str
+) -> Estimate | None:
+    """The difference on the same images; None where their outcomes were not kept."""
+    told = ["images", "indices"]
+    if set(base.index) != set(ours.index) or (base[told].iloc[0] != ours[told].iloc[0]).any():
+        return None
+    passed = []
+    for run in ours.index:
+        pair = [results.study.detected(path) for path in (base.detection[run], ours.detection[run])]
+        known = [one for one in pair if one is not None and detector in one.rejected]
+        if len(known) < len(pair):
+            return None
+        each = [one.fooled & ~one.rejected[detector].astype(bool) for one in known]
+        passed.append(np.stack(each, axis=-1))
+    return bootstrap([np.stack(passed).astype(float)], lambda means: means[..., 0] - means[..., 1])
+
+
+def _unpaired(base: pd.DataFrame, ours: pd.DataFrame) -> Estimate:
+    """The difference of the shares alone, their intervals joined as independent ones."""
     shares = [rate(rows, "undetected", rows.n.min()) for rows in (base, ours)]
     d = shares[0].value - shares[1].value
-    # Independent intervals joined: nothing in the JSON pairs the images.
     low = d - np.hypot(shares[0].value - shares[0].low, shares[1].high - shares[1].value)
     high = d + np.hypot(shares[0].high - shares[0].value, shares[1].value - shares[1].low)
-    row = both.iloc[0]
-    estimate = Estimate(d, float(low), float(high))
-    return Cell(
-        name, estimate, f"{table.id}_detection", row.epochs, row.asked, len(ours), int(row.n)
-    )
+    return Estimate(d, float(low), float(high))
 
 
 def t1(results: Results) -> Iterator[Found]:

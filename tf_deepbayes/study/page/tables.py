@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from tf_deepbayes.study.results import in_order
+
 LATEX = {
     **{"±": r"$\pm$", "−": "$-$", "–": "--", "●": r"$\bullet$", "▲": r"$\blacktriangle$"},
     **{"▼": r"$\blacktriangledown$", "ε": r"$\varepsilon$", "ℓ": r"$\ell$", "∞": r"$\infty$"},
@@ -97,6 +99,15 @@ def _escaped(text: str) -> str:
     for sign, command in LATEX.items():
         text = text.replace(sign, command)
     return text
+
+
+def ordered(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """A frame in the order of the data sets, the paper's order of the models, then of columns."""
+    order = [(str(row.data), in_order(str(row.model))) for row in frame.itertuples()]
+    index = sorted(
+        range(len(frame)), key=lambda i: (order[i], *(frame[c].iloc[i] for c in columns))
+    )
+    return frame.iloc[index].reset_index(drop=True)
 
 
 def share(value: Any) -> str:

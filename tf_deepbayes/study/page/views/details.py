@@ -1,34 +1,24 @@
-"""Tables of what is behind the numbers: evaluations, transfers, training, cost, provenance."""
+"""Tables of what is behind the numbers: evaluations, training, cost, provenance."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from tf_deepbayes.core.metrics import confidence_interval
 from tf_deepbayes.runs.results import read_result
-from tf_deepbayes.study.page.tables import View, number, plus_minus, share
-from tf_deepbayes.study.provenance import in_words
-from tf_deepbayes.study.results import ADAPTIVE, Study, adaptive_files, in_order
+from tf_deepbayes.study.page.tables import View, number, ordered, plus_minus, share
+from tf_deepbayes.study.results import ADAPTIVE, Study, adaptive_files
 from tf_deepbayes.study.rows import noise_of, whole
 from tf_deepbayes.study.rows import share as share_of
 
 SHORT = 12  # characters of a digest on the page
 
 
-def _sorted(frame: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    order = [(str(row.data), in_order(str(row.model))) for row in frame.itertuples()]
-    index = sorted(
-        range(len(frame)), key=lambda i: (order[i], *(frame[c].iloc[i] for c in columns))
-    )
-    return frame.iloc[index].reset_index(drop=True)
-
-
 def attacks_view(study: Study) -> View | None:
     """What to know of each attack: zero gradients, clean predictions that change, ℓ2."""
     if study.attacks.empty:
         return None
-    frame = _sorted(study.attacks, "attack", "size")
+    frame = ordered(study.attacks, "attack", "size")
     shown = {
         "model": frame.model + frame.seed.map(lambda seed: f" seed {seed}" if seed else ""),
         "data": frame.data,
@@ -46,34 +36,6 @@ def attacks_view(study: Study) -> View | None:
     return View(
         *("attacks", "Every attack", frame, pd.DataFrame(shown), note, {"accuracy": "path"})
     )
-
-
-def transfer_view(study: Study) -> View | None:
-    """The accuracy of a guard on images attacked on another model; None without any."""
-    found = study.detections
-    rows = found[found.guard.notna() & found.transfer_successful.notna()]
-    if rows.empty:
-        return None
-    keys = ["data", "model", "seed", "name"]
-    told = study.attacks[[*keys, "n", "threat", "attack", "kind", "size"]]
-    frame = rows.merge(told, on=keys).drop_duplicates([*keys, "guard"])
-    frame = frame.assign(accuracy=1.0 - frame.transfer_successful.astype(float) / frame.n)
-    frame = _sorted(frame, "name", "guard")
-    frame = frame.assign(in_words=[in_words(row) for row in frame.to_dict("records")])
-    pairs = zip(frame.accuracy.astype(float), frame.n.astype(int), strict=True)
-    ends = [confidence_interval(value, n) or (0.0, 1.0) for value, n in pairs]
-    shown = {
-        "attacked": frame.model,
-        "data": frame.data,
-        "attack": frame.in_words,
-        "classified by": frame.guard,
-        "accuracy ± 95%": [
-            plus_minus(value, *end) for value, end in zip(frame.accuracy, ends, strict=True)
-        ],
-    }
-    title = "Attacks on one model, classified by another"
-    links = {"accuracy ± 95%": "path"}
-    return View("transfer", title, frame, pd.DataFrame(shown), links=links)
 
 
 def evaluations_view(study: Study) -> View | None:
@@ -99,7 +61,7 @@ def evaluations_view(study: Study) -> View | None:
             )
     if not rows:
         return None
-    frame = _sorted(pd.DataFrame(rows), "name")
+    frame = ordered(pd.DataFrame(rows), "name")
     shown = {
         **{"model": frame.model, "data": frame.data, "evaluation": frame["name"]},
         "images": frame.images.map(str),
@@ -159,7 +121,7 @@ def _sampled(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def training_view(study: Study) -> View:
     """Epochs, time, bound and validation accuracy of each run."""
-    frame = _sorted(study.runs, "seed")
+    frame = ordered(study.runs, "seed")
     frame = frame.assign(config=frame.folder + "/config.json")
     shown = {
         "model": frame.model,
@@ -200,7 +162,7 @@ def cost_view(study: Study) -> View:
 
 def provenance_view(study: Study) -> View:
     """The digest of each run's weights, and what its results are of."""
-    frame = _sorted(study.runs, "seed")
+    frame = ordered(study.runs, "seed")
     rows = []
     for run in frame.itertuples():
         own = study.attacks[

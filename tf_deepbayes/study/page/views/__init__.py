@@ -1,0 +1,1 @@
+"""The tables of the report: our numbers beside the published ones."""
