@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -105,6 +106,8 @@ def _child(
 ) -> None:
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY), descriptor)
+    # A shell starts what it leaves in the background with SIGINT ignored, tests and apps alike.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(environment)
     os.chdir(folder)
     target(script, arguments)

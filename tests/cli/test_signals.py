@@ -27,13 +27,16 @@ def stopped(
     """What an app says that gets a signal once files of this pattern are there; its status."""
     out, err = folder / "out", folder / "err"
     app = start_app(script, arguments, folder, out, err, {})
-    deadline = time.monotonic() + 120
-    while not list(folder.glob(begun)) and time.monotonic() < deadline:
-        assert app.exitcode is None, err.read_text()
-        time.sleep(0.005)
-    os.kill(app.pid or 0, number)
-    app.join(60)
-    assert app.exitcode == 128 + number, err.read_text()
+    try:
+        deadline = time.monotonic() + 120
+        while not list(folder.glob(begun)) and time.monotonic() < deadline:
+            assert app.exitcode is None, err.read_text()
+            time.sleep(0.005)
+        os.kill(app.pid or 0, number)
+        app.join(60)
+        assert app.exitcode == 128 + number, err.read_text()
+    finally:
+        app.kill()  # where the signal had no effect; an app that has ended is left alone
     return err.read_text()
 
 

@@ -120,15 +120,34 @@ def frame(numbers: Sequence[PublishedNumber]) -> pd.DataFrame:
 
     Columns: the fields of `PublishedNumber`; `size`, ε or c as a number (NaN for a grid); `half`,
     the half-width of the 95% sampling interval of a share plus that of rounding or reading;
-    `steps`, those of the attack, None where the source does not say.
+    `steps`, those of the attack, NaN where no source says; `K`, 10 in the whole paper.
+
+    The paper's figures, Tables 1 and 2 and its heat maps report on the attacks of its appendix, and
+    have the steps that its tables give for the attacked model.
     """
     rows = []
     for number in numbers:
         if number.is_comparable:
             size = float(number.eps) if re.fullmatch(r"[0-9.e-]+", number.eps) else float("nan")
-            extra = {"size": size, "half": half_width(number), "steps": steps_of(number)}
+            said = re.search(r"(?<!\w)K=(\d+)", number.settings)
+            k = int(said[1]) if said else 10 if number.kind == PAPER else None
+            extra = {"size": size, "half": half_width(number), "steps": steps_of(number), "K": k}
             rows.append(number._asdict() | {"model": run_name(number.model)} | extra)
-    return pd.DataFrame(rows, columns=[*PublishedNumber._fields, "size", "half", "steps"])
+    columns = [*PublishedNumber._fields, "size", "half", "steps", "K"]
+    return _with_steps_of_tables(pd.DataFrame(rows, columns=columns))
+
+
+def _with_steps_of_tables(numbers: pd.DataFrame) -> pd.DataFrame:
+    """Steps of the paper's other sources: those of its tables for the same attacked model."""
+    paper = (numbers.kind == PAPER) & numbers.attack.isin(["pgd", "mim"])
+    attacked = numbers.threat.str.extract(r"transfer from (\w+)")[0].fillna(numbers.model)
+    keys = [numbers.dataset, attacked, numbers.attack]
+    white = numbers.steps.astype(float).where(paper & (numbers.threat == "white box"))
+    of_tables = white.groupby(keys).transform(
+        "first"
+    )  # the appendix's, before those of other dim_z
+    filled = numbers.steps.astype(float).fillna(of_tables.where(paper))
+    return numbers.assign(steps=filled)
 
 
 def run_name(model: str) -> str:
