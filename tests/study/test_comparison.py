@@ -12,8 +12,10 @@ from tests.conftest import ROOT
 from tests.study.synthetic import AS_CLAIMED, Runs
 from tf_deepbayes.study.comparison import ABOVE, BELOW, WITHIN, compare, met
 from tf_deepbayes.study.page.views.attacks import clean_table
+from tf_deepbayes.study.page.views.sizes import smallest_view
 from tf_deepbayes.study.provenance import tables
-from tf_deepbayes.study.published import frame, published_numbers, steps_of
+from tf_deepbayes.study.published import FOLDER, frame, published_numbers, steps_of
+from tf_deepbayes.study.report import Report
 from tf_deepbayes.study.results import ORDER, Study
 
 NUMBERS = published_numbers()
@@ -145,3 +147,51 @@ def test_steps_of_the_sources_are_read() -> None:
     pgd = [n for n in NUMBERS if n.attack == "pgd" and n.kind == "paper"]
     assert {steps_of(n) for n in pgd if "steps=" in n.settings} <= {40, 200}
     assert np.isfinite(PUBLISHED.half).all() and len(PUBLISHED) == 4106 - 105
+
+
+def test_a_number_of_many_sizes_has_the_steps_of_the_papers_tables(tmp_path: pathlib.Path) -> None:
+    """MIM on GFZ has 40 steps in the paper, on GBZ 100: its mean stands beside these alone."""
+    runs = Runs(tmp_path)
+    for model in ("GFZ", "GBZ"):
+        runs.run(model)
+        for options in ({}, {"nb_iter": 40}):
+            for eps in (0.1, 0.2, 0.3, 0.4, 0.5):
+                runs.attack(model, eps, 0.5, "mim", options=options)
+    report = Report(Study.read(runs.root), FOLDER)
+    view = smallest_view(report.results, "mnist", PUBLISHED)
+    assert view is not None
+    found = view.frame.set_index(["model", "attack"])
+    assert found.mean_published.dropna().to_dict() == {
+        **{("GFZ", "MIM, nb_iter40"): pytest.approx(0.2387), ("GBZ", "MIM"): pytest.approx(0.2129)}
+    }
+    assert found.mean_refused["GFZ", "MIM"].startswith("published with 40 steps")
+
+
+def test_a_mean_over_other_sizes_has_no_published_one(tmp_path: pathlib.Path) -> None:
+    """Sizes that the paper has not are left out of the mean; without all of its, none is shown."""
+    runs = Runs(tmp_path)
+    runs.run("GFZ")
+    right = np.zeros((200, 5), bool)
+    for eps in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6):
+        runs.attack("GFZ", eps, ~right)
+    report = Report(Study.read(runs.root), FOLDER)
+    view = smallest_view(report.results, "mnist", PUBLISHED)
+    assert view is not None
+    row = view.frame.iloc[0]
+    assert row["mean"] == pytest.approx(0.6) and row.never == 1 and row.mean_published > 0
+    (runs.folder("GFZ") / "attacks" / "fgsm_eps0.20.json").unlink()
+    report = Report(Study.read(runs.root), FOLDER)
+    view = smallest_view(report.results, "mnist", PUBLISHED)
+    assert view is not None
+    row = view.frame.iloc[0]
+    assert np.isnan(row.mean_published) and np.isnan(row.never) and row.sizes == "5: 0.1–0.6"
+
+
+def test_no_difference_to_images_that_all_models_classify_rightly(tmp_path: pathlib.Path) -> None:
+    runs = Runs(tmp_path, "plane_frog")
+    for name, indices in (("GFZ", None), ("GBZ", "of all")):
+        runs.run(name, dim_z=128)
+        runs.attack(name, 0.1, 0.5, indices=indices)
+    found = compared(runs).set_index("model")
+    assert found.published[["GFZ", "GBZ"]].notna().all()
+    assert np.isnan(found.difference["GFZ"]) and np.isfinite(found.difference["GBZ"])

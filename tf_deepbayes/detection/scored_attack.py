@@ -12,6 +12,8 @@ from tf_deepbayes.detection.detectors import Detector
 from tf_deepbayes.detection.figures import detection_figures
 from tf_deepbayes.detection.selection import DETECTORS
 
+REJECTED = "rejected_"  # begins the names of the arrays that say what a detector rejects
+
 
 @dataclasses.dataclass(frozen=True)
 class ScoredAttack:
@@ -82,9 +84,15 @@ class ScoredAttack:
             arrays["guard_predicted"] = self.guard_predicted
         arrays["clean_labels"] = self.clean_labels
         for detector in detectors:
-            arrays[f"rejected_{detector.name}"] = detector.reject(self.adversarial_logits, own)
-            arrays[f"rejected_clean_{detector.name}"] = detector.reject(self.clean_logits)
+            arrays[f"{REJECTED}{detector.name}"] = detector.reject(self.adversarial_logits, own)
+            arrays[f"{REJECTED}clean_{detector.name}"] = detector.reject(self.clean_logits)
         return arrays
+
+
+def outcome_names(detectors: Sequence[str], is_transfer: bool) -> set[str]:
+    """The arrays that a whole result has beside it; earlier versions wrote none, or fewer."""
+    own = {"labels", "predicted", *(f"{REJECTED}{name}" for name in detectors)}
+    return own | {"guard_predicted"} if is_transfer else own
 
 
 def with_earlier(

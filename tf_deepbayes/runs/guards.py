@@ -18,7 +18,7 @@ from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
 from tf_deepbayes.detection.detectors import Detector
-from tf_deepbayes.detection.scored_attack import ScoredAttack, with_earlier
+from tf_deepbayes.detection.scored_attack import ScoredAttack, outcome_names, with_earlier
 from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.evaluation.result_names import joined
 from tf_deepbayes.reporting.roc_figure import write_roc_figure
@@ -168,17 +168,23 @@ class Detection:
             missing = set(self.names) - {row["detector"] for row in earlier}
             if self.merge and missing:
                 raise InputError(f"there is no {path}; run the missing parts, then merge again")
-            if missing or not (self.resume or self.merge):
+            arrays = path.with_suffix(".npz")
+            others = read_arrays(arrays, "delete it") if earlier and arrays.is_file() else {}
+            is_whole = outcome_names(self.names, self._is_transfer) <= set(others)
+            if missing or not is_whole or not (self.resume or self.merge):
                 figures, outcomes = self._score(saved, clean)
-                rows, arrays = with_earlier(figures, earlier), path.with_suffix(".npz")
-            if rows != earlier:
-                others = read_arrays(arrays, "delete it") if earlier and arrays.is_file() else {}
+                rows = with_earlier(figures, earlier)
+            if rows != earlier or not is_whole:
                 write_arrays(arrays, others | outcomes)
                 results.write_result(path, "detection", self.victim.config, settings, rows)
         if self.plot:
             title = f"{attack} on {self.victim.config.model}, detected by {self.by.config.model}"
             write_roc_figure(path.with_suffix(".png"), rows, title)
         return rows
+
+    @property
+    def _is_transfer(self) -> bool:
+        return self.by.folder.resolve() != self.victim.folder.resolve()
 
     def _images(self, attack: str) -> tuple[dict[str, Array], Split]:
         """(the saved attack's arrays, clean test images)."""
@@ -195,10 +201,8 @@ class Detection:
         """(figures, outcomes) of each detector; the noise is that of a guard just loaded."""
         guard, chosen = self.by, selection.choose(self.names, self.fitted[0])
         guard.model.generator.reset_from_seed(guard.seed)
-        is_transfer = guard.folder.resolve() != self.victim.folder.resolve()
-        scored = ScoredAttack.of(
-            guard.logits_fn, clean.pixels, clean.labels, saved, is_transfer, self.batch_size
-        )
+        given = guard.logits_fn, clean.pixels, clean.labels, saved, self._is_transfer
+        scored = ScoredAttack.of(*given, self.batch_size)
         return scored.figures(chosen), scored.outcomes(chosen)
 
     def _fit(self) -> tuple[dict[str, Detector], FitSettings]:
@@ -222,11 +226,8 @@ class Detection:
     def path(self, attack: str) -> pathlib.Path:
         """The result's file."""
         kind = self.fitted[1].kind
-        name = joined(
-            attack,
-            f"guard_{self.by.folder.name}" if self.guard else None,
-            None if kind == detector_files.PUBLISHED else kind,
-        )
+        guard = f"guard_{self.by.folder.name}" if self.guard else None
+        name = joined(attack, guard, None if kind == detector_files.PUBLISHED else kind)
         return self.victim.folder / "detection" / f"{name}.json"
 
     def _settings(self, attack: str, saved: dict[str, Array], clean: Split) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tf_deepbayes.study.bootstrap import Estimate, of_share
 from tf_deepbayes.study.provenance import Table, common_epochs
 from tf_deepbayes.study.published import PAPER
 from tf_deepbayes.study.results import ORDER, Study, in_order
+from tf_deepbayes.study.rows import NOT_RECORDED
 
 WITHIN, ABOVE, BELOW = "●", "▲", "▼"
 REPRODUCTIONS = ("reproduction", "published code run by others", "published code run by us")
@@ -21,14 +22,21 @@ FURTHER = {
 }
 COLUMNS = (
     *("model", "epochs", "asked", "behind", "seeds", "images", "size"),
-    *("published", "published_half", "published_source", "refused"),
+    *("published", "published_half", "published_source", "refused", "other_images"),
     *("reproduced", "reproduced_high", "reproduced_source"),
     *("ours", "low", "high", "difference", "mark", "results"),
-    *(f"{name}{end}" for name in FURTHER for end in ("", "_published", "_source")),
+    *FURTHER,
+    *(f"{name}_{end}" for name in FURTHER for end in ("published", "published_source", "refused")),
 )
 ACCURACY, ERROR = "accuracy_under_attack", "error_under_attack"
-# Settings of an attack that somebody published, as the kind of a table says them.
-PUBLISHED_PART = re.compile(r"nb_iter\d+|detection_lambda[0-9.]+|snapshot")
+# Settings that the paper's numbers may have, as the kind of a table says them, and those that the
+# numbers of an attack do have: SPSA with 2,000 samples, WB+S on every sample (`snapshot`).
+PUBLISHED_PART = re.compile(
+    r"nb_iter\d+|detection_lambda[0-9.]+|snapshot|published|spsa_samples2000|stop_above5"
+)
+NEEDED = {"spsa": {"spsa_samples2000", "stop_above5"}, "superwhite": {"snapshot"}}
+WIDTHS = {"mnist": "64", "plane_frog": "128", "cifar10": "128"}  # dim_z of the paper's tables
+OF_ALL_RIGHT = "images that all models classify rightly"  # in the settings of plane_frog's numbers
 
 
 def clean_rows(study: Study, data: str) -> pd.DataFrame:
@@ -100,8 +108,9 @@ def compare(study: Study, table: Table, published: pd.DataFrame) -> pd.DataFrame
 
 def of_table(published: pd.DataFrame, table: Table) -> pd.DataFrame:
     """Published numbers of this attack; none for settings that nobody published."""
-    parts = table.kind.split(", ") if table.kind else []
-    if not all(PUBLISHED_PART.fullmatch(part) for part in parts):
+    parts = set(table.kind.split(", ")) if table.kind else set()
+    known = all(PUBLISHED_PART.fullmatch(part) for part in parts)
+    if not known or not NEEDED.get(table.attack, set()) <= parts:
         return published.iloc[:0]
     same = (published.dataset == table.data) & (published.threat == table.threat)
     return published[same & (published.attack == table.attack)]
@@ -122,34 +131,42 @@ def of_model(numbers: pd.DataFrame, model: str, cell: pd.DataFrame, size: float)
     dims = found.settings.str.extract(r"dim_z=(\d+)")[0]
     if variant:
         found = found[dims == variant[0]]
-    elif len(cell):
-        found = found[dims.isna() | (dims == str(cell.dim_z.iloc[0]))]
+    elif len(found):
+        own = str(cell.dim_z.iloc[0]) if len(cell) else WIDTHS.get(found.dataset.iloc[0])
+        found = found[dims.isna() | (dims == own)]
     return found[found["size"] == size] if size or found["size"].notna().any() else found
 
 
-def printed(numbers: pd.DataFrame, cell: pd.DataFrame) -> dict[str, Any]:
+def printed(numbers: pd.DataFrame, cell: pd.DataFrame, begin: str = "") -> dict[str, Any]:
     """What the paper prints for a cell: `published`, `published_half`, `published_source`.
 
-    Where it prints several numbers, the first that may be compared with ours, and the source names
-    the others. Where none may, there is no number, and `refused` says why.
+    Where it prints several numbers, the most precise of those that may be compared with ours, and
+    the source names the others. Where none may, there is no number, and `refused` says why.
+    `other_images`: the paper counts the images that all its models classify rightly, and ours all.
 
     Args:
         numbers: of this cell, of any kind.
         cell: our results; empty where there are none.
+        begin: of the names, such as "l2_".
     """
     found: dict[str, Any] = {"published": np.nan, "published_half": np.nan}
-    found |= {"published_source": None, "published_note": None, "refused": None}
-    rows: list[Any] = list(numbers[numbers.kind == PAPER].itertuples())
-    if not rows:
-        return found
+    found |= {"published_source": None, "refused": None, "other_images": False}
+    rows: list[Any] = list(numbers[numbers.kind == PAPER].sort_values("uncertainty").itertuples())
     allowed = [row for row in rows if refusal(row, cell) is None]
-    first, *others = allowed or rows
-    also = "".join(f"; also {row.value:g} in {row.source}" for row in others)
-    found["published_source"] = f"{first.source}; {first.settings}{also}"
-    if not allowed:
-        return found | {"refused": refusal(first, cell)}
-    half = {"published": float(first.value), "published_half": float(first.half)}
-    return found | half | {"published_note": first.note}
+    if rows:
+        first, *others = allowed or rows
+        also = "".join(f"; also {row.value:g} in {row.source}" for row in others)
+        found["published_source"] = f"{first.source}; {first.settings}{also}"
+    if allowed:
+        found |= {"published": float(first.value), "published_half": float(first.half)}
+        found["other_images"] = OF_ALL_RIGHT in first.settings and _of_all_images(cell)
+    elif rows:
+        found["refused"] = refusal(first, cell)
+    return {f"{begin}{name}": value for name, value in found.items()}
+
+
+def _of_all_images(cell: pd.DataFrame) -> bool:
+    return bool((cell.indices == NOT_RECORDED).any()) if len(cell) else False
 
 
 def _further(numbers: pd.DataFrame, model: str, cell: pd.DataFrame, size: float) -> dict[str, Any]:
@@ -157,10 +174,8 @@ def _further(numbers: pd.DataFrame, model: str, cell: pd.DataFrame, size: float)
     row: dict[str, Any] = {}
     for column, quantity in FURTHER.items():
         own = of_model(numbers[numbers.quantity == quantity], model, cell, size)
-        found = printed(own, cell)
         row[column] = cell[column].astype(float).mean() if len(cell) else np.nan
-        row[f"{column}_published"] = found["published"]
-        row[f"{column}_source"] = found["published_source"]
+        row |= printed(own, cell, f"{column}_")
     return row
 
 
@@ -175,7 +190,7 @@ def _cell(study: Study, cell: pd.DataFrame, other: pd.DataFrame, clean: bool) ->
         row |= dict(zip(("ours", "low", "high"), estimate(study, cell, clean), strict=True))
         row |= {"seeds": len(cell), "images": int(cell.n.iloc[0]), "asked": cell.asked.iloc[0]}
         row["results"] = " ".join(cell.path)
-        if pd.notna(row["published"]):
+        if pd.notna(row["published"]) and not row["other_images"]:
             row |= difference(row)
     return row
 
@@ -188,7 +203,9 @@ def refusal(number: Any, cell: pd.DataFrame) -> str | None:
     steps = number.steps
     if pd.notna(steps) and pd.notna(ours.steps) and int(steps) != int(ours.steps):
         return f"published with {int(steps)} steps ({number.value:g}), ours have {int(ours.steps)}"
-    for name, column in (("K", "K"), ("lr", "learning_rate"), ("lambda", "weight")):
+    if pd.notna(number.K) and number.K != ours.K:
+        return f"published with K {number.K:g} ({number.value:g}), ours have {ours.K:g}"
+    for name, column in (("lr", "learning_rate"), ("lambda", "weight")):
         said = re.search(rf"(?<!\w){name}=([0-9.]+)", number.settings)
         mine = ours[column]
         if said and pd.notna(mine) and float(said[1]) != mine:

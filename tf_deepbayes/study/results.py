@@ -16,13 +16,13 @@ import pandas as pd
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.files import read_arrays, read_json
+from tf_deepbayes.detection.scored_attack import REJECTED
 from tf_deepbayes.runs.checkpoints import CONFIG
 from tf_deepbayes.study import rows
 
 # The paper's order; other models follow in the order of their names.
 ORDER = ("BNN", "GFZ", "GBZ", "GFY", "GBY", "DFX", "DBX", "DFZ")
 KINDS = {"attacks": "attack", "detection": "detection", "evaluation": "evaluation"}
-REJECTED = "rejected_"  # begins the names of a detection's arrays, see `ScoredAttack.outcomes`
 ADAPTIVE = "adaptive"  # the kind of the tables in a run's own folder, see `runs.adaptive`
 
 
@@ -93,7 +93,7 @@ class Study:
         root: the folder; paths in the frames are relative to it.
         runs: one run a row.
         attacks: one attack at one size a row.
-        detections: one detector on one attack a row.
+        detections: one detector, with the paper's kind of thresholds, on one attack a row.
     """
 
     root: pathlib.Path

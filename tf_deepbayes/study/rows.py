@@ -16,6 +16,7 @@ from tf_deepbayes.evaluation.result_names import parts_of
 from tf_deepbayes.inference.noise import INDEPENDENT
 from tf_deepbayes.runs import results
 from tf_deepbayes.runs.checkpoints import CONFIG, TRAINED
+from tf_deepbayes.runs.detector_files import PUBLISHED, FitSettings
 from tf_deepbayes.training.journal import read_history
 from tf_deepbayes.training.settings import TrainingSettings
 
@@ -37,21 +38,8 @@ RUN = (
 )
 ATTACK = (
     *("data", "model", "family", "dim_z", "seed", "epochs", "asked", "threat", "attack", "kind"),
-    *(
-        "size",
-        "eps",
-        "detector",
-        "weight",
-        "steps",
-        "learning_rate",
-        "K",
-        "noise",
-        "draws",
-        "n",
-        "images",
-        "indices",
-        "weights",
-    ),
+    *("size", "eps", "detector", "weight", "steps", "learning_rate", "K", "noise", "draws", "n"),
+    *("images", "indices", "weights"),
     *("stale", "accuracy", "low", "high", "clean_accuracy", "clean_changes", "zero_gradients"),
     *("l2", "substitute_accuracy", "seconds", "version", "name", "path"),
 )
@@ -207,11 +195,14 @@ def kind_of(attack: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
 def detection_rows(
     root: pathlib.Path, run: Mapping[str, Any], path: pathlib.Path
 ) -> list[dict[str, Any]]:
-    """A row for each detector of a detection."""
+    """A row for each detector of a detection; none where the thresholds are not the paper's."""
     content = results.read_result(path, "detection")
     with whole(path):
         settings = content["settings"]
-        guard = re.search(r"_guard_(.+?)(?:_thresholds_.*)?$", path.stem)
+        fitted = settings.get("fitted") or {}
+        if fitted and FitSettings(**fitted).kind != PUBLISHED:
+            return []
+        guard = re.search(r"_guard_(.+)$", path.stem)
         shared = {
             **{n: run[n] for n in ("data", "model", "seed", "epochs", "asked")},
             "name": str(settings.get("attack", path.stem)),

@@ -64,5 +64,5 @@ def test_a_heat_map_has_the_accuracy_of_each_pair(runs: Runs) -> None:
     name = runs.attack("GFZ", 0.1, 0.5, "pgd")
     runs.detect("GFZ", name, {"kl": 0.8}, "GBZ", transferred={"successful_attacks": 40})
     ((title, picture),) = pictures.heat_maps(transfer_view(Study.read(runs.root), NONE))
-    assert title == "Accuracy on attacks on another model: PGD, ε 0.1 on mnist"
+    assert title == "Accuracy on all attacked images of another model: PGD, ε 0.1 on mnist"
     assert "GFZ by GBZ 0.800" in picture and ">0.80<" in picture

@@ -6,14 +6,23 @@ import numpy as np
 import pandas as pd
 
 from tf_deepbayes.core.axes import Array
-from tf_deepbayes.core.metrics import NORMAL_95
-from tf_deepbayes.study.bootstrap import Estimate, bootstrap
-from tf_deepbayes.study.claims.accuracy import ALL, DISCRIMINATIVE, GENERATIVE
-from tf_deepbayes.study.claims.cells import LINF, Results, cell_name, extreme, of_model, sizes
+from tf_deepbayes.study.bootstrap import bootstrap, of_share
+from tf_deepbayes.study.claims.accuracy import ALL, DISCRIMINATIVE, GENERATIVE, distance
+from tf_deepbayes.study.claims.cells import (
+    LINF,
+    PUBLISHED_KIND,
+    Results,
+    cell_name,
+    extreme,
+    of_model,
+    sizes,
+)
 from tf_deepbayes.study.claims.verdicts import FEWEST_IMAGES, Cell, Found, Untested
 from tf_deepbayes.study.provenance import Table, in_words
+from tf_deepbayes.study.rows import WHITE_BOX
 
 LARGEST = {"mnist": 0.3, "plane_frog": 0.1}  # ε of P11 and P15
+FEWEST_FOOLED = 30  # images that an attack must have fooled its source on
 FOOLS_NOBODY = 0.9  # the accuracy of a model that an attack on another does not fool
 WIDTHS = (16, 32, 64, 128)
 FIRST_MINUS_SECOND: Callable[[Array], tuple[Array, Array]] = lambda m: (  # noqa: E731
@@ -93,12 +102,13 @@ def p15(results: Results) -> Iterator[Found]:
     found = results.study.detections
     transfers = found[found.guard.notna() & found.transfer_successful.notna()]
     attacks = results.study.attacks
+    white = attacks[(attacks.threat == WHITE_BOX) & attacks.kind.str.fullmatch(PUBLISHED_KIND)]
     for data, size in LARGEST.items():
         own = transfers[transfers.data == data].drop_duplicates(["model", "name", "guard", "seed"])
         if own.empty:
             yield Untested(f"transfers on {data}", f"no transfers on {data}")
-        for (source, result), part in own.groupby(["model", "name"]):
-            attack = attacks[(attacks.data == data) & (attacks.model == source)]
+        for (source, result, seed), part in own.groupby(["model", "name", "seed"]):
+            attack = white[(white.data == data) & (white.model == source) & (white.seed == seed)]
             attack = attack[(attack.name == result) & (attack["size"] == size)]
             if len(attack) and source in ALL:
                 row = attack.iloc[0]
@@ -109,48 +119,36 @@ def p15(results: Results) -> Iterator[Found]:
 def _transfer(
     results: Results, source: str, name: str, attack: pd.Series, part: pd.DataFrame
 ) -> Found:
-    n = int(attack.n)
+    """A cell on the images that fooled the source: the same images for every guard."""
     kind = GENERATIVE if source in GENERATIVE else DISCRIMINATIVE
-    guards = part.drop_duplicates("guard").set_index("guard")
-    same = [m for m in kind if m in guards.index and m != source]
-    other = [m for m in ALL if m in guards.index and m not in kind]
+    paths = dict(zip(part.guard, part.path, strict=True))
+    same = [m for m in kind if m in paths and m != source]
+    other = [m for m in ALL if m in paths and m not in kind]
     if not same or not other:
         return Untested(name, "no guard of each kind")
-    if n < FEWEST_IMAGES:
-        return Untested(name, f"{n} images, fewer than {FEWEST_IMAGES}")
-    paths = [str(guards.path[m]) for m in (*other, *same)]
-    d = _of_fooled(results, source, paths, len(other)) or _of_counts(source, guards, other, same, n)
-    return Cell(name, d, "transfer", attack.epochs, attack.asked, 1, n)
-
-
-def _of_fooled(results: Results, source: str, paths: Sequence[str], others: int) -> Estimate | None:
-    """The difference on the images that fooled the source; None where outcomes were not kept."""
-    found = [results.study.detected(path) for path in paths]
+    if attack.n < FEWEST_IMAGES:
+        return Untested(name, f"{attack.n} images, fewer than {FEWEST_IMAGES}")
+    found = [results.study.detected(str(paths[model])) for model in (*other, *same)]
     known = [f for f in found if f is not None and f.guard_predicted is not None]
-    if len(known) < len(found) or not known[0].fooled.any():
-        return None
-    right = np.stack([f.guard_right[known[0].fooled] for f in known], axis=-1)  # [N, M]
-    return bootstrap([right[None].astype(float)], _transferred(source, others))
-
-
-def _transferred(source: str, others: int) -> Callable[[Array], Array]:
-    """Of accuracies `[..., M]`: those of the other kind − those of the same kind, on average."""
+    if len(known) < len(found):
+        return Untested(name, "the outcomes of the images were not kept; detect again")
+    first = known[0]
+    if not all(np.array_equal(f.predicted, first.predicted) for f in known):
+        return Untested(name, "its guards saw other images")
+    if first.fooled.sum() < FEWEST_FOOLED:
+        return Untested(name, f"{first.fooled.sum()} images fooled it, fewer than {FEWEST_FOOLED}")
+    right = np.stack([f.guard_right[first.fooled] for f in known], axis=-1)[None].astype(float)
     if source == "DBX":  # fools nobody: the accuracy of the others is above 9 in 10
-        return lambda means: means.min(-1) - FOOLS_NOBODY
-    return lambda means: means[..., :others].mean(-1) - means[..., others:].mean(-1)
-
-
-def _of_counts(
-    source: str, guards: pd.DataFrame, other: Sequence[str], same: Sequence[str], n: int
-) -> Estimate:
-    """The difference on all images from counts alone: normal, as if nothing paired the images."""
-    sides = [1.0 - guards.transfer_successful[list(s)].to_numpy(float) / n for s in (other, same)]
-    d = float(_transferred(source, len(other))(np.concatenate(sides)))
-    variances = [(side * (1 - side) / n).sum() / len(side) ** 2 for side in sides]
-    if source == "DBX":
-        variances = [FOOLS_NOBODY * (1 - FOOLS_NOBODY) / n]
-    error = NORMAL_95 * float(np.sqrt(sum(variances)))
-    return Estimate(d, d - error, d + error)
+        d, left_out = (
+            distance(of_share(right[..., right.mean((0, 1)).argmin()]), FOOLS_NOBODY, 1),
+            "",
+        )
+    else:
+        ends = lambda means: (means[..., : len(other)].mean(-1), means[..., len(other) :].mean(-1))  # noqa: E731
+        d = bootstrap([right], lambda means: np.subtract(*ends(means)))
+        left_out = extreme(*ends(right.mean((0, 1))))
+    count = int(first.fooled.sum())
+    return Cell(name, d, "transfer", attack.epochs, attack.asked, 1, count, left_out)
 
 
 def p16(results: Results) -> Iterator[Found]:

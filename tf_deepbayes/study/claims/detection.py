@@ -11,7 +11,7 @@ from tf_deepbayes.study.claims.accuracy import ALL, distance
 from tf_deepbayes.study.claims.cells import LINF, Results, cell_name, lowest_clean, sizes
 from tf_deepbayes.study.claims.verdicts import FEWEST_IMAGES, Cell, Found, Untested
 from tf_deepbayes.study.provenance import NAMES, Table
-from tf_deepbayes.study.rows import ADAPTIVE
+from tf_deepbayes.study.rows import ADAPTIVE, EVADED
 
 DAYS = 24.0  # hours from which on a cost is out of reach
 CLASSES = {"plane_frog": 2}
@@ -112,26 +112,37 @@ def p10(results: Results) -> Iterator[Found]:
 
 def p13(results: Results) -> Iterator[Found]:
     """Misclassified and undetected: WB+S − WB+S with a detector evaded, the same detector."""
-    evaded = {"WB+S+M": "marginal", "WB+S+L": "logit", "WB+S+K": "kl"}
     for data in ("mnist", "plane_frog"):
         plain = [t for t in results.tables if t.data == data and t.threat == "WB+S"]
-        for threat, detector in evaded.items():
+        for detector, threat in EVADED.items():
             tables = [t for t in results.tables if t.data == data and t.threat == threat]
             if not tables or not plain:
                 yield Untested(f"{threat} on {data}", f"no run of WB+S and {threat} on {data}")
             for table in tables if plain else ():
-                if table.refused or plain[0].refused:
+                same = [t for t in plain if t.kind == _without_weight(table.kind)]
+                if not same:
+                    yield Untested(table.title, "no WB+S of the same settings")
+                elif table.refused or same[0].refused:
                     yield Untested(table.title, "its table would mix results")
-                    continue
-                for size in sizes(table):
-                    ours, base = (
-                        detected(results, t, size, detector).set_index(["model", "seed"])
-                        for t in (table, plain[0])
-                    )
-                    for model in sorted({m for m, _ in ours.index} & {m for m, _ in base.index}):
-                        name = cell_name(table, size, model)
-                        pair = base.loc[[model]], ours.loc[[model]]
-                        yield _undetected(results, *pair, name, table, detector)
+                else:
+                    yield from _evaded(results, table, same[0], detector)
+
+
+def _without_weight(kind: str) -> str:
+    """The kind of a table without λ, which plain WB+S does not have."""
+    return ", ".join(p for p in kind.split(", ") if not p.startswith("detection_lambda"))
+
+
+def _evaded(results: Results, table: Table, plain: Table, detector: str) -> Iterator[Found]:
+    """The cells of each model and size that both tables have."""
+    for size in sizes(table):
+        ours, base = (
+            detected(results, t, size, detector).set_index(["model", "seed"])
+            for t in (table, plain)
+        )
+        for model in sorted({m for m, _ in ours.index} & {m for m, _ in base.index}):
+            pair = base.loc[[model]], ours.loc[[model]]
+            yield _undetected(results, *pair, cell_name(table, size, model), table, detector)
 
 
 def _undetected(
@@ -151,14 +162,13 @@ def _paired(
     results: Results, base: pd.DataFrame, ours: pd.DataFrame, detector: str
 ) -> Estimate | None:
     """The difference on the same images; None where their outcomes were not kept."""
-    told = ["images", "indices"]
-    if set(base.index) != set(ours.index) or (base[told].iloc[0] != ours[told].iloc[0]).any():
+    if set(base.index) != set(ours.index) or not (base.index.is_unique and ours.index.is_unique):
         return None
     passed = []
     for run in ours.index:
         pair = [results.study.detected(path) for path in (base.detection[run], ours.detection[run])]
         known = [one for one in pair if one is not None and detector in one.rejected]
-        if len(known) < len(pair):
+        if len(known) < len(pair) or not np.array_equal(known[0].labels, known[1].labels):
             return None
         each = [one.fooled & ~one.rejected[detector].astype(bool) for one in known]
         passed.append(np.stack(each, axis=-1))

@@ -110,7 +110,9 @@ def heat_maps(transfer: View | None) -> Iterator[Picture]:
     if transfer is None:
         return
     for (data, _), rows in transfer.frame.groupby(["data", "name"], sort=False):
-        title = f"Accuracy on attacks on another model: {rows.in_words.iloc[0]} on {data}"
+        title = (
+            f"Accuracy on all attacked images of another model: {rows.in_words.iloc[0]} on {data}"
+        )
         yield title, _heat_map(rows, title)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.study.synthetic import Runs
+from tf_deepbayes.attacks.text_settings import text_settings
 from tf_deepbayes.study import bootstrap
 from tf_deepbayes.study.published import PAPER, frame, published_numbers
 from tf_deepbayes.study.report import Report
@@ -58,6 +59,8 @@ def attack_on(runs: Runs, number: Any) -> list[str]:
         weight = re.search(r"lambda=([0-9.]+)", number.settings)
         known = {"detection_lambda": float(weight[1])} if weight and float(weight[1]) else {}
         options = [{"snapshot": True} | known]
+    if number.attack == "spsa":
+        options = [text_settings("spsa")]
     substitute = SUBSTITUTES.get(number.threat)
     given: dict[str, Any] = {"substitute": substitute} if substitute else {}
     given |= {"detector": DETECTORS.get(number.threat)}
@@ -118,7 +121,7 @@ def shown_by(report: Report) -> Iterator[tuple[Key, float, str]]:
             for column, quantity in columns.items():
                 value = column if column == "published" else f"{column}_published"
                 key = Key(threat, table.attack, quantity, row["model"], float(row["size"]))
-                source = "published_source" if column == "published" else f"{column}_source"
+                source = f"{value}_source"
                 yield key, row[value], row[source]
         for row in views.get(f"{table.id}_detection", pd.DataFrame()).to_dict("records"):
             quantity = f"tp_{row['detector']}"
@@ -133,12 +136,12 @@ def shown_by(report: Report) -> Iterator[tuple[Key, float, str]]:
                 ("never", "accuracy_under_all_up_to", row["largest"]),
             ):
                 key = Key(*begin, quantity, row["model"], size)
-                yield key, row[f"{column}_published"], row[f"{column}_source"]
+                yield key, row[f"{column}_published"], row[f"{column}_published_source"]
     for row in views.get("transfer", pd.DataFrame()).to_dict("records"):
         begin = f"transfer from {row['model']}", row["attack"]
         end = row["guard"], row["size"]
         yield Key(*begin, "transfer_accuracy", *end), row["published"], row["published_source"]
-        yield Key(*begin, "tp_logit", *end), row["logit_published"], row["logit_source"]
+        yield Key(*begin, "tp_logit", *end), row["logit_published"], row["logit_published_source"]
 
 
 @pytest.mark.parametrize("data", sorted(WIDTHS))

@@ -6,12 +6,16 @@ import pandas as pd
 
 from tf_deepbayes.reporting.text import count
 from tf_deepbayes.study.comparison import FURTHER, clean_rows
-from tf_deepbayes.study.page.tables import View, from_to, number, plus_minus, points, share
+from tf_deepbayes.study.page.tables import View, from_to, plus_minus, points, share
 from tf_deepbayes.study.provenance import Table, common_epochs
 from tf_deepbayes.study.results import Study
 
 # How the page calls what the paper prints beside the accuracies.
 CALLED = {"l2": "ℓ2 of wrong", "substitute_accuracy": "substitute's accuracy"}
+OTHER_IMAGES = (
+    ". Published on the images that all models classify rightly, and ours on all, so that no "
+    "difference is drawn; attack with --indices to compare"
+)
 
 
 def clean_table(study: Study, data: str) -> Table:
@@ -63,34 +67,40 @@ def comparison_view(study: Study, table: Table, frame: pd.DataFrame) -> View:
     texts = {
         "model": [model_name(row) for row in frame.itertuples()],
         size: frame["size"],
-        "published": [published_text(row) for row in frame.itertuples()],
+        "published": published_texts(frame.published, frame.refused),
         "reproduced": [from_to(r.reproduced, r.reproduced_high) for r in frame.itertuples()],
         "ours ± 95%": [plus_minus(*values) for values in ours],
         "difference": [points(row.difference, row.mark) for row in frame.itertuples()],
     }
     if table.attack == "clean":
         del texts[size]
-    more = [name for name in FURTHER if frame[f"{name}_published"].notna().any()]
+    more = [name for name in FURTHER if frame[f"{name}_published_source"].notna().any()]
     for name in more:
-        texts[f"{CALLED[name]}: published"] = frame[f"{name}_published"].map(lambda v: number(v, 3))
-        texts[f"{CALLED[name]}: ours"] = frame[name].map(lambda v: number(v, 3))
+        beside = frame[f"{name}_published"], frame[f"{name}_refused"]
+        texts[f"{CALLED[name]}: published"] = published_texts(*beside)
+        texts[f"{CALLED[name]}: ours"] = frame[name].map(share)
     note = head_of(study, table)
     if table.left_out:
         note += f". Not in this table, for other settings: {'; '.join(table.left_out)}"
+    if frame.other_images.any():
+        note += OTHER_IMAGES
     title = f"Clean accuracy on {table.data}" if table.attack == "clean" else table.title
-    frame = frame.assign(title_published=frame.refused.fillna(frame.published_source))
+    for name in ("", *(f"{name}_" for name in more)):
+        told = frame[f"{name}refused"].fillna(frame[f"{name}published_source"])
+        frame = frame.assign(**{f"{name}title": told})
     return View(
         *(table.id, title, frame, pd.DataFrame(texts), note),
         links={"ours ± 95%": "results"},
-        titles={"published": "title_published", "reproduced": "reproduced_source"}
-        | {f"{CALLED[name]}: published": f"{name}_source" for name in more},
+        titles={"published": "title", "reproduced": "reproduced_source"}
+        | {f"{CALLED[name]}: published": f"{name}_title" for name in more},
         grey="behind",
     )
 
 
-def published_text(row: Any) -> str:
-    """The published share, or that it is of other settings."""
-    return "refused" if isinstance(row.refused, str) else share(row.published)
+def published_texts(published: pd.Series, refused: pd.Series) -> list[str]:
+    """Published numbers, or that one is of other settings."""
+    pairs = zip(published, refused, strict=True)
+    return ["refused" if isinstance(why, str) else share(value) for value, why in pairs]
 
 
 def refused_view(table: Table) -> View:

@@ -9,7 +9,7 @@ from tf_deepbayes.study.claims.cells import Results
 from tf_deepbayes.study.claims.detection import detected, rate
 from tf_deepbayes.study.comparison import of_model, of_table, printed
 from tf_deepbayes.study.page.tables import View, plus_minus, share
-from tf_deepbayes.study.page.views.attacks import head_of, model_name, published_text, values_of
+from tf_deepbayes.study.page.views.attacks import head_of, model_name, published_texts, values_of
 from tf_deepbayes.study.provenance import Table, common_epochs
 from tf_deepbayes.study.results import in_order
 
@@ -41,7 +41,7 @@ def detection_view(results: Results, table: Table, published: pd.DataFrame) -> V
         "model": [model_name(row) for row in frame.itertuples()],
         size: frame["size"],
         "detector": frame.detector,
-        "published": [published_text(row) for row in frame.itertuples()],
+        "published": published_texts(frame.published, frame.refused),
         "ours, as published": frame.as_published.map(share),
         "detected ± 95%": [plus_minus(r.rate, r.low, r.high) for r in frame.itertuples()],
         "false positives": frame.false_positives.map(share),

@@ -9,10 +9,13 @@ import pandas as pd
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.metrics import confidence_interval
 from tf_deepbayes.detection.figures import class_mean
+from tf_deepbayes.study.claims.cells import PUBLISHED_KIND
 from tf_deepbayes.study.comparison import printed
 from tf_deepbayes.study.page.tables import View, ordered, plus_minus, share
+from tf_deepbayes.study.page.views.attacks import published_texts
 from tf_deepbayes.study.provenance import in_words
 from tf_deepbayes.study.results import Study
+from tf_deepbayes.study.rows import WHITE_BOX
 
 
 def transfer_view(study: Study, published: pd.DataFrame) -> View | None:
@@ -38,14 +41,17 @@ def transfer_view(study: Study, published: pd.DataFrame) -> View | None:
     ends = [confidence_interval(value, n) or (0.0, 1.0) for value, n in pairs]
     shown = {
         **{"attacked": frame.model, "data": frame.data, "attack": frame.in_words},
-        **{"classified by": frame.guard, "published": frame.published.map(share)},
+        **{
+            "classified by": frame.guard,
+            "published": published_texts(frame.published, frame.refused),
+        },
         "ours ± 95%": [
             plus_minus(r.of_fooled, r.of_fooled_low, r.of_fooled_high) for r in frame.itertuples()
         ],
         "of all images ± 95%": [
             plus_minus(value, *end) for value, end in zip(frame.accuracy, ends, strict=True)
         ],
-        "logit: published": frame.logit_published.map(share),
+        "logit: published": published_texts(frame.logit_published, frame.logit_refused),
         "logit: ours": frame.logit.map(share),
     }
     title = "Attacks on one model, classified by another"
@@ -55,7 +61,7 @@ def transfer_view(study: Study, published: pd.DataFrame) -> View | None:
         "mean over predicted classes"
     )
     links = {name: "path" for name in ("ours ± 95%", "of all images ± 95%", "logit: ours")}
-    titles = {"published": "published_source", "logit: published": "logit_source"}
+    titles = {"published": "published_source", "logit: published": "logit_published_source"}
     return View("transfer", title, frame, pd.DataFrame(shown), note, links, titles)
 
 
@@ -79,19 +85,10 @@ def _of_fooled(study: Study, row: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _beside(published: pd.DataFrame, row: Mapping[Any, Any]) -> dict[str, Any]:
     """What the paper prints for the pair."""
-    if published.empty or row["kind"] not in ("", "nb_iter40"):
-        numbers = published.iloc[:0]
-    else:
-        same = (published.dataset == row["data"]) & (published.model == row["guard"])
-        same &= published.threat == f"transfer from {row['model']}"
-        same &= (published.attack == row["attack"]) & (published["size"] == row["size"])
-        numbers = published[same]
-    cell = pd.DataFrame([row])
+    same = (published.dataset == row["data"]) & (published.model == row["guard"])
+    same &= published.threat == f"transfer from {row['model']}"
+    same &= (published.attack == row["attack"]) & (published["size"] == row["size"])
+    same &= row["threat"] == WHITE_BOX and bool(PUBLISHED_KIND.fullmatch(row["kind"]))
+    numbers, cell = published[same], pd.DataFrame([row])
     accuracy = printed(numbers[numbers.quantity == "transfer_accuracy"], cell)
-    logit = printed(numbers[numbers.quantity == "tp_logit"], cell)
-    return {
-        "published": accuracy["published"],
-        "published_source": accuracy["published_source"],
-        "logit_published": logit["published"],
-        "logit_source": logit["published_source"],
-    }
+    return accuracy | printed(numbers[numbers.quantity == "tp_logit"], cell, "logit_")
