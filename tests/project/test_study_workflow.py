@@ -131,6 +131,21 @@ def test_plane_against_frog_has_the_published_rounds(folder: pathlib.Path) -> No
     assert f"train GFZ --data plane_frog --seed 0  {start}" in printed
 
 
+def test_plane_against_frog_attacks_what_all_models_classify_rightly(folder: pathlib.Path) -> None:
+    profile = yaml.safe_load((ROOT / "reproduce" / "profiles" / "plane_frog.yaml").read_text())
+    section = profile["data"]["plane_frog"] | {"epochs": 10}
+    section |= {"evaluations": {"quick": {"eps": 0.1, "budget": "quick"}}}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump({"data": {"plane_frog": section}}))
+    runs = [f"runs/epochs10/plane_frog/{model}" for model in section["models"]]
+    printed = run(folder, "-n", "-p", f"{runs[0]}/attacks/fgsm.done.json")
+    jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", printed, re.M)}
+    assert (jobs["indices"], jobs["attack"]) == (7, 1)
+    assert f"--indices {','.join(f'{one}/indices.json' for one in runs)} --resume" in printed
+    assert "--data plane_frog  --victim GBY --overwrite --threads 1" in printed
+    evaluated = run(folder, "-n", "-p", f"{runs[0]}/evaluation/quick.done.json")
+    assert "--indices" not in evaluated
+
+
 def test_an_evaluation_waits_for_the_detectors_that_it_uses(folder: pathlib.Path) -> None:
     section = TINY["data"]["mnist_5k"] | {"models": ["DFX"], "attacks": {}}
     section["evaluations"] = {"quick": {"eps": 0.1, "budget": "quick", "uses": ["fitted"]}}
