@@ -11,7 +11,7 @@ from tf_deepbayes.study.provenance import Table, common_epochs
 from tf_deepbayes.study.results import Study
 
 # How the page calls what the paper prints beside the accuracies.
-CALLED = {"l2": "ℓ2 of wrong", "substitute_accuracy": "substitute's accuracy"}
+CALLED = {"l2": "ℓ2 of wrong", "substitute_accuracy": "substitute"}
 OTHER_IMAGES = (
     ". Published on the images that all models classify rightly, and ours on all, so that no "
     "difference is drawn; attack with --indices to compare"
