@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 
-from tests.rounding import assert_close
 from tests.small import classifier, images
 from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.core.errors import InputError
@@ -59,7 +58,7 @@ def test_a_saved_copied_or_pickled_classifier_is_the_same(
     again = keras.models.load_model(tmp_path / "model.keras")
     for other in (again, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert type(other) is type(model) and other.architecture == SIZES
-        assert_close(other.logits(X, seed=1), expected, 1e-6)
+        np.testing.assert_allclose(other.logits(X, seed=1), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["compile", "fit"])

@@ -22,11 +22,15 @@ FURTHER = {
 }
 COLUMNS = (
     *("model", "epochs", "asked", "behind", "seeds", "images", "size"),
-    *("published", "published_half", "published_source", "refused", "other_images"),
+    *("published", "published_half", "published_source", "published_title", "refused"),
+    "other_images",
     *("reproduced", "reproduced_high", "reproduced_source"),
     *("ours", "low", "high", "difference", "mark", "results"),
     *FURTHER,
-    *(f"{name}_{end}" for name in FURTHER for end in ("published", "published_source", "refused")),
+    *(f"{name}_published" for name in FURTHER),
+    *(f"{name}_published_source" for name in FURTHER),
+    *(f"{name}_published_title" for name in FURTHER),
+    *(f"{name}_refused" for name in FURTHER),
 )
 ACCURACY, ERROR = "accuracy_under_attack", "error_under_attack"
 # Settings that the paper's numbers may have, as the kind of a table says them, and those that the
@@ -142,6 +146,7 @@ def printed(numbers: pd.DataFrame, cell: pd.DataFrame, begin: str = "") -> dict[
 
     Where it prints several numbers, the most precise of those that may be compared with ours, and
     the source names the others. Where none may, there is no number, and `refused` says why.
+    `published_title` is that reason, or else the source.
     `other_images`: the paper counts the images that all its models classify rightly, and ours all.
 
     Args:
@@ -162,6 +167,7 @@ def printed(numbers: pd.DataFrame, cell: pd.DataFrame, begin: str = "") -> dict[
         found["other_images"] = OF_ALL_RIGHT in first.settings and _of_all_images(cell)
     elif rows:
         found["refused"] = refusal(first, cell)
+    found["published_title"] = found["refused"] or found["published_source"]
     return {f"{begin}{name}": value for name, value in found.items()}
 
 

@@ -143,9 +143,8 @@ def _with_steps_of_tables(numbers: pd.DataFrame) -> pd.DataFrame:
     attacked = numbers.threat.str.extract(r"transfer from (\w+)")[0].fillna(numbers.model)
     keys = [numbers.dataset, attacked, numbers.attack]
     white = numbers.steps.astype(float).where(paper & (numbers.threat == "white box"))
-    of_tables = white.groupby(keys).transform(
-        "first"
-    )  # the appendix's, before those of other dim_z
+    # The first are the appendix's tables, before those of other dim_z.
+    of_tables = white.groupby(keys).transform("first")
     filled = numbers.steps.astype(float).fillna(of_tables.where(paper))
     return numbers.assign(steps=filled)
 

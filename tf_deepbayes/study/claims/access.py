@@ -138,15 +138,12 @@ def _transfer(
     if first.fooled.sum() < FEWEST_FOOLED:
         return Untested(name, f"{first.fooled.sum()} images fooled it, fewer than {FEWEST_FOOLED}")
     right = np.stack([f.guard_right[first.fooled] for f in known], axis=-1)[None].astype(float)
+    means, left_out = right.mean((0, 1)), ""
     if source == "DBX":  # fools nobody: the accuracy of the others is above 9 in 10
-        d, left_out = (
-            distance(of_share(right[..., right.mean((0, 1)).argmin()]), FOOLS_NOBODY, 1),
-            "",
-        )
+        d = distance(of_share(right[..., means.argmin()]), FOOLS_NOBODY, 1)
     else:
-        ends = lambda means: (means[..., : len(other)].mean(-1), means[..., len(other) :].mean(-1))  # noqa: E731
-        d = bootstrap([right], lambda means: np.subtract(*ends(means)))
-        left_out = extreme(*ends(right.mean((0, 1))))
+        ends = lambda m: (m[..., : len(other)].mean(-1), m[..., len(other) :].mean(-1))  # noqa: E731
+        d, left_out = bootstrap([right], lambda m: np.subtract(*ends(m))), extreme(*ends(means))
     count = int(first.fooled.sum())
     return Cell(name, d, "transfer", attack.epochs, attack.asked, 1, count, left_out)
 

@@ -97,7 +97,7 @@ def test_an_export_has_the_extractor_inside(runs: SmallRuns) -> None:
     wanted = tf.reduce_logsumexp(model.fixed_log_weights(test.pixels, 3), 0) - np.log(3.0)
     np.testing.assert_allclose(found, tf.transpose(wanted), rtol=1e-5, atol=1e-3)
     again = signatures["logits_uint8"](x=tf.constant(test.images))["logits"]
-    assert_close(found, again, 1e-6)
+    np.testing.assert_allclose(found, again, rtol=1e-6)
     made = signatures["reconstruct"](x=tf.constant(test.pixels))
     assert made["features"].shape == (7, 24)
     drawn = signatures["sample"](labels=tf.constant([1, 2], tf.int64))

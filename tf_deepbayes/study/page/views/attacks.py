@@ -85,14 +85,11 @@ def comparison_view(study: Study, table: Table, frame: pd.DataFrame) -> View:
     if frame.other_images.any():
         note += OTHER_IMAGES
     title = f"Clean accuracy on {table.data}" if table.attack == "clean" else table.title
-    for name in ("", *(f"{name}_" for name in more)):
-        told = frame[f"{name}refused"].fillna(frame[f"{name}published_source"])
-        frame = frame.assign(**{f"{name}title": told})
     return View(
         *(table.id, title, frame, pd.DataFrame(texts), note),
         links={"ours ± 95%": "results"},
-        titles={"published": "title", "reproduced": "reproduced_source"}
-        | {f"{CALLED[name]}: published": f"{name}_title" for name in more},
+        titles={"published": "published_title", "reproduced": "reproduced_source"}
+        | {f"{CALLED[name]}: published": f"{name}_published_title" for name in more},
         grey="behind",
     )
 

@@ -55,8 +55,7 @@ def detection_view(results: Results, table: Table, published: pd.DataFrame) -> V
         "False positives are on clean test images"
     )
     linked = {name: "results" for name in list(shown)[4:]}
-    frame = frame.assign(title_published=frame.refused.fillna(frame.published_source))
-    titles = {"published": "title_published"}
+    titles = {"published": "published_title"}
     title = f"Detection: {table.title}"
     return View(
         *(f"{table.id}_detection", title, frame, pd.DataFrame(shown), note),

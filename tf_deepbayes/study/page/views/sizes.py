@@ -62,7 +62,7 @@ def smallest_view(results: Results, data: str, published: pd.DataFrame) -> View 
     return View(
         *(f"{data}_smallest", f"Smallest ε that fools, {data}", frame, pd.DataFrame(shown), note),
         {f"{name}: ours": "results" for name in names.values()},
-        {f"{name}: published": f"{column}_published_source" for column, name in names.items()},
+        {f"{name}: published": f"{column}_published_title" for column, name in names.items()},
     )
 
 

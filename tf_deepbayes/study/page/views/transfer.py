@@ -61,7 +61,7 @@ def transfer_view(study: Study, published: pd.DataFrame) -> View | None:
         "mean over predicted classes"
     )
     links = {name: "path" for name in ("ours ± 95%", "of all images ± 95%", "logit: ours")}
-    titles = {"published": "published_source", "logit: published": "logit_published_source"}
+    titles = {"published": "published_title", "logit: published": "logit_published_title"}
     return View("transfer", title, frame, pd.DataFrame(shown), note, links, titles)
 
 
