@@ -131,6 +131,21 @@ def test_plane_against_frog_has_the_published_rounds(folder: pathlib.Path) -> No
     assert f"train GFZ --data plane_frog --seed 0  {start}" in printed
 
 
+def test_runs_of_the_zoo_are_not_trained(folder: pathlib.Path) -> None:
+    """Nor are earlier rounds; a model that the zoo lacks, or has at other epochs, is trained."""
+    section = {"models": ["GFZ", "MLP"], "epochs": 100, "round": 50}
+    profile = {"zoo": True, "data": {"mnist": section}}
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(profile))
+    printed = run(folder, "-n", "-p", "trained")
+    jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", printed, re.M)}
+    assert jobs["train"] == 3
+    assert f"--epochs 100 --resume --continue_from {ROOT / 'zoo' / 'mnist' / 'GFZ'} " in printed
+    assert "--epochs 100 --resume --continue_from runs/epochs50/mnist/MLP" in printed
+    section["epochs"] = 20
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(profile))
+    assert "--continue_from" not in run(folder, "-n", "-p", "trained")
+
+
 def test_plane_against_frog_attacks_what_all_models_classify_rightly(folder: pathlib.Path) -> None:
     profile = yaml.safe_load((ROOT / "reproduce" / "profiles" / "plane_frog.yaml").read_text())
     section = profile["data"]["plane_frog"] | {"epochs": 10}
