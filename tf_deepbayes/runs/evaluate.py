@@ -126,7 +126,7 @@ class RunEvaluation:
             say(line)
         figures, worst = evaluate(plan, defence, open_store, remember, attacks)
         if apart:
-            figures["decomposition"] = apart.figures(worst, open_store, on_done)
+            figures["decomposition"] = apart.figures(worst, open_store, on_done, done)
             write_pages(path, plan, figures)
         images = f"worst_case_{path.stem}.npz"
         place = self.victim.folder / "attacks" / images

@@ -200,7 +200,7 @@ class Detection:
     ) -> tuple[list[dict[str, Any]], dict[str, Array]]:
         """(figures, outcomes) of each detector; the noise is that of a guard just loaded."""
         guard, chosen = self.by, selection.choose(self.names, self.fitted[0])
-        guard.model.generator.reset_from_seed(guard.seed)
+        guard.restart()
         given = guard.logits_fn, clean.pixels, clean.labels, saved, self._is_transfer
         scored = ScoredAttack.of(*given, self.batch_size)
         return scored.figures(chosen), scored.outcomes(chosen)

@@ -73,7 +73,7 @@ class Run:
         if jit_compile:
             compile_terms(latent_of(model))
         run = cls(pathlib.Path(folder), config, model, sampling or Sampling())
-        model.generator.reset_from_seed(run.seed)
+        run.restart()
         return run
 
     @property
@@ -161,6 +161,10 @@ class Run:
         logits_fn = functools.partial(self.model.logits, sampling=limit)
         with_samples = functools.cache(lambda k: self.access(num_samples=k))
         return NoiseControl(with_samples, logits_fn, known, count, said, cost)
+
+    def restart(self) -> None:
+        """Set the noise to that of a run just loaded."""
+        self.model.generator.reset_from_seed(self.seed)
 
     def reseed(self, number: int) -> None:
         """Set the noise to a state determined by the run's seed and the number."""

@@ -38,6 +38,24 @@ def test_chosen_attacks_in_l2(run: pathlib.Path, app: App) -> None:
     assert len(content["figures"]["worst_case"]["first_broken_by"]) == 4
 
 
+def test_several_sizes_are_as_if_each_were_alone(run: pathlib.Path, app: App) -> None:
+    attacks = ["--attacks", "pgd_log_odds_0,mim"]
+    done = evaluate(app, run, *attacks, "--eps", ".1,.2", "--done", run / "both.json")
+    assert done.returncode == 0, done.stderr
+    names = [f"eps{eps}_quick_K2_n4_pgd_log_odds_0_mim.json" for eps in ("0.10", "0.20")]
+    assert f"{names[0]}" in (run / "both.json").read_text()
+    alone = evaluate(app, run, *attacks, "--eps", ".2", "--name", "alone")
+    assert alone.returncode == 0, alone.stderr
+    found = [json.loads((run / "evaluation" / n).read_text()) for n in (*names, "alone.json")]
+    assert [one["settings"]["eps"] for one in found] == [0.1, 0.2, 0.2]
+    worst = [one["figures"]["worst_case"] for one in found]
+    assert worst[1] == worst[2] != worst[0]
+    done = evaluate(app, run, *attacks, "--eps", ".1,.2", "--name", "both")
+    assert done.returncode == 2 and "--name names one result" in done.stderr
+    done = evaluate(app, run, *attacks, "--eps", ".1,1.2")
+    assert done.returncode == 2 and "eps must be above 0 and up to 1, got 1.2" in done.stderr
+
+
 def test_taken_apart(run: pathlib.Path, app: App) -> None:
     done = evaluate(app, run, "--decompose")
     assert done.returncode == 0, done.stderr

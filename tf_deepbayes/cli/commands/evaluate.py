@@ -1,4 +1,4 @@
-"""Evaluate robustness: deepbayes evaluate --victim GFZ --data mnist --eps 0.1.
+"""Evaluate robustness: deepbayes evaluate --victim GFZ --data mnist --eps 0.1,0.2.
 
 Runs a set of attacks, takes the worst one for each image, and checks whether the attacks can be
 trusted. Writes <run>/evaluation/<name>.json, and the worst images as
@@ -30,21 +30,28 @@ def show(finished: FinishedAttack) -> None:
     print(attack_line(finished.component.name, finished.outcome.figures), flush=True)
 
 
+def prepare(name: str) -> list[RunEvaluation]:
+    """The evaluations of the flags, one for each size, on one victim."""
+    plans, victim = evaluation_flags.plans(), classifier_flags.load(name)
+    substitute = classifier_flags.load(FLAGS.substitute) if FLAGS.substitute else None
+    options = evaluation_flags.options() | {
+        "substitute": substitute,
+        "substitute_name": FLAGS.substitute,
+        "computing": app.precision_settings(),
+        "data_dir": classifier_flags.data_place(),
+    }
+    return [RunEvaluation(plan, FLAGS.budget, victim, **options) for plan in plans]
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Evaluate and print the table."""
+    """Evaluate at each size and print a table for each."""
     name, part = app.expect_victim(arguments), app.part_given()
-    plan = evaluation_flags.plan()
-    victim = classifier_flags.load(name)
-    evaluation = RunEvaluation(
-        plan,
-        FLAGS.budget,
-        victim,
-        substitute=classifier_flags.load(FLAGS.substitute) if FLAGS.substitute else None,
-        substitute_name=FLAGS.substitute,
-        computing=app.precision_settings(),
-        data_dir=classifier_flags.data_place(),
-        **evaluation_flags.options(),
-    )
-    print(f"{victim.config.model} on {victim.config.data}: eps {plan.eps:g}, {plan.budget}")
-    print(evaluation.do_part(part) if part else "\n" + table(evaluation.figures(show, say=print)))
-    app.done([] if part else [evaluation.path])
+    evaluations = prepare(name)
+    for evaluation in evaluations:
+        config, plan = evaluation.victim.config, evaluation.plan
+        print(f"{config.model} on {config.data}: eps {plan.eps:g}, {plan.budget}")
+        if part:
+            print(evaluation.do_part(part))
+        else:
+            print("\n" + table(evaluation.figures(show, say=print)))
+    app.done([] if part else [evaluation.path for evaluation in evaluations])

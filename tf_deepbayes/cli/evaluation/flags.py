@@ -7,6 +7,7 @@ from absl import flags
 from tf_deepbayes.cli import app, classifier_flags
 from tf_deepbayes.cli.attack_flags import define_image_order
 from tf_deepbayes.cli.help import group
+from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count
 from tf_deepbayes.evaluation.scoring import EVAL_DRAWS
 from tf_deepbayes.robustness.budgets import BUDGETS
@@ -14,7 +15,7 @@ from tf_deepbayes.robustness.suite import EvaluationSettings
 from tf_deepbayes.runs.evaluate import NUM_IMAGES
 
 FLAGS = flags.FLAGS
-PLAN = ("eps", "eot", "batch_size", "check_images", "eval_draws", "seed", "lazy_classes")
+PLAN = ("eot", "batch_size", "check_images", "eval_draws", "seed", "lazy_classes")
 OPTIONS = (
     *("name", "num_images", "thresholds", "image_order", "resume", "merge", "overwrite"),
     *("attacks", "decompose", "curves"),
@@ -26,7 +27,8 @@ def define() -> None:
     classifier_flags.define_victim()
     classifier_flags.define(seed_of="the classifier's noise and the attacks' draws")
     with group("Attacks"):
-        flags.DEFINE(app.SizeParser(), "eps", 0.1, "radius of the ball, pixels in [0, 1]")
+        text = "radii of the ball, pixels in [0, 1], separated by commas; a result for each"
+        flags.DEFINE(app.SizesParser(), "eps", ["0.1"], text)
         flags.DEFINE_enum("norm", "inf", ["inf", "2"], "norm of the ball")
         flags.DEFINE_list("attacks", None, "attacks instead of the budget's set")
         flags.DEFINE_enum("budget", "standard", list(BUDGETS), "amount of work")
@@ -52,11 +54,13 @@ def define() -> None:
     app.define_precision_flags()
 
 
-def plan() -> EvaluationSettings:
-    """The settings of the flags."""
+def plans() -> list[EvaluationSettings]:
+    """The settings of the flags, for each size."""
     check_count("num_images", FLAGS.num_images)
+    if FLAGS.name and len(FLAGS.eps) > 1:
+        raise InputError(f"--name names one result, and --eps asks for {len(FLAGS.eps)}; drop it")
     options = {n: FLAGS[n].value for n in PLAN} | {"norm": float(FLAGS.norm)}
-    return EvaluationSettings(BUDGETS[FLAGS.budget], **options)
+    return [EvaluationSettings(BUDGETS[FLAGS.budget], eps=eps, **options) for eps in FLAGS.eps]
 
 
 def options() -> dict[str, Any]:

@@ -39,9 +39,10 @@ class TakenApart:
         worst: AttackResult,
         open_store: OpenStore,
         on_done: Callable[[FinishedAttack], None],
+        finished: Sequence[FinishedAttack],
     ) -> dict[str, Any]:
         """See `decompose`; `worst` are the images of the standard evaluation."""
-        return decompose(self._subject, worst, self.sizes, open_store, on_done)
+        return decompose(self._subject, worst, self.sizes, open_store, on_done, finished)
 
     @functools.cached_property
     def _subject(self) -> Subject:
