@@ -2,9 +2,9 @@
 
 An attack succeeds through the classifier or through its noise. Each saved attack of a run, and the
 clean images it started from, are classified under each noise scheme in several fresh draws. Prints
-a table with a row for each attack and a column for each scheme: the accuracy, a mean over images
-and draws in which an image that was wrong before the attack counts as wrong, with its 95% interval
-over images. The last column is the last scheme less the first on the same images: what the first
+a table with a row for each attack and a column for each scheme: the accuracy, a mean over all
+images and draws, whether an image was right before the attack or not, with its 95% interval over
+images. The last column is the last scheme less the first on the same images: what the first
 estimator's noise took from the classifier, or lent it.
 """
 

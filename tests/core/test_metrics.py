@@ -16,8 +16,16 @@ def test_norms() -> None:
 def test_confidence_interval_is_wilsons() -> None:
     assert metrics.confidence_interval(0.5, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
     low, high = metrics.confidence_interval(0.0, 10) or (1.0, 1.0)
-    assert low == pytest.approx(0.0, abs=1e-9) and high == pytest.approx(0.2775, abs=1e-3)
+    assert low == 0.0 and high == pytest.approx(0.2775, abs=1e-3)
     assert metrics.confidence_interval(None, 0) is None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0, 1.0 + 2e-16])
+def test_a_confidence_interval_holds_its_share_in_0_to_1(share: float) -> None:
+    """To the last bit: what is drawn or checked from it is never negative."""
+    for count in range(2, 1000, 2):
+        low, high = metrics.confidence_interval(share, count) or (1.0, 0.0)
+        assert 0.0 <= low <= min(share, 1.0) <= high <= 1.0
 
 
 def test_entropy_in_nats() -> None:

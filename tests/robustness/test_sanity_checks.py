@@ -18,6 +18,7 @@ from tests.robustness.evaluated import (
     quantised,
     verdicts,
 )
+from tf_deepbayes.attacks.access import ModelAccess
 from tf_deepbayes.reporting.evaluation_table import table
 from tf_deepbayes.robustness import attack_sets
 from tf_deepbayes.robustness.comparisons import (
@@ -30,6 +31,7 @@ from tf_deepbayes.robustness.comparisons import (
     tolerance,
 )
 from tf_deepbayes.robustness.evaluate import evaluate
+from tf_deepbayes.robustness.suite import SUBSTITUTE, VICTIM
 
 
 def test_a_plain_network_passes_every_check() -> None:
@@ -98,17 +100,29 @@ def test_chance_is_rarely_a_finding() -> None:
     assert 0.0 < np.mean(found) <= 0.025
 
 
-def test_a_gradient_hidden_from_a_few_images_is_found() -> None:
-    """Square breaks ten images whose gradient is zero; the shares alone would not tell."""
+def partly(x: tf.Tensor) -> tf.Tensor:
+    """The network, with a gradient of zero on twelve images that attacks on it break."""
     hidden = np.flatnonzero(evaluated(NET)[1].draws[0].argmax(-1) != Y)[:12]
     darkest = np.sort(X[hidden, 0, 0, 0])
+    own = tf.reduce_any(tf.abs(x[:, :1, :1, 0] - darkest) < 0.051, [1, 2], keepdims=True)
+    return NET(tf.where(own[..., None], tf.stop_gradient(x), x))
 
-    def partly(x: tf.Tensor) -> tf.Tensor:
-        own = tf.reduce_any(tf.abs(x[:, :1, :1, 0] - darkest) < 0.051, [1, 2], keepdims=True)
-        return NET(tf.where(own[..., None], tf.stop_gradient(x), x))
 
+def test_a_gradient_hidden_from_a_few_images_is_found() -> None:
+    """Square breaks ten images whose gradient is zero; the shares alone would not tell."""
     checks = [c for c in evaluated(partly)[0]["checks"] if c["name"] == "white-box beats square"]
     assert [check["verdict"] for check in checks] == [FAIL]
+
+
+def test_a_transfer_to_the_survivors_is_compared_on_all_images() -> None:
+    """It could only break what was left to it, and nothing that gradients had broken before."""
+    budget = dataclasses.replace(PLAN.budget, survivors=True, noise_iter=1)
+    plan = dataclasses.replace(PLAN, budget=budget)
+    sources = {VICTIM: ModelAccess(partly), SUBSTITUTE: ModelAccess(NET)}
+    figures = evaluate(plan, defence_of(partly, plan, sources=sources))[0]
+    (transfer,) = [row for row in figures["components"] if row["name"] == "transfer"]
+    (check,) = [one for one in figures["checks"] if one["name"] == "white-box beats transfer"]
+    assert transfer["attacked"] < 40 == check["discordant"][2] and check["verdict"] == FAIL
 
 
 @pytest.mark.parametrize(("first_step", "better"), [(0.03, 8.0)])

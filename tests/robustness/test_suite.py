@@ -19,6 +19,7 @@ from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.detection.selection import fit_all
 from tf_deepbayes.evaluation import saved_attacks
 from tf_deepbayes.evaluation.batch_store import BatchStore
+from tf_deepbayes.robustness.attack_cache import AttackCache
 from tf_deepbayes.robustness.attack_sets import AttackSet
 from tf_deepbayes.robustness.budgets import BUDGETS, Budget
 from tf_deepbayes.robustness.comparisons import NOT_APPLICABLE
@@ -126,6 +127,14 @@ def test_a_killed_evaluation_ends_as_an_uninterrupted_one(tmp_path: pathlib.Path
     assert figures["worst_case"] == evaluated(NET)[0]["worst_case"]
     assert {name: seconds[name] for name in before} == before
     assert {"pgd_log_odds_0", "pgd_margin", "square"} <= set(before)
+
+
+def test_an_attack_that_was_run_before_is_not_run_again() -> None:
+    first = AttackCache(defence_of(NET))
+    component = AttackSet(PLAN, first.defence).restart(0)
+    found = first.of(component)
+    second = AttackCache(defence_of(NET), finished=first.finished)
+    assert second.of(component) is found and len(second.finished) == 1
 
 
 @pytest.mark.parametrize("option", [{"eps": 0.0}, {"eps": 1.5}, {"eot": 0}, {"lazy_classes": -1}])

@@ -59,14 +59,19 @@ def perturbation_norms(x: Array, adversarial: Array) -> dict[str, Array]:
 
 
 def confidence_interval(share: float | None, count: int) -> tuple[float, float] | None:
-    """95% Wilson interval of a share observed on `count` images; None without any."""
+    """95% Wilson interval of a share observed on `count` images; None without any.
+
+    It ends at exactly 0 for a share of 0 and at exactly 1 for a share of 1.
+    """
     if not count or share is None:
         return None
-    z = NORMAL_95
+    z, share = NORMAL_95, min(max(share, 0.0), 1.0)  # a mean can be 1 + 2e-16
     centre = share + z * z / (2 * count)
     spread = z * np.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
     scale = 1 + z * z / count
-    return (float((centre - spread) / scale), float((centre + spread) / scale))
+    low = float((centre - spread) / scale) if share > 0.0 else 0.0
+    high = float((centre + spread) / scale) if share < 1.0 else 1.0
+    return max(low, 0.0), min(high, 1.0)
 
 
 def are_probabilities(values: Array) -> bool:

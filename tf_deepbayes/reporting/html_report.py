@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tf_deepbayes.core.axes import Array
-from tf_deepbayes.core.metrics import NORMAL_95
+from tf_deepbayes.core.metrics import confidence_interval
 
 matplotlib.rcParams["svg.hashsalt"] = "tf_deepbayes"  # the same results give the same file
 COLOURS = ("#1b6ca8", "#c8553d", "#2a9d5c", "#8a5fbf", "#b58900", "#5c6b73", "#d33682")
@@ -36,12 +37,13 @@ def accuracy_curves(attacks: Mapping[str, Sequence[dict[str, Any]]]) -> str:
     """Accuracy against ε with 95% intervals: {model: attack results, one per ε}."""
     figure = Figure(figsize=(6, 3.6))
     axes = figure.subplots()
-    for colour, (model, runs) in zip(COLOURS, attacks.items(), strict=False):
+    for colour, (model, runs) in zip(itertools.cycle(COLOURS), attacks.items(), strict=False):
         runs = sorted(runs, key=lambda run: run["settings"]["eps"])
         first = runs[0]["figures"]
         eps = np.array([0.0] + [run["settings"]["eps"] for run in runs])
         share = np.array([first["clean_accuracy"]] + [run["figures"]["accuracy"] for run in runs])
-        error = NORMAL_95 * np.sqrt(share * (1 - share) / first["num_images"])
+        ends = [confidence_interval(one, first["num_images"]) or (0.0, 1.0) for one in share]
+        error = np.abs(np.transpose(ends) - share)
         axes.errorbar(eps, share, error, label=model, color=colour, marker="o", capsize=3)
     axes.set(xlabel="ε (l∞, pixels in [0, 1])", ylabel="accuracy", ylim=(-0.02, 1.02))
     axes.grid(alpha=0.3)

@@ -9,7 +9,10 @@ CLEAN, ATTACK, WORST = "#9aa5b1", "#4c78a8", "#c44e52"
 
 
 def robustness_figure(figures: Mapping[str, Any], title: str) -> Figure:
-    """Bars of accuracy: clean, under each attack, and of the worst case with its 95% interval."""
+    """Bars of accuracy: clean, under each attack, and of the worst case with its 95% interval.
+
+    Where each attack was run on what the others had left, a bar is of all attacks down to it.
+    """
     worst = figures["worst_case"]
     rows = [("clean", worst["clean_accuracy"], CLEAN)]
     rows += [(r["name"], r["robust_accuracy"], ATTACK) for r in figures["components"]]
@@ -28,6 +31,7 @@ def robustness_figure(figures: Mapping[str, Any], title: str) -> Figure:
     axes.invert_yaxis()
     axes.set(xlim=(0.0, 1.0), title=title)
     verdict = f"checks failed: {', '.join(failed)}" if failed else "all sanity checks passed"
-    axes.set_xlabel(f"accuracy of {worst['num_images']} images; {verdict}", wrap=True)
+    so_far = "under all attacks so far, " if "attacked" in figures["components"][0] else ""
+    axes.set_xlabel(f"accuracy {so_far}of {worst['num_images']} images; {verdict}", wrap=True)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

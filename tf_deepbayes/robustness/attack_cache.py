@@ -1,7 +1,7 @@
 """The attacks of one evaluation, each run only once, however many figures need it."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,13 +52,18 @@ class AttackCache:
     Args:
         open_store: where the finished batches of an attack are kept.
         on_done: called with each attack when it is finished.
+        finished: attacks on the same images that were run before.
     """
 
     def __init__(
-        self, defence: Defence, open_store: OpenStore, on_done: Callable[[FinishedAttack], None]
+        self,
+        defence: Defence,
+        open_store: OpenStore = lambda component: None,
+        on_done: Callable[[FinishedAttack], None] = lambda finished: None,
+        finished: Sequence[FinishedAttack] = (),
     ) -> None:
         self.defence, self.open_store, self.on_done = defence, open_store, on_done
-        self.finished: list[FinishedAttack] = []
+        self.finished = list(finished)
         self._zero_shares: dict[tuple[str, str], float] = {}
 
     def of(self, component: SuiteAttack, count: int | None = None) -> AttackResult:
@@ -139,8 +144,27 @@ class AttackCache:
         return AttackResult(images, draws, figures)
 
 
-class PartOfAttacks(AttackCache):
-    """Does a part of each attack's batches; scores nothing, so that no figure is known.
+class Unscored(AttackCache):
+    """Scores nothing, so that no figure is known: of an attack there are only the clean images."""
+
+    def zero_gradients(self, source: str, loss: str) -> float:
+        """Not computed."""
+        return 0.0
+
+    def _run(self, component: SuiteAttack, target: EvaluationSet) -> AttackResult:
+        self._work(component, target)
+        return AttackResult(target.images, np.zeros([0]), {"success_rate": None})
+
+    def _work(self, component: SuiteAttack, target: EvaluationSet) -> None:
+        """What is done instead of the attack."""
+        raise NotImplementedError
+
+    def _first(self, outcome: AttackResult, count: int) -> AttackResult:
+        return outcome
+
+
+class PartOfAttacks(Unscored):
+    """Does a part of each attack's batches, and leaves the rest to the merge.
 
     Args:
         part: which of the batches.
@@ -156,11 +180,7 @@ class PartOfAttacks(AttackCache):
         super().__init__(defence, open_store, on_done)
         self.part = part
 
-    def zero_gradients(self, source: str, loss: str) -> float:
-        """Left to the merge."""
-        return 0.0
-
-    def _run(self, component: SuiteAttack, target: EvaluationSet) -> AttackResult:
+    def _work(self, component: SuiteAttack, target: EvaluationSet) -> None:
         access = self.defence.sources[component.source]
         store = self.open_store(component)
         if store is None:
@@ -169,10 +189,6 @@ class PartOfAttacks(AttackCache):
         labels = target.attack_labels
         attack, eps = component.attack, component.eps
         run_part(attack, workers, target.images, labels, eps, store, self.part)
-        return AttackResult(target.images, np.zeros([0]), {"success_rate": None})
-
-    def _first(self, outcome: AttackResult, count: int) -> AttackResult:
-        return outcome
 
 
 def _same(first: SuiteAttack, second: SuiteAttack) -> bool:

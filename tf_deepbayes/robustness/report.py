@@ -20,6 +20,7 @@ from tf_deepbayes.reporting.decomposition.scorecard import scorecard
 from tf_deepbayes.reporting.evaluation_table import table
 from tf_deepbayes.reporting.robustness_figure import robustness_figure
 from tf_deepbayes.robustness import evaluate as engine
+from tf_deepbayes.robustness.attack_cache import FinishedAttack
 from tf_deepbayes.robustness.attack_sets import AttackSet, chosen
 from tf_deepbayes.robustness.budgets import BUDGETS
 from tf_deepbayes.robustness.decomposition.decompose import Subject, announced
@@ -218,11 +219,12 @@ def evaluate(
         control = noise_control or _own_control(classifier, sizes.limit_samples)
         subject = Subject(settings, defence, control, exact, components)
         print("\n".join(announced(subject, sizes)))
-    figures, worst = engine.evaluate(settings, defence, components=components)
+    done = list[FinishedAttack]()
+    figures, worst = engine.evaluate(settings, defence, on_done=done.append, components=components)
     asked = {"eps": float(eps), "budget": budget, "outputs": outputs, "batch_size": batch_size}
     asked |= {"seed": seed} | ({} if norm == np.inf else {"norm": norm})
     if decompose:
-        figures["decomposition"] = take_apart(subject, worst, sizes)
+        figures["decomposition"] = take_apart(subject, worst, sizes, finished=done)
     return Report(figures, asked, worst.adversarial)
 
 

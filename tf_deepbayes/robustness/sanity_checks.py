@@ -175,10 +175,12 @@ class SanityChecks:
         rates = {n: broken(target.labels, draws)[target.counted].mean() for n, draws in own.items()}
         strongest = max(rates, key=lambda n: rates[n])
         other, label = by_name[name].draws, name
-        if name == SQUARE and self.runs.had_survivors_only:
-            search = self.attacks.square(CHECK_QUERIES).attack
-            other = self.runs.of(self.other("", SQUARE, search)[1]).draws
-            label = f"{SQUARE}, {CHECK_QUERIES} queries"
+        component = by_name[name].component
+        if component is not None and self.runs.had_survivors_only:  # run again, on all images
+            if name == SQUARE:
+                component = self.other("", SQUARE, self.attacks.square(CHECK_QUERIES).attack)[1]
+                label = f"{SQUARE}, {CHECK_QUERIES} queries"
+            other = self.runs.of(component).draws
         draws = (own[strongest], other)
         if not defence.samples:
             any_of = broken_by_any(target.labels, list(own.values()))[target.counted]

@@ -14,6 +14,7 @@ from tf_deepbayes.robustness.decomposition.curves import SATURATED, curve, verdi
         ((0.0, 0.0, 0.0), SATURATED),
         ((0.03, 0.01, 0.05), "not saturated: at least 0.010 more"),
         ((0.005, 0.001, 0.009), "not saturated: at least 0.001 more"),
+        ((-0.2, -0.277, -0.107), "weaker with more: by at least 0.107"),
         ((0.01, -0.02, 0.04), "not shown to be saturated: up to 0.040 more"),
     ],
 )

@@ -30,6 +30,16 @@ def test_drawing_gives_the_same(size: int) -> None:
     np.testing.assert_allclose(vote_is_right(~WINS, size), right.mean(0), atol=0.015)
 
 
+def test_images_that_all_agree_leave_an_interval() -> None:
+    logits = np.broadcast_to([0.0, 1.0], [10, 40, 2])
+    for labels, success in ((np.ones(40, int), 0.0), (np.zeros(40, int), 1.0)):
+        found = resubmission(labels, logits, np.ones(40, bool))["submissions"][0]
+        low, high = found["interval"]
+        assert found["success"] == pytest.approx(success)
+        assert 0.05 < (high if success == 0.0 else 1.0 - low) < 0.1
+        assert (low if success == 0.0 else high) == pytest.approx(success)
+
+
 def test_the_table_counts_images_that_were_right_and_votes_over_all() -> None:
     logits = np.where(WINS[..., None], [0.0, 1.0], [1.0, 0.0])
     found = resubmission(np.zeros(3, int), logits, np.array([True, True, False]))

@@ -50,6 +50,7 @@ def test_intervals_and_the_verdict() -> None:
     assert found["verdict"] == "masked" and found["reported"] == pytest.approx(0.7)
     low, high = found["parts"]["broken"]["interval"]
     assert 0.23 < low < 0.27 and 0.33 < high < 0.37
+    assert found["parts"]["clean error"]["interval"] == (0.0, pytest.approx(0.015, abs=0.006))
     constant = np.zeros_like(labels)
     assert decomposition(worlds, labels, constant)["verdict"] == "none"
     assert verdict({"margin": 0.05, "adaptive": 0.04}, labels, labels) == "none"

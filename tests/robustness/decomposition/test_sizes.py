@@ -41,6 +41,20 @@ def test_only_attacks_of_the_evaluation_are_counted() -> None:
     }
 
 
+def test_what_only_the_checks_need_is_counted() -> None:
+    """PGD at six settings of six steps, one of a quarter, one of 2.5 times, FGSM, two audits."""
+    steps = PLAN.budget.nb_iter
+    extra = found(["pgd_log_odds_0"])["attacks of the checks"]
+    pgd = 1 + 1 + 2 + 2 + 1  # as it is, without a bound, two sizes, two lengths, cross-entropy
+    gradients = steps * pgd + steps // 4 + steps * 5 // 2 + 1
+    assert extra.gradients == 10 * (gradients + 2)
+    assert extra.calls == 10 * PLAN.budget.noise_iter
+
+
+def test_fresh_draws_are_of_clean_attacked_and_worst_images() -> None:
+    assert found()["images in fresh draws"].calls == 3 * 10 * SIZES["quick"].draws
+
+
 def test_the_last_line_is_the_sum() -> None:
     lines = list(cost_lines([Cost("a", 60, 0), Cost("b", 0, 0), Cost("c", 0, 120)], (1.0, 0.5)))
     assert len(lines) == 3  # nothing on what costs nothing

@@ -37,20 +37,34 @@ def decomposition_figure(found: Sequence[Mapping[str, Any]]) -> Figure:
 
 def _stack(axes: Axes, found: Sequence[Mapping[str, Any]]) -> None:
     names = [name for name in COLOURS if any(name in _parts(one) for one in found)]
-    bottoms = [0.0] * len(found)
+    drawn, bottoms = [drawn_sizes(_parts(one)) for one in found], [0.0] * len(found)
     for name in names:
-        shares = [max(_parts(one).get(name, {"share": 0.0})["share"], 0.0) for one in found]
-        axes.bar(range(len(found)), shares, bottom=bottoms, color=COLOURS[name], label=name)
-        for row, (share, bottom) in enumerate(zip(shares, bottoms, strict=True)):
-            if share >= 0.04:
-                middle = bottom + share / 2
-                axes.text(row, middle, f"{share:.2f}", ha="center", va="center", fontsize=8)
-        bottoms = [bottom + share for bottom, share in zip(bottoms, shares, strict=True)]
+        heights = [one.get(name, 0.0) for one in drawn]
+        axes.bar(range(len(found)), heights, bottom=bottoms, color=COLOURS[name], label=name)
+        for row, (height, bottom) in enumerate(zip(heights, bottoms, strict=True)):
+            if height >= 0.04:
+                said = f"{_parts(found[row])[name]['share']:.2f}"
+                axes.text(row, bottom + height / 2, said, ha="center", va="center", fontsize=8)
+        bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
     axes.set_xticks(range(len(found)), [f"ε {one['eps']:g}" for one in found])
     axes.set(ylim=(0.0, 1.0), ylabel="share of images")
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def drawn_sizes(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """How large each part is drawn, so that a bar ends at the sum of the parts, 1.
+
+    A part below 0, where an image was by chance better off in a world than in the one before, is
+    taken off the parts after it.
+    """
+    sizes, end, total = {}, 0.0, 0.0
+    for name in (name for name in COLOURS if name in parts):
+        total += float(parts[name]["share"])
+        sizes[name] = max(total - end, 0.0)
+        end += sizes[name]
+    return sizes
 
 
 def _draw_curves(axes: Axes, curves: Sequence[Mapping[str, Any]]) -> None:

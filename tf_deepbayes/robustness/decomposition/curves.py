@@ -51,8 +51,11 @@ def verdict(drop: Interval, bound: float = BOUND) -> str:
 
     "saturated" when the interval contains zero and its upper end is below the bound. Otherwise "not
     saturated: at least X more" where the interval lies above zero, X its lower end, and "not shown
-    to be saturated: up to X more" where it is too wide to tell.
+    to be saturated: up to X more" where it is too wide to tell. Where it lies below zero, more work
+    did worse, which masked or noisy gradients do: "weaker with more: by at least X".
     """
+    if drop.high < 0.0:
+        return f"weaker with more: by at least {-drop.high:.3f}"
     if drop.low <= 0.0 and drop.high < bound:
         return SATURATED
     if drop.low > 0.0:

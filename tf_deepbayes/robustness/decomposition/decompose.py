@@ -61,6 +61,7 @@ def decompose(
     sizes: Sizes,
     open_store: OpenStore = lambda component: None,
     on_done: Callable[[FinishedAttack], None] = lambda finished: None,
+    finished: Sequence[FinishedAttack] = (),
 ) -> dict[str, Any]:
     """Every part of the robustness found, as JSON can hold it.
 
@@ -69,6 +70,7 @@ def decompose(
         open_store: where finished batches are kept; those of an earlier run with other sizes serve
             again wherever the attack is the same.
         on_done: called with each attack when it is finished.
+        finished: attacks of the standard evaluation, which are not run again.
 
     Returns:
         `decomposition` (see `shares.decomposition`), `curves`, `resubmission`, `audit`,
@@ -77,7 +79,8 @@ def decompose(
     control = subject.control
     ks = {k: f"samples_{k}" for k in sizes.attack_samples if subject.defence.samples}
     defence = _with_sources(subject.defence, control, sizes, ks)
-    attacks, runs = AttackSet(subject.plan, defence), AttackCache(defence, open_store, on_done)
+    attacks = AttackSet(subject.plan, defence)
+    runs = AttackCache(defence, open_store, on_done, finished)
     worlds = Worlds(attacks, runs, control, sizes, worst)
     target = defence.target
     parts = decomposition(list(worlds.all()), target.labels, worlds.limit_predictions)
@@ -122,7 +125,7 @@ def _audit(
     few = defence.target.first(sizes.audit_images)
     x, y = few.images, few.labels.astype(np.int64)
     zero = {
-        loss: AttackCache(defence, lambda c: None, lambda f: None).zero_gradients(VICTIM, loss)
+        loss: AttackCache(defence).zero_gradients(VICTIM, loss)
         for loss in ("cross_entropy", "log_odds")
     }
     audit: dict[str, Any] = {"zero_gradients": zero, "derivatives": None, "cosines": []}

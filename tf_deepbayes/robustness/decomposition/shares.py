@@ -28,6 +28,7 @@ from tf_deepbayes.robustness.comparisons import bootstrap
 PARTS = (
     *("clean error", "noise alone", "broken", "known noise", "many samples", "adaptive", "margin"),
 )
+BELOW_0 = PARTS[1:-1]  # parts of an image that can be negative: what a world takes back by chance
 LEAST = 0.1  # share of the images that a verdict needs
 MASKED, NOISE, MARGIN, NONE = "masked", "noise", "margin", "none"
 
@@ -85,7 +86,8 @@ def decomposition(worlds: Sequence[World], labels: Array, predicted: Array) -> d
     """
     rows = parts_of(worlds)
     names = [*(world.name for world in worlds), "margin"]
-    intervals = dict(zip(names, bootstrap(rows), strict=True))
+    lowest = -1.0 * np.isin(names, BELOW_0)
+    intervals = dict(zip(names, bootstrap(rows, lowest), strict=True))
     found = {
         n: {"share": one.mean, "interval": (one.low, one.high)} for n, one in intervals.items()
     }
@@ -93,7 +95,7 @@ def decomposition(worlds: Sequence[World], labels: Array, predicted: Array) -> d
     hidden = ("known noise", "many samples", "adaptive", "margin")
     return {
         "parts": found,
-        "reported": sum(shares.get(name, 0.0) for name in hidden),
+        "reported": min(sum(shares.get(name, 0.0) for name in hidden), 1.0),
         "verdict": verdict(shares, labels, predicted),
         "num_images": len(labels),
     }

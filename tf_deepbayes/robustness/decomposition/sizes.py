@@ -7,10 +7,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_deepbayes.attacks import Square, losses
+from tf_deepbayes.attacks import RandomNoise, Square, losses
 from tf_deepbayes.attacks.loss_gradient import compiled_loss_gradient
+from tf_deepbayes.evaluation.scoring import EvaluationSet
+from tf_deepbayes.robustness.attack_cache import Unscored
 from tf_deepbayes.robustness.attack_sets import AttackSet
+from tf_deepbayes.robustness.sanity_checks import SanityChecks
 from tf_deepbayes.robustness.suite import VICTIM, Defence, SuiteAttack
+from tf_deepbayes.robustness.worst_case import Candidate
 
 CURVES = ("steps", "restarts", "eot", "attack_samples", "queries")
 
@@ -111,13 +115,13 @@ def costs(
     images = len(attacks.defence.target.labels)
     few, eot = min(sizes.curve_images, images), plan.eot if samples else 1
     steps = plan.budget.nb_iter
-    set_costs = [_of_attack(component.attack) for component in components]
     found = [
-        Cost("standard set", *(images * sum(one) for one in zip(*set_costs, strict=True))),
+        *_of_evaluation(attacks, components),
         Cost("curve of steps", few * eot * sum(sizes.steps), 0),
         Cost("curve of restarts", few * eot * steps * max(sizes.restarts, default=0), 0),
         Cost("curve of queries", 0, few * sum(sizes.queries) * (2 if samples else 1)),
-        Cost("worst images in fresh draws", 0, images * (sizes.draws if samples else 1)),
+        Cost("PGD on cross-entropy", images * steps, 0),
+        Cost("images in fresh draws", 0, images * (3 * sizes.draws if samples else 2)),
     ]
     if samples:
         share = [size / num_samples for size in sizes.attack_samples]
@@ -131,11 +135,52 @@ def costs(
     return [*found, Cost("gradient audit", audit * sizes.gradients * (2 if samples else 1), 0)]
 
 
+class CountedAttacks(Unscored):
+    """Counts the work of attacks instead of doing it.
+
+    Attributes:
+        cost: of all attacks so far.
+    """
+
+    def __init__(self, defence: Defence) -> None:
+        super().__init__(defence)
+        self.cost = Cost("", 0, 0)
+        self._audited: set[tuple[str, str]] = set()
+
+    def zero_gradients(self, source: str, loss: str) -> float:
+        """Counted once: a gradient of each image."""
+        if (source, loss) not in self._audited:
+            self._audited.add((source, loss))
+            self._add(len(self.defence.target.labels), 0)
+        return 0.0
+
+    def _work(self, component: SuiteAttack, target: EvaluationSet) -> None:
+        gradients, calls = _of_attack(component.attack)
+        self._add(len(target.labels) * gradients, len(target.labels) * calls)
+
+    def _add(self, gradients: float, calls: float) -> None:
+        self.cost = Cost("", self.cost.gradients + gradients, self.cost.calls + calls)
+
+
+def _of_evaluation(attacks: AttackSet, components: Sequence[SuiteAttack]) -> list[Cost]:
+    """The standard set, and the attacks that only its checks need."""
+    runs, candidates = CountedAttacks(attacks.defence), []
+    for one in components:
+        found = runs.of(one)
+        candidates.append(Candidate(one.name, found.adversarial, found.draws, one))
+    own = dataclasses.replace(runs.cost, name="standard set")
+    SanityChecks(attacks, runs, candidates, None).all()
+    more = runs.cost.gradients - own.gradients, runs.cost.calls - own.calls
+    return [own, Cost("attacks of the checks", *more)]
+
+
 def _of_attack(attack: Any) -> tuple[float, float]:
     """Gradients and calls of one image."""
     work = getattr(attack, "nb_iter", 1)
     if isinstance(attack, Square):
         return 0, work * (1 + (attack.rescore > 0))
+    if isinstance(attack, RandomNoise):
+        return 0, work
     return work * getattr(attack, "eot", 1) * getattr(attack, "ranks", 1), 0
 
 
