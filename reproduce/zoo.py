@@ -68,7 +68,6 @@ KL warm-up of 1,000 steps, without which it stays at chance for tens of epochs.
 
 * Their predictions are draws: two calls may disagree, GBZ's most often. Give a seed, more samples,
   or `--noise mixture`.
-* Their clean accuracy is below that of a plain network of the same size.
 * Under PGD at ε = .3, DFZ, DFX and DBX lose nearly all accuracy, GFZ, GFY, GBZ and GBY most of it.
 * Weights are rounded to float16. Results of the unrounded run differ in some draws.
 """
