@@ -91,3 +91,16 @@ def test_a_younger_setting_tells_results_apart_where_it_is_not_the_default() -> 
     assert not differing(old, old) and not differing(new, new)
     assert differing(old, new) == ["schedule is constant there and linear now"]
     assert differing(new, old) == ["schedule is linear there and constant now"]
+
+
+def test_a_setting_that_is_only_said_where_it_is_used_tells_results_apart() -> None:
+    assert differing({"mixed_precision": True}, {}) == [
+        "mixed_precision is True there and False now"
+    ]
+    said = differing(
+        {"attacks": ["noise"], "norm": 2.0, "decompose": {"draws": 10}}, {"seed": None}
+    )
+    assert [one.split(" ")[0] for one in said] == ["norm", "attacks", "decompose"]
+    assert "image_order is random there and file now" in differing({"image_order": "random"}, {})
+    for same in ({"norm": 2.0, "jit_compile": True}, {}):
+        assert differing(same, same) == []

@@ -237,6 +237,7 @@ def test_what_is_measured_of_an_image() -> None:
         ({"scheme": "sobol"}, "noise must be one of independent, .*qmc, got 'sobol'"),
         ({"scheme": "qmc", "mode": "mean"}, "mode mean draws no noise, got noise 'qmc'"),
         ({"scheme": "shared", "mode": "zero"}, "mode zero draws no noise"),
+        ({"seed": -1}, "seed must be a whole number, 0 or more, got -1"),
         ({"scheme": "qmc", "num_samples": 2**SOBOL_BITS + 1}, "at most 1048576 samples"),
     ],
 )

@@ -121,10 +121,7 @@ class BatchStore:
 
     def advice(self) -> str:
         """What is kept, and what to do once the attack cannot continue."""
-        return (
-            f"{self.kept()}: fix the cause and run the same command with --resume, or with fewer "
-            "--num_images to use only what is kept"
-        )
+        return f"{self.kept()}: fix the cause and run the same command with --resume"
 
     def remove(self) -> None:
         """Delete the folder, once the whole result is on disk."""

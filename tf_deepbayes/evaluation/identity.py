@@ -6,6 +6,7 @@ Python call instead, such as "PGD(targeted=False, norm=inf)", which is parsed in
 
 import ast
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,11 @@ EARLIER_NAMES = {
 EARLIER_SETTINGS = {"pool": "guides"}
 # Not in earlier texts: a setting of the result records it.
 UNSAID = ("early_stop", "check_every")
+# Settings of a result that are recorded only where they have another value.
+UNLESS_SAID = {
+    **{"jit_compile": False, "mixed_precision": False, "image_order": "file", "norm": math.inf},
+    **{"attacks": None, "decompose": None},
+}
 DIGEST = re.compile(r"[0-9a-f]{64}")
 # Differences in one message, and characters of each value.
 MOST_SAID, MOST_SHOWN = 3, 60
@@ -30,7 +36,12 @@ POOL = re.compile(r"Pool\((\d+) images\)")
 
 
 def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What is different in the settings found, in words: `nb_iter is 40 there and 100 now`."""
+    """What is different in a result's settings, in words: `nb_iter is 40 there and 100 now`."""
+    unsaid = {n: value for n, value in UNLESS_SAID.items() if n in found and n not in wanted}
+    return _differences(found, unsaid | dict(wanted))
+
+
+def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     said = []
     for name, value in wanted.items():
         if not _same(found.get(name), value):
@@ -46,7 +57,7 @@ def _difference(name: str, found: Any, wanted: Any) -> list[str]:
         if found.get("name") == wanted.get("name"):
             known = default_settings(str(found.get("name"))) | dict(found)
             whose = "" if name == "attack" else f"{name} "
-            return [whose + said for said in differing(known, _complete(wanted, found))]
+            return [whose + said for said in _differences(known, _complete(wanted, found))]
         found, wanted = (side.get("name", side) for side in (found, wanted))
     there = "not recorded" if found is None else _shown(found)
     return [f"{name} is {there} there and {_shown(wanted)} now"]

@@ -46,6 +46,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         check_count("num_samples", self.num_samples)
+        if isinstance(self.seed, int) and self.seed < 0:
+            raise InputError(f"seed must be a whole number, 0 or more, got {self.seed}")
         if self.mode not in MODES:
             raise InputError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         check_scheme(self.scheme, self.num_samples, self.mode)

@@ -85,7 +85,8 @@ class RunAttack:
 
     @functools.cached_property
     def target(self) -> EvaluationSet:
-        """The images and the victim, ready for the attack."""
+        """The images and the victim, ready for the attack, with the noise of a run just loaded."""
+        self.victim.restart()
         test, attack = self.test, self.attack
         sizes = (attack.targeted, attack.batch_size, self.options.eval_draws)
         return EvaluationSet.of(
@@ -102,7 +103,8 @@ class RunAttack:
         options, victim = self.options, self.victim
         if options.name:
             return result_names.attack_name(options.name, self.attack, eps)
-        detector = None if options.detector == PUBLISHED_DETECTOR else options.detector
+        is_published = self.attack.name == "superwhite" and options.detector == PUBLISHED_DETECTOR
+        detector = None if is_published else options.detector
         parts = [*result_names.attack_parts(self.attack), *sampling_parts(victim), *options.parts()]
         begin = result_names.joined(self.attack.name, detector)
         return result_names.attack_name(begin, self.attack, eps, parts)
@@ -124,7 +126,7 @@ class RunAttack:
     def _at(self, path: pathlib.Path, eps: float) -> dict[str, Any]:
         settings, options = self.settings(eps), self.options
         finished = results.on_disk(path, "attack", settings, options.overwrite)
-        if options.resume and finished:
+        if options.resume and finished and (self._has_images(path) or not options.save):
             return finished
         store = self._store(path, settings, options.resume)
         first, *others = self.workers
@@ -134,6 +136,10 @@ class RunAttack:
         self._write(path, settings, found)
         store.remove()
         return found.figures
+
+    @staticmethod
+    def _has_images(path: pathlib.Path) -> bool:
+        return bool(results.read_result(path, "attack")["settings"].get("images"))
 
     def _of_substitute(self, adversarial: Array) -> dict[str, float]:
         """The accuracy of the substitute, if there is one, on the attacked images in one draw."""

@@ -26,7 +26,7 @@ from tf_deepbayes.robustness.suite import Defence, EvaluationSettings, SuiteAtta
 from tf_deepbayes.runs import guards, results
 from tf_deepbayes.runs.evaluating.defence import defence_of
 from tf_deepbayes.runs.evaluating.naming import result_name
-from tf_deepbayes.runs.evaluating.stores import FOLDER, LASTING, Stores
+from tf_deepbayes.runs.evaluating.stores import FOLDER, Stores, lasting
 from tf_deepbayes.runs.evaluating.taken_apart import TakenApart, write_pages
 from tf_deepbayes.runs.indices import IN_FILE_ORDER, test_indices
 from tf_deepbayes.runs.run import Run
@@ -214,7 +214,7 @@ class RunEvaluation:
     def _stores(self, settings: Mapping[str, Any], resume: bool) -> Stores:
         """Where the finished batches of each attack are."""
         place = self.path.with_name(FOLDER if self.decompose else f"{self.path.stem}.partial")
-        fixed = {name: settings[name] for name in LASTING}
+        fixed = lasting(settings, self.computing, self.victim, self.substitute)
         options = {"shared": self.decompose, "merge": self.merge}
         return Stores(place, fixed, self.plan.seed, resume, self.overwrite, **options)
 

@@ -1,13 +1,16 @@
 """Finished attacks of one result, and those that all results share."""
 
 import pathlib
+import types
+from typing import Any
 
 import numpy as np
 
 from tf_deepbayes.attacks import PGD
 from tf_deepbayes.attacks.base import AttackedBatch
+from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.robustness.suite import SuiteAttack
-from tf_deepbayes.runs.evaluating.stores import Stores
+from tf_deepbayes.runs.evaluating.stores import LASTING, Stores, lasting
 
 X = np.zeros([2, 4, 4, 1], np.float32)
 
@@ -37,3 +40,20 @@ def test_a_result_of_its_own_has_its_own(tmp_path: pathlib.Path) -> None:
     stores(component(5, "one")).put(0, X, AttackedBatch(X))
     assert stores(component(5, "one")).get(0, X) is not None
     assert stores(component(5, "other")).get(0, X) is None
+
+
+def test_batches_depend_on_precision_and_on_how_the_runs_sample() -> None:
+    """Said only where it is not the default: the batches of earlier evaluations stay valid."""
+    settings = dict.fromkeys(LASTING, "same") | {"seed": 0}
+
+    def run(seed: int = 0, num_samples: int = 10) -> Any:
+        return types.SimpleNamespace(seed=seed, sampling=Sampling(num_samples, seed=seed))
+
+    default = lasting(settings, {}, run(), run())
+    assert default == dict.fromkeys(LASTING, "same") == lasting(settings, {}, run(), None)
+    others = [
+        lasting(settings, {"mixed_precision": True}, run(), None),
+        lasting(settings, {}, run(seed=1), None),
+        lasting(settings, {}, run(), run(num_samples=50)),
+    ]
+    assert all(one != default for one in others)

@@ -10,11 +10,38 @@ import numpy as np
 
 from tf_deepbayes.core.files import digest
 from tf_deepbayes.evaluation.batch_store import BatchStore
+from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.robustness.suite import SuiteAttack
+from tf_deepbayes.runs.run import Run
 
 FOLDER = "finished_attacks"
 # What the attacked images depend on, apart from the attack.
 LASTING = ("num_samples", "noise", "weights", "mode", "substitute_weights", "version")
+
+
+def lasting(
+    settings: Mapping[str, Any],
+    computing: Mapping[str, bool],
+    victim: Run,
+    substitute: Run | None,
+) -> dict[str, Any]:
+    """What the batches of an evaluation depend on, apart from the attack and its seed.
+
+    What was not always said is said only where it is not the default, so that the batches of
+    earlier evaluations are found again.
+
+    Args:
+        settings: of the evaluation's result.
+        computing: precision settings in use.
+        substitute: a run for a transfer attack.
+    """
+    found = {name: settings[name] for name in LASTING} | dict(computing)
+    if victim.seed != settings["seed"]:
+        found["victim_seed"] = victim.seed
+    sampling = substitute and dataclasses.replace(substitute.sampling, seed=None)
+    if sampling and sampling != Sampling():
+        found["substitute_sampling"] = dataclasses.asdict(sampling)
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

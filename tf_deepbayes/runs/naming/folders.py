@@ -1,5 +1,6 @@
 """A run's folder: its name, and where a classifier that a user names is."""
 
+import contextlib
 import pathlib
 
 from tf_deepbayes.core.architecture import CODE
@@ -18,10 +19,16 @@ def only_data(name: str, runs: pathlib.Path) -> str:
     if entries.is_entry(entry := named(name)):
         return zoo_run(entry, runs).parent.name
     folders = [path for path in runs.glob("*") if path.is_dir()]
-    found = [f.name for f in folders if (find_run(name, f.name, runs)[0] / CONFIG).is_file()]
+    found = [folder.name for folder in folders if _is_there(name, folder.name, runs)]
     if len(found) > 1 and not (pathlib.Path(name) / CONFIG).is_file():
         raise InputError(f"there are runs {name} of {', '.join(sorted(found))}; give data")
     return found[0] if found else "mnist"
+
+
+def _is_there(name: str, data_name: str, runs: pathlib.Path) -> bool:
+    with contextlib.suppress(InputError):  # no such run of this data set
+        return (find_run(name, data_name, runs)[0] / CONFIG).is_file()
+    return False
 
 
 def find_run(name: str, data_name: str, runs: pathlib.Path) -> tuple[pathlib.Path, int]:
