@@ -150,12 +150,14 @@ class Runs:
         rates: Mapping[str, float],
         guard: str | None = None,
         outcomes: Mapping[str, np.ndarray] | None = None,
+        settings: Mapping[str, Any] | None = None,
         **figures: Any,
     ) -> None:
         """A detection of an attack by the model itself or a guard.
 
         Args:
             outcomes: the arrays next to it.
+            settings: of the result, beside the usual ones.
         """
         rows = [
             {
@@ -176,12 +178,19 @@ class Runs:
         config = RunConfig(model.split("_")[0], self.data, SMALL, "l2", 0, {})
         name = f"{attack}_guard_{guard}" if guard else attack
         path = self.folder(model) / "detection" / f"{name}.json"
-        results.write_result(path, "detection", config, {"attack": attack, "num_train": 500}, rows)
+        content = {"attack": attack, "num_train": 500, **(settings or {})}
+        results.write_result(path, "detection", config, content, rows)
         if outcomes:
             write_arrays(path.with_suffix(".npz"), dict(outcomes))
 
-    def evaluate(self, model: str, eps: float, parts: Mapping[str, float]) -> str:
-        """An evaluation that took the robustness apart; the name of its result."""
+    def evaluate(
+        self, model: str, eps: float, parts: Mapping[str, float], more: str = "", **settings: Any
+    ) -> str:
+        """An evaluation that took the robustness apart; the name of its result.
+
+        Args:
+            more: of the name.
+        """
         between = lambda value: [max(value - 0.05, 0.0), min(value + 0.05, 1.0)]  # noqa: E731
         margin, wrong = parts["margin"], int(self.images * (1 - parts["margin"]))
         broken_by: list[str | None] = ["pgd"] * wrong + [None] * (self.images - wrong)
@@ -208,10 +217,10 @@ class Runs:
             "checks": [],
             "decomposition": apart,
         }
-        name = f"eps{eps:g}_standard"
+        name = f"eps{eps:g}_standard{more}"
         config = RunConfig(model, self.data, SMALL, "l2", 0, {})
         path = self.folder(model) / "evaluation" / f"{name}.json"
-        results.write_result(path, "evaluation", config, {"eps": eps}, figures)
+        results.write_result(path, "evaluation", config, {"eps": eps, **settings}, figures)
         return name
 
     def complete(

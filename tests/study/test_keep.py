@@ -90,3 +90,19 @@ def test_what_the_results_say_is_kept_whole(runs: Runs, tmp_path: pathlib.Path) 
     name = "mnist/GFZ/attacks/fgsm_eps0.10.json"
     texts = [(root / name).read_text() for root in (runs.root, tmp_path / "kept")]
     assert texts[0] == texts[1] and json.loads(texts[0])["kind"] == "attack"
+
+
+def test_runs_of_several_folders_are_kept_in_one(runs: Runs, tmp_path: pathlib.Path) -> None:
+    other = Runs(tmp_path / "other", "fashion_mnist")
+    other.complete(AS_CLAIMED)
+    study, copy = Study.read(runs.root, other.root), tmp_path / "kept"
+    assert keep(study, copy) == 43
+    lines = list(Report(Study.read(copy), FOLDER).lines())
+    assert lines == list(Report(study, FOLDER).lines())
+    with pytest.raises(InputError, match="holds the runs themselves"):
+        keep(study, runs.root)
+    again = Runs(tmp_path / "again")
+    again.run("GFZ")
+    with pytest.raises(InputError, match=r"again/mnist/GFZ and .*runs/mnist/GFZ would be kept in"):
+        keep(Study.read(runs.root, again.root), tmp_path / "twice")
+    assert not (tmp_path / "twice").exists()

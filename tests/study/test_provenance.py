@@ -128,3 +128,51 @@ def test_a_table_says_which_models_were_warmed_up(runs: Runs) -> None:
     assert head_of(study, table).endswith("; DBX trained with a KL warm-up of 1000 steps")
     few = dataclasses.replace(table, rows=table.rows[table.rows.model != "DBX"])
     assert "warm-up" not in head_of(study, few)
+
+
+def test_learning_rates_have_tables_of_their_own(runs: Runs) -> None:
+    """Two results of a run are no two seeds."""
+    for model in ("GFZ", "DFX"):
+        for rate in (0.01, 0.1):
+            runs.attack(model, 10.0, 0.5, "cw", options={"learning_rate": rate})
+    found = {table.variant: table for table in read(runs)}
+    assert set(found) == {"learning rate 0.01", "learning rate 0.1"}
+    assert all(len(table.rows) == 2 and not table.refused for table in found.values())
+    assert {table.id for table in found.values()} == {
+        *("mnist_cw_learning_rate_0.01", "mnist_cw_learning_rate_0.1")
+    }
+
+
+def test_what_only_divides_the_work_tells_results_of_one_run_apart(runs: Runs) -> None:
+    """Models may differ in their lazy classes, but GFZ has both and would count as two seeds."""
+    runs.attack("GFZ", 0.1, 0.5, "pgd", options={"lazy_classes": 5})
+    runs.attack("DFX", 0.1, 0.5, "pgd")
+    (table,) = read(runs)
+    assert len(table.rows) == 2 and not table.left_out and not table.variant
+    runs.attack("GFZ", 0.1, 0.6, "pgd")
+    (table,) = read(runs)
+    assert len(table.rows) == 2 and table.left_out == ("GFZ at 0.1 with lazy_classes 5",)
+    for model, steps in (("GFZ", 0), ("DFX", 5)):  # at a size where each has one they share it
+        runs.attack(model, 0.2, 0.5, "pgd", options={"lazy_classes": steps})
+    (table,) = read(runs)
+    assert list(table.rows["size"]) == [0.1, 0.1, 0.2, 0.2] and len(table.left_out) == 1
+    for path in runs.root.glob("mnist/*/attacks/*eps0.20.json"):
+        path.unlink()
+    runs.attack("DFX", 0.1, 0.5, "pgd", options={"lazy_classes": 5})
+    assert {table.variant for table in read(runs)} == {"lazy_classes 0", "lazy_classes 5"}
+    (runs.folder("DFX") / "attacks" / "pgd_eps0.10.json").unlink()
+    runs.run("GBZ")
+    runs.attack("GBZ", 0.1, 0.5, "pgd")
+    (table,) = read(runs)
+    assert "lazy_classes 0 (GFZ, GBZ); lazy_classes 5 (GFZ, DFX)" in table.refused[0]
+
+
+def test_results_of_one_run_with_the_same_settings_are_refused(runs: Runs) -> None:
+    runs.attack("DFX", 0.1, 0.5)
+    name = runs.attack("GFZ", 0.1, 0.5)
+    path = runs.folder("GFZ") / "attacks" / f"{name}.json"
+    (path.parent / "again_eps0.10.json").write_text(path.read_text())
+    (table,) = read(runs)
+    assert table.refused == (
+        "results of GFZ (seed 0) at 0.1 have the same settings: again_eps0.10, fgsm_eps0.10",
+    )

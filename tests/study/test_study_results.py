@@ -11,7 +11,7 @@ from tests.study.synthetic import Runs
 from tf_deepbayes.attacks import PGD, Superwhite
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.study.results import Study, in_order
-from tf_deepbayes.study.rows import kind_of, threat_of
+from tf_deepbayes.study.rows import kind_of, share, threat_of
 
 
 @pytest.fixture
@@ -78,6 +78,8 @@ def test_threats_are_called_as_in_the_paper() -> None:
     assert threat_of(settings(substitute="runs/mnist/DFX"), pgd) == "transfer from DFX"
     assert threat_of(settings(), superwhite) == "WB+S"
     assert threat_of(settings(), superwhite | {"detector": {"name": "kl"}}) == "WB+S+K"
+    assert threat_of(settings(), superwhite | {"detector": {"name": "tv"}}) == "WB+S+tv"
+    assert threat_of(settings(substitute="distilled/mnist/DFX"), pgd) == "transfer from DFX"
 
 
 def test_a_kind_is_what_is_not_as_published() -> None:
@@ -122,3 +124,20 @@ def test_damaged_outcomes_are_named(runs: Runs) -> None:
 def test_models_are_in_the_papers_order() -> None:
     models = ["DFZ", "GBZ_Z16", "CNN", "GBZ", "BNN", "GFZ"]
     assert sorted(models, key=in_order) == ["BNN", "GFZ", "GBZ", "GBZ_Z16", "DFZ", "CNN"]
+
+
+def test_a_share_may_be_rounded() -> None:
+    assert share(1.0000000000000002) == 1.0 and share(-1e-17) == 0.0
+    with pytest.raises(ValueError, match="expected a share"):
+        share(1.001)
+
+
+def test_how_many_images_a_detection_used(runs: Runs) -> None:
+    name = runs.attack("GFZ", 0.1, 0.5)
+    few = {"labels": runs.labels[:12], "predicted": runs.labels[:12]}
+    runs.detect("GFZ", name, {"kl": 0.8}, outcomes=few, settings={"indices": ["a.json"]})
+    study = Study.read(runs.root)
+    row = study.detections.iloc[0]
+    assert row.is_chosen and study.num_detected(row.path, True, 20) == 12
+    assert study.num_detected(row.path, False, 20) == 20
+    assert study.num_detected("mnist/GFZ/detection/none.json", True, 20) == 0

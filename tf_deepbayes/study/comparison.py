@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tf_deepbayes.inference.noise import INDEPENDENT
 from tf_deepbayes.study.bootstrap import Estimate, of_share
-from tf_deepbayes.study.provenance import Table, common_epochs
-from tf_deepbayes.study.published import PAPER
+from tf_deepbayes.study.provenance import SAMPLED, Table, common_epochs
+from tf_deepbayes.study.published import PAPER, PAPER_K
 from tf_deepbayes.study.results import ORDER, Study, in_order
-from tf_deepbayes.study.rows import NOT_RECORDED
+from tf_deepbayes.study.rows import NOT_RECORDED, WHITE_BOX
 
 WITHIN, ABOVE, BELOW = "●", "▲", "▼"
 REPRODUCTIONS = ("reproduction", "published code run by others", "published code run by us")
@@ -46,19 +47,27 @@ OF_ALL_RIGHT = "images that all models classify rightly"  # in the settings of p
 def clean_rows(study: Study, data: str) -> pd.DataFrame:
     """One attack of each run of a data set to read the clean accuracy from.
 
-    All are on the same images, those that most runs were attacked on, and of those the most.
+    All are on the same images with the same K, noise and draws: those that most models were
+    attacked with, of these the published ones, then the most images.
     """
-    rows = study.attacks[(study.attacks.data == data) & (study.attacks.threat == "white box")]
+    rows = study.attacks[(study.attacks.data == data) & (study.attacks.threat == WHITE_BOX)]
     if rows.empty:
         return rows
-    sizes = rows.groupby("images").agg(runs=("model", "nunique"), n=("n", "max"))
-    images = sizes.sort_values(["runs", "n"]).index[-1]
-    chosen = rows[rows.images == images].sort_values(["attack", "kind", "size"])
+    parts = [part for _, part in rows.groupby(["images", *SAMPLED], dropna=False)]
+    chosen = max(parts, key=_preferred).sort_values(["attack", "kind", "size"])
     return chosen.drop_duplicates(["model", "seed"])
 
 
+def _preferred(part: pd.DataFrame) -> tuple[int, bool, int]:
+    row = part.iloc[0]
+    is_published = row.K == PAPER_K and row.noise == INDEPENDENT
+    return part.model.nunique(), is_published, int(row.n)
+
+
 def values_of(study: Study, rows: pd.DataFrame, clean: bool = False) -> np.ndarray | None:
-    """Accuracy of each image, mean over draws, `[seeds, N]`; None where outcomes were not kept.
+    """Accuracy of each image, mean over draws and over the targets of a targeted attack.
+
+    Of each seed, `[seeds, N]`; None where outcomes were not kept.
 
     Seeds with other images in another order are put into the order of the first.
     """
@@ -66,13 +75,9 @@ def values_of(study: Study, rows: pd.DataFrame, clean: bool = False) -> np.ndarr
     known = [outcome for outcome in found if outcome is not None]
     if len(known) < len(found) or not known:
         return None
-    common = sorted(set.intersection(*(set(o.indices.tolist()) for o in known)))
-    values = []
-    for outcome in known:
-        place = {index: i for i, index in enumerate(outcome.indices.tolist())}
-        right = outcome.clean_right if clean else outcome.right
-        values.append(right[[place[index] for index in common]])
-    return np.stack(values)
+    values = [o.of_images(o.clean_right if clean else o.right) for o in known]
+    common = sorted(set.intersection(*map(set, values)))
+    return np.array([[own[index] for index in common] for own in values])
 
 
 def estimate(study: Study, rows: pd.DataFrame, clean: bool = False) -> Estimate:
@@ -220,11 +225,15 @@ def refusal(number: Any, cell: pd.DataFrame) -> str | None:
 
 
 def difference(row: dict[str, Any]) -> dict[str, Any]:
-    """Ours minus published in points, and whether both intervals allow it."""
+    """Ours minus published in points, and whether both intervals allow it.
+
+    Ours reaches as far as its interval does on the side of the published number. Without an
+    interval there is no mark.
+    """
     d = row["ours"] - row["published"]
-    allowed = row["published_half"] + (row["high"] - row["low"]) / 2
-    mark = WITHIN if abs(d) <= allowed else ABOVE if d > 0 else BELOW
-    return {"difference": 100 * d, "mark": mark}
+    reach = row["ours"] - row["low"] if d > 0 else row["high"] - row["ours"]
+    mark = WITHIN if abs(d) <= row["published_half"] + reach else ABOVE if d > 0 else BELOW
+    return {"difference": 100 * d, "mark": None if np.isnan(reach) else mark}
 
 
 def met(frames: Iterable[pd.DataFrame], models: Iterable[str]) -> tuple[int, int]:

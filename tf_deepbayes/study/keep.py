@@ -20,24 +20,20 @@ CURVE = 40  # points of a ROC curve
 
 
 def keep(study: Study, folder: pathlib.Path) -> int:
-    """Copy every result into the folder in the same layout; the number of results.
+    """Copy every result into `<folder>/<data>/<model>`; the number of results.
 
     Next to attacks and detections stay the outcomes of each image alone, classes as bytes: enough
     for the same report.
 
     Raises:
-        InputError: the folder is the study's own, or an array is damaged.
+        InputError: the folder holds runs of the study, two runs would be kept in one place, or an
+            array is damaged.
     """
-    if folder.resolve() == study.root.resolve():
-        raise InputError(f"{folder} holds the runs themselves; give another folder to keep them in")
     count = 0
-    for run in study.runs.folder:
-        source, target = study.root / run, folder / run
+    for source, target in _places(study, folder).items():
         for name in KEPT:
             if (source / name).is_file():
                 write_text(target / name, (source / name).read_text("utf-8"))
-        if (target / CHECKPOINT).exists():
-            raise InputError(f"{target} is a run and not a copy of results; give another folder")
         for kind in KINDS:
             for path in result_files(source, kind):
                 _keep_json(path, target / kind / path.name)
@@ -49,6 +45,21 @@ def keep(study: Study, folder: pathlib.Path) -> int:
             _keep_json(path, target / path.name)
             count += 1
     return count
+
+
+def _places(study: Study, folder: pathlib.Path) -> dict[pathlib.Path, pathlib.Path]:
+    """{run: its copy}. Runs of several folders are kept in one, as the report reads it."""
+    runs = [study.root / run for run in study.runs.folder]
+    found = {run: folder.joinpath(*run.parts[-2:]) for run in runs}
+    for run, target in found.items():
+        if target.resolve() == run.resolve():
+            raise InputError(f"{folder} holds the runs themselves; give another to keep them in")
+        if (target / CHECKPOINT).exists():
+            raise InputError(f"{target} is a run and not a copy of results; give another folder")
+    if twice := [run for run, target in found.items() if list(found.values()).count(target) > 1]:
+        told = " and ".join(map(str, twice))
+        raise InputError(f"{told} would be kept in one folder; keep them one after the other")
+    return found
 
 
 def _keep_json(source: pathlib.Path, target: pathlib.Path) -> None:

@@ -5,16 +5,20 @@ stands in a row of its own, with its own epochs.
 """
 
 import dataclasses
+import json
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from tf_deepbayes.evaluation.identity import DIGEST
 from tf_deepbayes.study.results import Study, in_order
 
 GROUP = ("data", "threat", "attack", "kind")
-# What must be the same in a column, and how a message calls it.
+# How a classifier was sampled: what claims and the clean table compare between attacks.
+SAMPLED = ("K", "noise", "draws")
+# What must be the same in a column, and how a message calls it. `apart`: see `_apart`.
 SHARED = {
     "steps": "steps",
     "learning_rate": "learning rate",
@@ -23,7 +27,16 @@ SHARED = {
     "draws": "draws",
     "n": "images",
     "images": "digest of the images",
+    "apart": "further settings",
 }
+# How a name says their values.
+WORDS = {
+    **{"steps": "{:g} steps", "learning_rate": "learning rate {:g}", "K": "K {}"},
+    **{"noise": "{} noise", "draws": "{:g} draws", "n": "{} images", "images": "images {:.6}"},
+    "apart": "{}",
+}
+# Of a result's settings: what tells no attack apart, or is told by the digest of the images.
+NO_SETTINGS = ("version", "images", "num_images", "indices")
 NAMES = {"fgsm": "FGSM", "pgd": "PGD", "mim": "MIM", "cw": "CW ℓ2", "spsa": "SPSA"}
 
 
@@ -94,30 +107,89 @@ def common_epochs(study: Study, data: str) -> float:
 
 def _variants(key: tuple[str, str, str, str], rows: pd.DataFrame) -> list[Table]:
     """One table, or several when all models have results in several settings."""
-    if weights := mixed_weights(rows):
-        return [Table(*key, rows, refused=tuple(weights))]
+    by_size = [at_size for _, at_size in rows.groupby("size")]
+    rows = pd.concat([at_size.assign(apart=_apart(at_size)) for at_size in by_size])
+    if refused := [*mixed_weights(rows), *_repeated(rows)]:
+        return [Table(*key, rows, refused=tuple(refused))]
     whole: list[pd.DataFrame] = []
-    partial: list[pd.DataFrame] = []
+    left_out: list[str] = []
     for _, at_size in rows.groupby("size"):
         parts = [part for _, part in at_size.groupby(list(SHARED), dropna=False)]
         shared = [part for part in parts if set(part.model) == set(at_size.model)]
         if not shared:
             return [Table(*key, rows, refused=tuple(_differences(at_size)))]
         whole += shared
-        partial += [part for part in parts if set(part.model) != set(at_size.model)]
-    left_out = tuple(_named(part) for part in partial)
-    repeated = len(whole) > len({size for part in whole for size in part["size"]})
-    if not repeated:
-        return [Table(*key, pd.concat(whole), left_out=left_out)]
+        columns = _differing(at_size)
+        left_out += [_named(p, columns) for p in parts if set(p.model) != set(at_size.model)]
+    columns = _differing(pd.concat(whole))
     groups: dict[str, list[pd.DataFrame]] = {}
     for part in whole:
-        row = part.iloc[0]
-        name = f"K {row.K}, {row.noise}, {row.n} images {row.images[:6]}"
-        groups.setdefault(name, []).append(part)
+        groups.setdefault(_said(part, columns), []).append(part)
     return [
-        Table(*key, pd.concat(parts), left_out=left_out, variant=name)
+        Table(*key, pd.concat(parts), left_out=tuple(left_out), variant=name)
         for name, parts in groups.items()
     ]
+
+
+def _apart(rows: pd.DataFrame) -> pd.Series:
+    """The settings in which results of one run at one size differ that share all others, as words.
+
+    Such as lazy classes: models may differ in them, but results of one run are no two seeds.
+    """
+    settings = rows.settings.map(_flat)
+    shared = [column for column in SHARED if column != "apart"]
+    own = rows.groupby(["model", "seed", *shared], dropna=False)
+    names = sorted({name for _, part in own for name in _unlike(settings[part.index])})
+    return settings.map(lambda found: ", ".join(f"{n} {_short(found.get(n))}" for n in names))
+
+
+def _flat(settings: str) -> dict[str, Any]:
+    found = json.loads(settings)
+    attack = found.pop("attack")
+    return {name: value for name, value in (attack | found).items() if name not in NO_SETTINGS}
+
+
+def _unlike(settings: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The names whose values differ."""
+    found = list(settings)
+    names = {name for one in found for name in one}
+    return {name for name in names if any(one.get(name) != found[0].get(name) for one in found)}
+
+
+def _short(value: Any) -> str:
+    """A setting's value; of a detector or images its name or the start of a digest."""
+    if isinstance(value, Mapping):
+        value = value.get("name", value.get("digest", value))
+    return str(value)[:12] if DIGEST.fullmatch(str(value)) else str(value)
+
+
+def _repeated(rows: pd.DataFrame) -> list[str]:
+    """What is said of results of one run with the same settings: they are no two seeds."""
+    return [
+        f"results of {part.model.iloc[0]} (seed {part.seed.iloc[0]}) at {part.eps.iloc[0]} have "
+        f"the same settings: {', '.join(part['name'])}"
+        for _, part in rows.groupby(["model", "seed", "size", *SHARED], dropna=False)
+        if len(part) > 1
+    ]
+
+
+def _differing(rows: pd.DataFrame) -> list[str]:
+    """The columns of `SHARED` that differ at some size; not the digest where the number tells."""
+    found = [
+        column
+        for column in SHARED
+        if (rows.groupby("size")[column].nunique(dropna=False) > 1).any()
+    ]
+    is_told = "n" in found and (rows.groupby(["size", "n"]).images.nunique() == 1).all()
+    return [column for column in found if not (column == "images" and is_told)]
+
+
+def _said(part: pd.DataFrame, columns: Sequence[str]) -> str:
+    """Such as "K 10, mixture noise"."""
+    row = part.iloc[0]
+    return ", ".join(
+        WORDS[c].format(row[c]) if pd.notna(row[c]) else f"unknown {SHARED[c]}" for c in columns
+    )
 
 
 def mixed_weights(rows: pd.DataFrame) -> list[str]:
@@ -136,13 +208,12 @@ def _differences(rows: pd.DataFrame) -> Iterable[str]:
         values: dict[Hashable, list[str]] = {}
         for value, part in rows.groupby(column, dropna=False):
             models = sorted(part.model.unique(), key=in_order)
-            values[str(value)[:12]] = models
+            values[str(value)[:12] if column == "images" else str(value)] = models
         if len(values) > 1:
             told = "; ".join(f"{v} ({', '.join(models)})" for v, models in values.items())
             yield f"{name} at {rows.eps.iloc[0]}: {told}"
 
 
-def _named(part: pd.DataFrame) -> str:
-    row = part.iloc[0]
+def _named(part: pd.DataFrame, columns: Sequence[str]) -> str:
     models = ", ".join(sorted(part.model.unique(), key=in_order))
-    return f"{models} at {row.eps} with K {row.K}, {row.noise} noise, {row.n} images"
+    return f"{models} at {part.eps.iloc[0]} with {_said(part, columns)}"

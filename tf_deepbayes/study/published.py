@@ -13,11 +13,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from tf_deepbayes.core.errors import InputError
-from tf_deepbayes.core.metrics import NORMAL_95
+from tf_deepbayes.core.metrics import NORMAL_95, confidence_interval
 
 # Of a checkout of the project; an installed package has no such folder.
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "reproduce" / "published"
 PAPER, REPRODUCTION = "paper", "reproduction"
+PAPER_K = 10  # samples, in the whole paper
 LAYERS = {"-CONV9": "_mid", "-FC1": "_high"}  # of the VGG16, as the paper and as runs name them
 DO_NOT_COMPARE = "DO NOT COMPARE"  # in the note of numbers that measure something else
 
@@ -120,7 +121,7 @@ def frame(numbers: Sequence[PublishedNumber]) -> pd.DataFrame:
 
     Columns: the fields of `PublishedNumber`; `size`, ε or c as a number (NaN for a grid); `half`,
     the half-width of the 95% sampling interval of a share plus that of rounding or reading;
-    `steps`, those of the attack, NaN where no source says; `K`, 10 in the whole paper.
+    `steps`, those of the attack, NaN where no source says; `K`, in the whole paper `PAPER_K`.
 
     The paper's figures, Tables 1 and 2 and its heat maps report on the attacks of its appendix, and
     have the steps that its tables give for the attacked model.
@@ -130,7 +131,7 @@ def frame(numbers: Sequence[PublishedNumber]) -> pd.DataFrame:
         if number.is_comparable:
             size = float(number.eps) if re.fullmatch(r"[0-9.e-]+", number.eps) else float("nan")
             said = re.search(r"(?<!\w)K=(\d+)", number.settings)
-            k = int(said[1]) if said else 10 if number.kind == PAPER else None
+            k = int(said[1]) if said else PAPER_K if number.kind == PAPER else None
             extra = {"size": size, "half": half_width(number), "steps": steps_of(number), "K": k}
             rows.append(number._asdict() | {"model": run_name(number.model)} | extra)
     columns = [*PublishedNumber._fields, "size", "half", "steps", "K"]
@@ -157,9 +158,15 @@ def run_name(model: str) -> str:
 
 
 def half_width(number: PublishedNumber) -> float:
-    """Sampling interval (95%, normal) and rounding of a share; of other quantities rounding."""
+    """Sampling interval (95%) and rounding of a share; of other quantities rounding.
+
+    The interval is the normal one; of a share of 0 or 1, where that has no width, Wilson's.
+    """
     share, count = number.value, number.images
     sampling = NORMAL_95 * (max(share * (1 - share), 0.0) / count) ** 0.5 if count else 0.0
+    if count and share in (0.0, 1.0):
+        low, high = confidence_interval(share, count) or (share, share)
+        sampling = high - low
     return sampling + (number.uncertainty or 0.0)
 
 

@@ -75,7 +75,7 @@ class Report:
     @functools.cached_property
     def results(self) -> Results:
         """The results as claims ask for them."""
-        return Results(self.study, self.tables)
+        return Results(self.study, [*self.clean, *self.tables])
 
     @functools.cached_property
     def verdicts(self) -> list[Verdict]:

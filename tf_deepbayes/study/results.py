@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tf_deepbayes.core.axes import Array
@@ -56,6 +57,15 @@ class Outcomes:
     def clean_right(self) -> Array:
         """The same before the attack, over the draws that a score uses as well."""
         return (self.clean_predicted == self.labels[:, None]).mean(1)
+
+    def of_images(self, values: Array) -> dict[int, float]:
+        """The mean of the values `[N]` of each image, by its index in ascending order.
+
+        A targeted attack has a row for each wrong class of an image.
+        """
+        images, rows, counts = np.unique(self.indices, return_inverse=True, return_counts=True)
+        means = np.bincount(rows, values) / counts
+        return dict(zip(images.tolist(), means.tolist(), strict=True))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,12 +142,14 @@ class Study:
             pd.DataFrame(detections, columns=list(rows.DETECTION)),
         )
 
-    def evaluations(self) -> Iterator[tuple[Any, pathlib.Path, dict[str, Any]]]:
-        """(run, its evaluation's file, the figures in it), run by run."""
+    def evaluations(self) -> Iterator[tuple[Any, pathlib.Path, dict[str, Any], dict[str, Any]]]:
+        """(run, its evaluation's file, the settings and the figures in it), run by run."""
         for run in self.runs.itertuples():
             for path in result_files(self.root / str(run.folder), "evaluation"):
                 with rows.whole(path):
-                    yield run, path, dict(read_json(path)["figures"])
+                    content = read_json(path)
+                    settings, figures = dict(content["settings"]), dict(content["figures"])
+                yield run, path, settings, figures
 
     @functools.cache  # noqa: B019 (a study lives as long as its report)
     def outcomes(self, path: str) -> Outcomes | None:
@@ -148,6 +160,18 @@ class Study:
     def detected(self, path: str) -> Detected | None:
         """The outcomes next to a detection's JSON; None when they were not kept."""
         return read_detected((self.root / path).with_suffix(".npz"))
+
+    def num_detected(self, path: str, is_chosen: bool, attacked: int) -> int:
+        """How many images a detection is of, of those attacked.
+
+        Args:
+            is_chosen: whether it left some out. Where its outcomes were not kept, how many it used
+                is not known, and counts as none.
+        """
+        if not is_chosen:
+            return attacked
+        found = self.detected(path)
+        return 0 if found is None else len(found.labels)
 
 
 def read_outcomes(path: pathlib.Path) -> Outcomes | None:

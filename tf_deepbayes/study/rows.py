@@ -1,6 +1,7 @@
 """A result's JSON as a row of a frame."""
 
 import contextlib
+import json
 import math
 import pathlib
 import re
@@ -21,6 +22,7 @@ from tf_deepbayes.training.journal import read_history
 from tf_deepbayes.training.settings import TrainingSettings
 
 NOT_RECORDED = "not recorded"
+ROUNDING = 1e-9  # by which a share may lie outside [0, 1]
 WHITE_BOX, GREY_BOX, BLACK_BOX = "white box", "grey box", "black box"
 # Threats as published: the kind of substitute, the detector that an adaptive attack evades.
 SUBSTITUTES = {"distilled": GREY_BOX, "jacobian": BLACK_BOX}
@@ -39,14 +41,15 @@ RUN = (
 ATTACK = (
     *("data", "model", "family", "dim_z", "seed", "epochs", "asked", "threat", "attack", "kind"),
     *("size", "eps", "detector", "weight", "steps", "learning_rate", "K", "noise", "draws", "n"),
-    *("images", "indices", "weights"),
+    *("images", "indices", "weights", "settings"),
     *("stale", "accuracy", "low", "high", "clean_accuracy", "clean_changes", "zero_gradients"),
     *("l2", "substitute_accuracy", "seconds", "version", "name", "path"),
 )
 DETECTION = (
     *("data", "model", "seed", "epochs", "asked", "name", "guard", "detector", "num_train"),
     *("rate", "low", "high", "class_mean", "false_positives", "undetected", "successful"),
-    *("wrong_rows", "transfer_successful", "auroc", "roc", "path"),
+    *("wrong_rows", "transfer_successful", "auroc", "roc", "path", "is_chosen", "fitted_on"),
+    "sampled",
 )
 
 
@@ -58,10 +61,10 @@ def number(value: Any) -> float | None:
 
 
 def share(value: Any) -> float:
-    """A share in [0, 1]."""
-    if not 0.0 <= float(value) <= 1.0:
+    """A share in [0, 1], without what rounding put outside."""
+    if not -ROUNDING <= float(value) <= 1.0 + ROUNDING:
         raise ValueError(f"expected a share in [0, 1], got {value!r}")
-    return float(value)
+    return min(max(float(value), 0.0), 1.0)
 
 
 def positive(value: Any) -> float:
@@ -148,6 +151,7 @@ def attack_row(root: pathlib.Path, run: Mapping[str, Any], path: pathlib.Path) -
             "images": str(settings.get("data") or NOT_RECORDED),
             "indices": str(settings.get("indices") or NOT_RECORDED),
             "weights": str(weights or NOT_RECORDED),
+            "settings": json.dumps({**settings, "attack": attack}, sort_keys=True),
             "epochs": None if stale else run["epochs"],
             "stale": stale,
             "accuracy": accuracy,
@@ -171,11 +175,11 @@ def threat_of(settings: Mapping[str, Any], attack: Mapping[str, Any]) -> str:
     """What the attacker knows, in the words of the published tables."""
     if substitute := settings.get("substitute"):
         name = pathlib.PurePath(str(substitute)).name
-        kinds = [threat for kind, threat in SUBSTITUTES.items() if kind in str(substitute)]
+        kinds = [threat for kind, threat in SUBSTITUTES.items() if kind in name]
         return kinds[0] if kinds else f"transfer from {name}"
     if attack.get("name") == "superwhite":
-        evaded = attack.get("detector") or {}
-        return EVADED.get(str(evaded.get("name")), "WB+S")
+        evaded = (attack.get("detector") or {}).get("name")
+        return EVADED.get(evaded, f"WB+S+{evaded}") if evaded else "WB+S"
     return THREATS.get(str(attack.get("name")), WHITE_BOX)
 
 
@@ -209,6 +213,9 @@ def detection_rows(
             "guard": guard[1] if guard else None,
             "num_train": str(settings.get("num_train", NOT_RECORDED)),
             "path": str(path.relative_to(root)),
+            "is_chosen": bool(settings.get("indices")),
+            "fitted_on": text(fitted.get("weights")),
+            "sampled": f"K {settings.get('num_samples')}, {noise_of(settings)} noise",
         }
         return [shared | _detector(figures) for figures in content["figures"]]
 

@@ -14,6 +14,7 @@ from tests.cli.conftest import untrained_runs
 from tests.conftest import App
 from tests.forked_app import start_app
 from tf_deepbayes.attacks import ATTACKS, FGSM
+from tf_deepbayes.core.axes import Array
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.runs.attack import RunAttack
 from tf_deepbayes.runs.attacking.options import AttackOptions
@@ -44,17 +45,19 @@ def test_superwhite_with_a_detector_and_the_published_flags(runs: pathlib.Path, 
     assert not list(folder.glob("*.partial"))
 
 
+def clean_logits(runs: pathlib.Path, draws_before: bool) -> Array:
+    """The logits of the clean images, which an attack counts from."""
+    run = Run.load(runs / "digits" / "GBZ", Sampling(2, seed=0))
+    options = AttackOptions(num_images=4, eval_draws=2)
+    prepared = RunAttack(FGSM(), options, lambda: (run, run), str(runs / "digits.npz"))
+    if draws_before:
+        run.logits(prepared.test.pixels)
+    return prepared.target.clean_logits
+
+
 def test_clean_predictions_do_not_depend_on_what_was_drawn_before(runs: pathlib.Path) -> None:
     """Fitting a detector draws, and reading a fitted one does not."""
-    found = []
-    for draws_before in (False, True):
-        run = Run.load(runs / "digits" / "GBZ", Sampling(2, seed=0))
-        options = AttackOptions(num_images=4, eval_draws=2)
-        prepared = RunAttack(FGSM(), options, lambda r=run: (r, r), str(runs / "digits.npz"))
-        if draws_before:
-            run.logits(prepared.test.pixels)
-        found.append(prepared.target.clean_logits)
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(clean_logits(runs, False), clean_logits(runs, True))
 
 
 @pytest.mark.parametrize(("attack", "said"), [("superwhite", False), ("imitate_head", True)])

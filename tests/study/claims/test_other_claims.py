@@ -1,6 +1,7 @@
 """Claims on detection, on access and on Fashion-MNIST."""
 
 import pathlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,7 +169,7 @@ def test_evading_is_compared_on_the_same_images(tmp_path: pathlib.Path) -> None:
             name = runs.attack("GBZ", 0.2, 0.4, "superwhite", detector=detector)
             arrays = {"labels": labels, "predicted": labels + 1}
             arrays |= {"rejected_kl": np.arange(runs.images) < rejected}
-            passed = {"misclassified_undetected": 1 - rejected / runs.images}
+            passed: dict[str, Any] = {"misclassified_undetected": 1 - rejected / runs.images}
             runs.detect("GBZ", name, {"kl": 0.5}, None, arrays if kept else None, **passed)
         (cell,) = verdict(runs, "P13").cells
         assert cell.d.value == pytest.approx(0.1)

@@ -13,6 +13,7 @@ from tf_deepbayes.runs.checkpoints import RunConfig
 from tf_deepbayes.runs.results import write_result
 from tf_deepbayes.study.keep import keep
 from tf_deepbayes.study.page import decomposed
+from tf_deepbayes.study.page.decomposed import budgets_view, noise_view, parts_view
 from tf_deepbayes.study.page.views import details
 from tf_deepbayes.study.report import Report
 from tf_deepbayes.study.results import Study
@@ -90,3 +91,29 @@ def test_the_attacks_on_a_fusion_model_have_the_published_figures_beside(
     published, other = (list(view.shown.iloc[i]) for i in (0, 1))
     assert published[3:9] == ["–", "independent", "–", "8", "0.776", "0.500"]
     assert other[3:6] == ["1", "mixture", "40"] and other[6:] == published[6:]
+
+
+def test_decompositions_of_one_model_are_told_apart(runs: Runs) -> None:
+    chosen = ["pgd_log_odds_0", "pgd_log_odds_1"]
+    settings: dict[str, Any] = {"num_samples": 10, "noise": "mixture", "attacks": chosen}
+    runs.evaluate("GBZ", 0.2, PARTS, "_chosen", **settings)
+    study = Study.read(runs.root)
+    for view in (f(study) for f in (parts_view, budgets_view, noise_view)):
+        assert view is not None
+        own = view.shown[(view.shown.model == "GBZ") & (view.shown["ε"] == "0.2")]
+        told = set(zip(own.K, own.noise, own.attacks, strict=True))
+        assert told == {("–", "independent", "all"), ("10", "mixture", ", ".join(chosen))}
+    (_, alone), (_, twice) = decomposed.stacks(study)
+    assert "GBZ: clean error" in alone and "GBZ, K" not in alone
+    assert "GBZ, K 10, mixture, 2 attacks chosen: clean" in twice
+
+
+def test_a_picture_says_that_a_part_is_below_0(tmp_path: pathlib.Path) -> None:
+    """The known noise makes an image in fifty right again: the page says so."""
+    shares = {"broken": 0.64, "known noise": -0.02, "adaptive": 0.03, "margin": 0.35}
+    runs = Runs(tmp_path / "runs")
+    for model, parts in (("GFZ", PARTS), ("DFX", shares)):
+        runs.run(model)
+        runs.evaluate(model, 0.1, parts)
+        ((_, picture),) = decomposed.stacks(Study.read(runs.root))
+        assert ("a part below 0 is taken off" in picture) == (model == "DFX")

@@ -57,6 +57,9 @@ def test_the_plane_goes_from_the_attack_to_the_one_past_the_detector(runs: Runs)
     ((title, picture),) = pictures.evasion_planes(report.results, "mnist")
     assert title == "Past the logit detector: superwhite on mnist, ε = 0.2"
     assert "detected 0.900 to 0.300" in picture
+    path.with_stem(evading).write_text(past.replace('"num_samples": 10', '"num_samples": 100'))
+    report = Report(Study.read(runs.root))  # past the detector with another K
+    assert list(pictures.evasion_planes(report.results, "mnist")) == []
 
 
 def test_a_heat_map_has_the_accuracy_of_each_pair(runs: Runs) -> None:

@@ -72,6 +72,12 @@ def text_of(shown: str, texts: list[str]) -> str:
     return (from_to if shown == "reproduced" else plus_minus)(*values)
 
 
+def test_plus_minus_is_the_wider_side() -> None:
+    assert plus_minus(0.0, 0.0, 0.037) == "0.000 ± 0.037"
+    assert plus_minus(0.98, 0.95, 0.99) == "0.980 ± 0.030"
+    assert points(1.0, None) == points(1.0, "") == "+1.0"
+
+
 def test_nothing_is_asked_of_a_network() -> None:
     for tag, attributes in PAGE.elements:
         assert tag not in ("script", "iframe", "object", "embed", "base")
@@ -191,6 +197,7 @@ def test_every_claim_has_its_verdict_evidence_and_what_would_change_it() -> None
     first = text.split("## P1")[1].split("## P2")[0]
     assert "cells are on the claimed side" in first and "accuracies under these attacks, " in first
     assert "published accuracies" not in text.split("## P8")[1].split("## P9")[0]
+    assert "Of the published clean accuracies, " in text.split("## P17")[1].split("## L1")[0]
     assert "Nothing here tests it" in text.split("## P16")[1]
 
 

@@ -1,6 +1,7 @@
 """Claims on what the attacker knows, on transfer, and on the model's size and features."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,14 @@ from tf_deepbayes.study.claims.cells import (
     Results,
     cell_name,
     extreme,
+    like,
+    lowest_clean,
     of_model,
     sizes,
 )
 from tf_deepbayes.study.claims.verdicts import FEWEST_IMAGES, Cell, Found, Untested
 from tf_deepbayes.study.provenance import Table, in_words
+from tf_deepbayes.study.results import Study
 from tf_deepbayes.study.rows import WHITE_BOX
 
 LARGEST = {"mnist": 0.3, "plane_frog": 0.1}  # ε of P11 and P15
@@ -47,8 +51,9 @@ def pairs(
                 continue
             for size in sizes(table, high=high):
                 for model in sorted(set(table.rows.model)):
-                    parts = [(model, of_model(t, model, size)) for t in (table, same[0])]
-                    name = cell_name(table, size, model)
+                    own = of_model(table, model, size)
+                    white = like(own, [of_model(t, model, size) for t in same])
+                    parts, name = [(model, own), (model, white)], cell_name(table, size, model)
                     yield results.contrast(name, table.id, parts, FIRST_MINUS_SECOND)
 
 
@@ -135,6 +140,8 @@ def _transfer(
     first = known[0]
     if not all(np.array_equal(f.predicted, first.predicted) for f in known):
         return Untested(name, "its guards saw other images")
+    if why := _unfit(results.study, attack, part[part.guard.isin([*other, *same])], first.labels):
+        return Untested(name, why)
     if first.fooled.sum() < FEWEST_FOOLED:
         return Untested(name, f"{first.fooled.sum()} images fooled it, fewer than {FEWEST_FOOLED}")
     right = np.stack([f.guard_right[first.fooled] for f in known], axis=-1)[None].astype(float)
@@ -146,6 +153,38 @@ def _transfer(
         d, left_out = bootstrap([right], lambda m: np.subtract(*ends(m))), extreme(*ends(means))
     count = int(first.fooled.sum())
     return Cell(name, d, "transfer", attack.epochs, attack.asked, 1, count, left_out)
+
+
+def _unfit(study: Study, attack: pd.Series, part: pd.DataFrame, labels: Array) -> str:
+    """Why a source and its guards are not compared: one at chance, other epochs or sampling."""
+    told = [(str(attack.model), attack.epochs, attack.clean_accuracy)]
+    told += [(str(row.guard), *_trained(study, row)) for row in part.itertuples()]
+    lowest = lowest_clean(max(int(labels.max()) + 1, 2))
+    for name, _, clean in told:
+        if clean < lowest:
+            return f"{name} is at chance (clean accuracy {clean:.2f})"
+    epochs = {name: "unknown" if pd.isna(of) else f"{of:g}" for name, of, _ in told}
+    if "unknown" in epochs.values() or len(set(epochs.values())) > 1:
+        return "other epochs: " + ", ".join(f"{name} at {of}" for name, of in epochs.items())
+    sampled = [f"{guard} with {how}" for guard, how in zip(part.guard, part.sampled, strict=True)]
+    return f"other settings: {'; '.join(sampled)}" if part.sampled.nunique() > 1 else ""
+
+
+def _trained(study: Study, row: Any) -> tuple[float, float]:
+    """(epochs, clean accuracy) of a transfer's guard; NaN where not known.
+
+    The clean accuracy is that of attacks on the guard, or else of its validation.
+    """
+    runs, attacks = study.runs, study.attacks
+    own = runs[(runs.data == row.data) & (runs.folder.str.split("/").str[-1] == row.guard)]
+    if own.empty:
+        return np.nan, np.nan
+    run = own.iloc[0]
+    if row.fitted_on and run.weights and row.fitted_on != run.weights:
+        return np.nan, np.nan
+    of_run = (attacks.data == run.data) & (attacks.model == run.model) & (attacks.seed == run.seed)
+    clean = attacks.clean_accuracy[of_run & ~attacks.stale.astype(bool)]
+    return float(run.epochs), float(clean.mean() if len(clean) else run.val_accuracy or np.nan)
 
 
 def p16(results: Results) -> Iterator[Found]:

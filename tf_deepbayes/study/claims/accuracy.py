@@ -216,5 +216,9 @@ def l4(results: Results) -> Iterator[Found]:
             why = f"other epochs: {one.epochs:g} on fashion_mnist, {other.epochs:g} on mnist"
             yield Untested(name, why)
             continue
+        if one.sampled != other.sampled:
+            why = f"other settings: {one.sampled} on fashion_mnist, {other.sampled} on mnist"
+            yield Untested(name, why)
+            continue
         d = bootstrap([one.array, other.array], gap_difference)
         yield one.cell(name, d, fashion[0].id, extreme(*one.means, *other.means))

@@ -34,6 +34,7 @@ class Values:
     array: Array
     epochs: float
     asked: float | None
+    sampled: str
 
     def cell(self, name: str, d: Estimate, table: str, left_out: str = "") -> Cell:
         """A cell measured on these."""
@@ -73,7 +74,7 @@ class Results:
     def values(
         self, parts: Sequence[tuple[str, pd.DataFrame]], measure: Measure = lambda o: o.right
     ) -> Values | str:
-        """The values of each part's images: the same images, epochs and seeds in all parts.
+        """The values of each part's images: the same images, epochs, seeds and sampling in all.
 
         Args:
             parts: (what it is called, rows of one model), one a column.
@@ -91,6 +92,8 @@ class Results:
         of_epochs = pd.concat([rows[rows.epochs == epochs] for _, rows in parts])
         if weights := provenance.mixed_weights(of_epochs):
             return weights[0]
+        if why := other_settings(*(rows for _, rows in parts)):
+            return why
         seeds = set.intersection(*(set(rows[rows.epochs == epochs].seed) for _, rows in parts))
         if not seeds:
             return "no seed that all of them have"
@@ -107,7 +110,8 @@ class Results:
         if array.shape[1] < FEWEST_IMAGES:
             return f"{array.shape[1]} images, fewer than {FEWEST_IMAGES}"
         asked = of_epochs.asked.dropna()
-        return Values(array, float(epochs), float(asked.max()) if len(asked) else None)
+        of = float(asked.max()) if len(asked) else None
+        return Values(array, float(epochs), of, sampling(of_epochs))
 
     def contrast(
         self,
@@ -134,6 +138,32 @@ def extreme(*sides: float | Array) -> str:
 def of_model(table: Table, model: str, size: float) -> pd.DataFrame:
     """A model's rows at one size."""
     return table.rows[(table.rows.model == model) & (table.rows["size"] == size)]
+
+
+def of_runs(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(model, its rows with the same epochs)."""
+    for (model, _), part in rows.groupby(["model", "epochs"], dropna=False):
+        yield str(model), part
+
+
+def sampling(rows: pd.DataFrame) -> str:
+    """How the classifiers were sampled, such as "K 10, independent noise, 5 draws"."""
+    told = {
+        f"K {k}, {noise} noise, {'unknown' if pd.isna(draws) else f'{draws:g}'} draws"
+        for k, noise, draws in zip(rows.K, rows.noise, rows.draws, strict=True)
+    }
+    return " and ".join(sorted(told))
+
+
+def other_settings(*parts: pd.DataFrame) -> str:
+    """Why results are not compared that were sampled in other ways; empty if they may be."""
+    told = dict.fromkeys(sampling(rows) for rows in parts)
+    return f"other settings: {' against '.join(told)}" if len(told) > 1 else ""
+
+
+def like(rows: pd.DataFrame, others: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Of results to compare with, the first that were sampled like these, or else the first."""
+    return next((own for own in others if sampling(own) == sampling(rows)), others[0])
 
 
 def sizes(table: Table, low: float = 0.0, high: float = float("inf")) -> list[float]:
@@ -176,11 +206,8 @@ def _at_chance(
 
 def _aligned(outcomes: Sequence[Sequence[Outcomes]], measure: Measure) -> Array:
     """`[S, N, M]` on the images that all have, in the order of their indices."""
-    everything = [outcome for found in outcomes for outcome in found]
-    common = sorted(set.intersection(*({*o.indices.tolist()} for o in everything)))
-    columns = []
-    for outcome in everything:
-        values = dict(zip(outcome.indices.tolist(), measure(outcome), strict=True))
-        columns.append([values[index] for index in common])
+    values = [outcome.of_images(measure(outcome)) for found in outcomes for outcome in found]
+    common = sorted(set.intersection(*map(set, values)))
+    columns = [[own[index] for index in common] for own in values]
     shape = (len(outcomes), -1, len(common))
     return np.array(columns, float).reshape(shape).transpose(0, 2, 1)

@@ -8,7 +8,16 @@ import pandas as pd
 from tf_deepbayes.core.metrics import confidence_interval
 from tf_deepbayes.study.bootstrap import FEWEST_SEEDS, RESAMPLES, SEED, Estimate, bootstrap
 from tf_deepbayes.study.claims.accuracy import ALL, distance
-from tf_deepbayes.study.claims.cells import LINF, Results, cell_name, lowest_clean, sizes
+from tf_deepbayes.study.claims.cells import (
+    LINF,
+    Results,
+    cell_name,
+    like,
+    lowest_clean,
+    of_runs,
+    other_settings,
+    sizes,
+)
 from tf_deepbayes.study.claims.verdicts import FEWEST_IMAGES, Cell, Found, Untested
 from tf_deepbayes.study.provenance import NAMES, Table
 from tf_deepbayes.study.rows import ADAPTIVE, EVADED
@@ -18,14 +27,19 @@ CLASSES = {"plane_frog": 2}
 
 
 def detected(results: Results, table: Table, size: float, detector: str) -> pd.DataFrame:
-    """The detections of a table's attacks at one size by the victims' own detectors."""
+    """The detections of a table's attacks at one size by the victims' own detectors.
+
+    `n` counts the images that a detection used, which may be some of those attacked.
+    """
     rows = table.rows[table.rows["size"] == size]
     found = results.study.detections
     own = found[(found.data == table.data) & found.guard.isna() & (found.detector == detector)]
     keys = ["model", "seed", "name"]
     kept = own.drop(columns=["data", "epochs", "asked", "low", "high", "detector"])
     named = kept.rename(columns={"path": "detection"})
-    return rows.drop(columns="detector").merge(named, on=keys)
+    both = rows.drop(columns="detector").merge(named, on=keys)
+    used = zip(both.detection, both.is_chosen, both.n, strict=True)
+    return both.assign(n=[results.study.num_detected(*one) for one in used])
 
 
 def rate(rows: pd.DataFrame, column: str, count: float) -> Estimate:
@@ -67,27 +81,26 @@ def rates(
                 for absent in sorted(expected(detector) - set(found.model)):
                     name = cell_name(table, size, absent, detector)
                     yield Untested(name, f"no detection on {absent} by {detector}")
-                for (model, epochs), part in found.groupby(["model", "epochs"]):
-                    name = cell_name(table, size, str(model), detector)
-                    yield _rate_cell(part, name, table, level, sign, float(epochs))  # type: ignore[arg-type]
+                for model, part in of_runs(found):
+                    name = cell_name(table, size, model, detector)
+                    yield _rate_cell(part, name, table, level, sign)
 
 
-def _rate_cell(
-    part: pd.DataFrame, name: str, table: Table, level: float, sign: int, epochs: float
-) -> Found:
+def _rate_cell(part: pd.DataFrame, name: str, table: Table, level: float, sign: int) -> Found:
     n, successful = int(part.n.min()), part.successful.fillna(0).mean()
-    if why := few_or_at_chance(part, table.data):
+    if why := unfit(part, table.data):
         return Untested(name, why)
     if part.rate.isna().any() or successful < 1:
         return Untested(name, "no attack succeeded")
     share = rate(part, "rate", successful)
-    asked = part.asked.iloc[0]
-    d = distance(share, level, sign)
-    return Cell(name, d, f"{table.id}_detection", epochs, asked, len(part), n)
+    row, d = part.iloc[0], distance(share, level, sign)
+    return Cell(name, d, f"{table.id}_detection", row.epochs, row.asked, len(part), n)
 
 
-def few_or_at_chance(rows: pd.DataFrame, data: str) -> str:
-    """Why rows are not tested: too few images, or a model at chance."""
+def unfit(rows: pd.DataFrame, data: str) -> str:
+    """Why rows are not tested: unknown epochs, too few images, or a model at chance."""
+    if rows.epochs.isna().any():
+        return f"{rows.model.iloc[0]} at unknown epochs, of weights not those of trained.json"
     if rows.n.min() < FEWEST_IMAGES:
         return f"{rows.n.min()} images, fewer than {FEWEST_IMAGES}"
     if rows.clean_accuracy.min() < lowest_clean(CLASSES.get(data, 10)):
@@ -125,7 +138,7 @@ def p13(results: Results) -> Iterator[Found]:
                 elif table.refused or same[0].refused:
                     yield Untested(table.title, "its table would mix results")
                 else:
-                    yield from _evaded(results, table, same[0], detector)
+                    yield from _evaded(results, table, same, detector)
 
 
 def _without_weight(kind: str) -> str:
@@ -133,27 +146,31 @@ def _without_weight(kind: str) -> str:
     return ", ".join(p for p in kind.split(", ") if not p.startswith("detection_lambda"))
 
 
-def _evaded(results: Results, table: Table, plain: Table, detector: str) -> Iterator[Found]:
-    """The cells of each model and size that both tables have."""
+def _evaded(
+    results: Results, table: Table, plain: Sequence[Table], detector: str
+) -> Iterator[Found]:
+    """The cells of each model and size that the table and a plain one have."""
     for size in sizes(table):
-        ours, base = (
-            detected(results, t, size, detector).set_index(["model", "seed"])
-            for t in (table, plain)
+        ours, *base = (
+            detected(results, t, size, detector).set_index("model", drop=False)
+            for t in (table, *plain)
         )
-        for model in sorted({m for m, _ in ours.index} & {m for m, _ in base.index}):
-            pair = base.loc[[model]], ours.loc[[model]]
-            yield _undetected(results, *pair, cell_name(table, size, model), table, detector)
+        for model in sorted(set(ours.index)):
+            own, others = ours.loc[[model]], [b.loc[[model]] for b in base if model in b.index]
+            if others:
+                pair, name = (like(own, others), own), cell_name(table, size, model)
+                yield _undetected(results, *pair, name, table, detector)
 
 
 def _undetected(
     results: Results, base: pd.DataFrame, ours: pd.DataFrame, name: str, table: Table, detector: str
 ) -> Found:
-    both = pd.concat([base.reset_index(), ours.reset_index()])
-    if why := few_or_at_chance(both, table.data):
+    both = pd.concat([base, ours])
+    if why := unfit(both, table.data) or other_settings(base, ours):
         return Untested(name, why)
-    if both.epochs.nunique() > 1 or both.epochs.isna().any():
+    if both.epochs.nunique() > 1:
         return Untested(name, "other epochs")
-    row = both.iloc[0]
+    row, base, ours = both.iloc[0], base.set_index("seed"), ours.set_index("seed")
     d = _paired(results, base, ours, detector) or _unpaired(base, ours)
     return Cell(name, d, f"{table.id}_detection", row.epochs, row.asked, len(ours), int(row.n))
 
@@ -199,24 +216,20 @@ def t1(results: Results) -> Iterator[Found]:
         yield Untested("adaptive attacks on cifar10", "no adaptive attack on cifar10")
     for table in fusion:
         for size in sizes(table):
-            for _, part in table.rows[table.rows["size"] == size].groupby("model"):
-                name = cell_name(table, size, part.model.iloc[0])
-                if why := few_or_at_chance(part, "cifar10"):
+            for model, part in of_runs(table.rows[table.rows["size"] == size]):
+                name = cell_name(table, size, model)
+                if why := unfit(part, "cifar10"):
                     yield Untested(name, why)
                     continue
                 row, n = part.iloc[0], int(part.n.min())
                 d = distance(rate(part, "accuracy", n), 0.5, -1)
                 yield Cell(f"{name}, success", d, table.id, row.epochs, row.asked, len(part), n)
-            yield from (
-                _rate_cell(
-                    part, cell_name(table, size, str(model), "kl"), table, 0.5, -1, float("nan")
-                )
-                for model, part in detected(results, table, size, "kl").groupby("model")
-            )
+            for model, part in of_runs(detected(results, table, size, "kl")):
+                yield _rate_cell(part, cell_name(table, size, model, "kl"), table, 0.5, -1)
 
 
 def l5(results: Results) -> Iterator[Found]:
-    """PGD on Fashion-MNIST takes days: hours of all models' runs − 24."""
+    """PGD on Fashion-MNIST takes days: hours of a run of each model, mean over seeds, − 24."""
     for table in results.drawn("fashion_mnist", ["pgd"]):
         if isinstance(table, Untested):
             yield table
@@ -227,8 +240,7 @@ def l5(results: Results) -> Iterator[Found]:
             why = f"no run of {', '.join(missing)}" if missing else f"{n} images"
             yield Untested(f"hours of {NAMES['pgd']} on fashion_mnist", why)
             continue
-        hours = float(table.rows.seconds.sum()) / 3600
-        d = Estimate(*[hours - DAYS] * 3)
-        row = table.rows.iloc[0]
-        name = f"{table.title}, {hours:.1f} hours"
-        yield Cell(name, d, "cost", row.epochs, row.asked, table.rows.seed.nunique(), n)
+        hours = float(table.rows.groupby(["model", "size"]).seconds.mean().sum()) / 3600
+        d, name = Estimate(*[hours - DAYS] * 3), f"{table.title}, {hours:.1f} hours"
+        epochs, asked = table.rows.epochs.max(), table.rows.asked.max()
+        yield Cell(name, d, "cost", epochs, asked, table.rows.seed.nunique(), n)

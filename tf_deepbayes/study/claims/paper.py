@@ -6,6 +6,7 @@ from tf_deepbayes.study.claims import access, accuracy, detection
 from tf_deepbayes.study.claims.accuracy import ALL, DISCRIMINATIVE, GENERATIVE, against
 from tf_deepbayes.study.claims.cells import LINF
 from tf_deepbayes.study.claims.verdicts import Claim
+from tf_deepbayes.study.rows import BLACK_BOX, GREY_BOX, THREATS, WHITE_BOX
 
 WORST_BEST = "accuracy: worst of the four − best of the others; FGSM, PGD, MIM at each ε"
 PAPER = (
@@ -122,6 +123,7 @@ PAPER = (
         ALL,
         ("pgd", "mim"),
         access.p11,
+        threats=(WHITE_BOX, GREY_BOX, BLACK_BOX),
     ),
     Claim(
         "P12",
@@ -132,6 +134,7 @@ PAPER = (
         ALL,
         ("spsa", "pgd"),
         access.p12,
+        threats=(WHITE_BOX, THREATS["spsa"]),
     ),
     Claim(
         "P13",
@@ -185,5 +188,6 @@ PAPER = (
         ALL,
         ("clean",),
         accuracy.p17,
+        threats=("clean",),
     ),
 )

@@ -96,7 +96,8 @@ def verdict_of(claim: Claim, results: Results, frames: Mapping[str, pd.DataFrame
     tables = [
         frames[table.id]
         for table in results.tables
-        if table.data in claim.data and table.attack in claim.attacks and table.id in frames
+        if table.data in claim.data and table.attack in claim.attacks
+        if table.threat in claim.threats and table.id in frames
     ]
     compared = met(tables if claim.of_accuracies else [], claim.models)
     cells = tuple(cell for cell in found if isinstance(cell, Cell))

@@ -1,11 +1,13 @@
 """Cells of a claim, and the verdict they lead to."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from tf_deepbayes.reporting.text import count
 from tf_deepbayes.study.bootstrap import Estimate
+from tf_deepbayes.study.rows import WHITE_BOX
 
 HOLDS, IN_PART, FAILS, NOT_TESTED = "holds", "holds in part", "does not hold", "not tested"
 SIGNS = {HOLDS: "✓", IN_PART: "◐", FAILS: "✗", NOT_TESTED: "–"}
@@ -65,6 +67,7 @@ class Claim:
         attacks: attacks it is about.
         find: finds the cells in `claims.cells.Results`.
         of_accuracies: its published numbers are accuracies under these attacks.
+        threats: of the attacks that its published accuracies are under.
     """
 
     key: str
@@ -76,6 +79,7 @@ class Claim:
     attacks: tuple[str, ...]
     find: Callable[..., Iterable[Found]]
     of_accuracies: bool = True
+    threats: tuple[str, ...] = (WHITE_BOX,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,8 +131,8 @@ class Verdict:
         cells = self.counted
         if not cells:
             return ""
-        epochs = sorted({cell.epochs for cell in cells})
-        told = " and ".join(f"{e:g}" for e in epochs)
+        epochs = sorted({cell.epochs for cell in cells if not math.isnan(cell.epochs)})
+        told = " and ".join(f"{e:g}" for e in epochs) or "unknown"
         asked = {cell.asked for cell in cells if cell.asked}
         of = f" of {max(asked):g}" if asked else ""
         seeds, images = ({getattr(c, n) for c in cells} for n in ("seeds", "images"))

@@ -20,7 +20,7 @@ from tf_deepbayes.study.page.figures import (
     with_grid,
 )
 from tf_deepbayes.study.page.tables import View
-from tf_deepbayes.study.provenance import Table
+from tf_deepbayes.study.provenance import SAMPLED, Table
 from tf_deepbayes.study.results import in_order
 from tf_deepbayes.study.rows import EVADED
 
@@ -72,7 +72,8 @@ def evasion_planes(results: Results, data: str) -> Iterator[Picture]:
             continue
         for size in sorted(set(before.rows["size"]) & set(after.rows["size"])):
             pair = [detected(results, one, size, detector) for one in (before, after)]
-            both = pair[0].merge(pair[1], on=["model", "seed"], suffixes=("", "_past"))
+            same = ["model", "seed", *SAMPLED]
+            both = pair[0].merge(pair[1], on=same, suffixes=("", "_past"))
             both = both[both.rate.notna() & both.rate_past.notna() & (both.seed == 0)]
             if len(both):
                 title = f"Past the {detector} detector: superwhite on {data}, ε = {size:g}"
@@ -109,7 +110,8 @@ def heat_maps(transfer: View | None) -> Iterator[Picture]:
     """Accuracy of each model on the images attacked on each other model, a picture an attack."""
     if transfer is None:
         return
-    for (data, _), rows in transfer.frame.groupby(["data", "name"], sort=False):
+    known = transfer.frame[transfer.frame.accuracy.notna()]
+    for (data, _), rows in known.groupby(["data", "name"], sort=False):
         title = (
             f"Accuracy on all attacked images of another model: {rows.in_words.iloc[0]} on {data}"
         )

@@ -121,17 +121,18 @@ def number(value: Any, decimals: int = 0) -> str:
 
 
 def plus_minus(value: Any, low: Any, high: Any) -> str:
-    """A share ± half of its interval."""
+    """A share ± the wider side of its interval: its middle is elsewhere near 0 and 1."""
     if value is None or pd.isna(value):
         return "–"
-    return share(value) if pd.isna(low) else f"{value:.3f} ± {(high - low) / 2:.3f}"
+    return share(value) if pd.isna(low) else f"{value:.3f} ± {max(value - low, high - value):.3f}"
 
 
 def points(value: Any, mark: Any) -> str:
-    """A difference in points with its mark."""
+    """A difference in points with its mark, if it has one."""
     if value is None or pd.isna(value):
         return "–"
-    return f"{value:+.1f} {mark}".replace("-", "−")
+    end = f" {mark}" if mark and pd.notna(mark) else ""
+    return f"{value:+.1f}{end}".replace("-", "−")
 
 
 def from_to(low: Any, high: Any) -> str:

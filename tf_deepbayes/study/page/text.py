@@ -44,8 +44,10 @@ def _evidence(verdict: Verdict) -> str:
     against = sum(cell.side == -1 for cell in cells)
     said = f"{_part(agree, len(cells), 'cell')} on the claimed side, {against} on the other"
     met, compared = verdict.met
-    accuracies = f" Of the published accuracies under these attacks, {met} of {compared} are met."
-    end = accuracies if compared else ""
+    what = (
+        "clean accuracies" if "clean" in verdict.claim.threats else "accuracies under these attacks"
+    )
+    end = f" Of the published {what}, {met} of {compared} are met." if compared else ""
     return f"{said}; the middle one is d = {span.d.text} in {span.name}, {verdict.measured}.{end}"
 
 

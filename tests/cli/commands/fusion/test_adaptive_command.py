@@ -51,8 +51,11 @@ def test_the_table_of_a_run(runs: SmallRuns, monkeypatch: pytest.MonkeyPatch) ->
     assert list(figures) == list(rows) and len(said) >= 2 * len(rows)
     assert figures["head logit"]["eps"] == 4 / 255 and figures["noise"]["num_images"] == 6
     assert all(0 <= row["passed"] <= row["success"] <= 1 for row in figures.values())
-    made.write(figures)
-    content = json.loads((folder / "adaptive_K2_n6.json").read_text())
+    for _ in range(2):  # the settings on disk are those of now
+        path = made.write(figures)
+    assert path == folder / "adaptive_K2_n6_num_train60_targets4_0.json"
+    content = json.loads(path.read_text())
+    assert content["settings"]["targets"] == ["4", "0"]
     assert content["kind"] == "adaptive" and content["figures"] == figures
     assert content["settings"]["epochs"] == 2 and content["settings"]["noise"] is None
     lines = adaptive_table("GBZ", content["settings"]["extractor"], figures).splitlines()

@@ -8,7 +8,8 @@ from tf_deepbayes.reporting.text import count
 from tf_deepbayes.study.comparison import FURTHER, clean_rows
 from tf_deepbayes.study.page.tables import View, from_to, plus_minus, points, share
 from tf_deepbayes.study.provenance import Table, common_epochs
-from tf_deepbayes.study.results import Study
+from tf_deepbayes.study.results import Study, in_order
+from tf_deepbayes.study.rows import WHITE_BOX
 
 # How the page calls what the paper prints beside the accuracies.
 CALLED = {"l2": "ℓ2 of wrong", "substitute_accuracy": "substitute"}
@@ -19,9 +20,14 @@ OTHER_IMAGES = (
 
 
 def clean_table(study: Study, data: str) -> Table:
-    """The clean accuracy of a data set's models as a table without a size."""
+    """The clean accuracy of a data set's models as a table without a size.
+
+    Models that were attacked with other images, K, noise or draws alone are left out.
+    """
     rows = clean_rows(study, data).assign(size=0.0, steps=None, learning_rate=None)
-    return Table(data, "clean", "clean", "", rows)
+    attacked = study.attacks[(study.attacks.data == data) & (study.attacks.threat == WHITE_BOX)]
+    absent = ", ".join(sorted({*attacked.model} - {*rows.model}, key=in_order))
+    return Table(data, "clean", "clean", "", rows, left_out=(absent,) if absent else ())
 
 
 def model_name(row: Any) -> str:

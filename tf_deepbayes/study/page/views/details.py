@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from tf_deepbayes.reporting.study_tables import strongest_attack
 from tf_deepbayes.runs.results import read_result
 from tf_deepbayes.study.page.tables import View, number, ordered, plus_minus, share
 from tf_deepbayes.study.results import ADAPTIVE, Study, adaptive_files
@@ -41,11 +42,10 @@ def attacks_view(study: Study) -> View | None:
 def evaluations_view(study: Study) -> View | None:
     """The worst case of each image over many attacks; None without any."""
     rows = []
-    for run, path, figures in study.evaluations():
+    for run, path, _, figures in study.evaluations():
         with whole(path):
             worst = figures["worst_case"]
             low, high = map(share_of, worst["robust_accuracy_interval"])
-            strongest = min(figures["components"], key=lambda row: share_of(row["robust_accuracy"]))
             failed = [c["name"] for c in figures["checks"] if c["verdict"] == "FAIL"]
             rows.append(
                 {
@@ -54,7 +54,7 @@ def evaluations_view(study: Study) -> View | None:
                     "clean": share_of(worst["clean_accuracy"]),
                     "noise": share_of(figures["unperturbed"]["robust_accuracy"]),
                     **{"robust": share_of(worst["robust_accuracy"]), "low": low, "high": high},
-                    "strongest": strongest["name"],
+                    "strongest": strongest_attack(figures),
                     "failed": "; ".join(failed) or "none",
                     "path": str(path.relative_to(study.root)),
                 }

@@ -30,6 +30,8 @@ def transfer_view(study: Study, published: pd.DataFrame) -> View | None:
     keys = ["data", "model", "seed", "name"]
     columns = ("n", "threat", "attack", "kind", "size", "steps", "K", "learning_rate", "weight")
     frame = rows.merge(study.attacks[[*keys, *columns]], on=keys).drop_duplicates([*keys, "guard"])
+    used = zip(frame.path, frame.is_chosen, frame.n, strict=True)
+    frame = frame.assign(n=[study.num_detected(*one) or np.nan for one in used])
     frame = frame.assign(accuracy=1.0 - frame.transfer_successful.astype(float) / frame.n)
     frame = ordered(frame, "name", "guard")
     told = [
@@ -37,7 +39,7 @@ def transfer_view(study: Study, published: pd.DataFrame) -> View | None:
         for row in frame.to_dict("records")
     ]
     frame = pd.concat([frame, pd.DataFrame(told)], axis=1)
-    pairs = zip(frame.accuracy.astype(float), frame.n.astype(int), strict=True)
+    pairs = zip(frame.accuracy.astype(float), frame.n, strict=True)
     ends = [confidence_interval(value, n) or (0.0, 1.0) for value, n in pairs]
     shown = {
         **{"attacked": frame.model, "data": frame.data, "attack": frame.in_words},
