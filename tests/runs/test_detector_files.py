@@ -129,12 +129,15 @@ def test_detectors_come_back_from_their_file_to_the_bit(kind: str, tmp_path: pat
     assert detector_files.read_settings(path, "mnist_5k", weights="abc", num_samples=10) == SETTINGS
 
 
-def test_a_file_that_names_no_noise_is_of_the_published(tmp_path: pathlib.Path) -> None:
+def test_a_file_that_names_neither_noise_nor_mode_is_of_the_published(
+    tmp_path: pathlib.Path,
+) -> None:
     """Such were written before there was another."""
     content = content_of(tmp_path)
     del content["settings"]["noise"]
+    assert "mode" not in content["settings"]  # as in those
     files.write_json(tmp_path / "old.json", content)
-    found = detector_files.read_settings(tmp_path / "old.json", "mnist_5k", noise="independent")
+    found = detector_files.read_settings(tmp_path / "old.json", "mnist_5k", mode="sample")
     assert found == SETTINGS
 
 
@@ -145,6 +148,7 @@ def test_a_file_that_names_no_noise_is_of_the_published(tmp_path: pathlib.Path) 
         ({"weights": "abd"}, "with weights abc and the guard has abd"),
         ({"num_samples": 2}, "with num_samples 10 and the guard has 2"),
         ({"noise": "qmc"}, "with noise independent and the guard has qmc"),
+        ({"mode": "mean"}, "with mode sample and the guard has mean"),
     ],
 )
 def test_a_file_fitted_on_another_guard_is_refused(
@@ -161,6 +165,7 @@ def test_settings_that_differ_have_files_of_their_own() -> None:
         {},
         {"num_samples": 20},
         {"noise": "shared"},
+        {"mode": "mean"},
         {"seed": 1},
         {"num_train": 50},
         {"false_positive_rate": 0.005},

@@ -12,6 +12,7 @@ from tf_deepbayes.core.architecture import Architecture
 from tf_deepbayes.data.splits import Split
 from tf_deepbayes.detection import selection
 from tf_deepbayes.detection.scored_attack import ScoredAttack
+from tf_deepbayes.evaluation.identity import differing
 from tf_deepbayes.inference.sampling import Sampling
 from tf_deepbayes.runs import detector_files, guards
 from tf_deepbayes.runs.checkpoints import RunConfig
@@ -73,8 +74,31 @@ def test_a_plain_network_guards_with_the_divergences(
     other = dataclasses.replace(plain_guard, sampling=Sampling(2))
     with pytest.raises(ValueError, match="num_samples 1 and the guard has 2"):
         guards.read(other, tmp_path / "t.json")
+    other = dataclasses.replace(plain_guard, sampling=Sampling(1, "mean"))
+    with pytest.raises(ValueError, match="mode sample and the guard has mean"):
+        guards.read(other, tmp_path / "t.json")
+    assert guards.fit(other, train, 0, 0.1, "quantile", 16)[1].mode == "mean"
     with pytest.raises(ValueError, match="no fitted marginal, only kl, tv"):
         selection.choose(["kl", "marginal"], fitted)
+
+
+def test_detections_in_two_modes_have_two_settings(plain_guard: Run) -> None:
+    """Those in the mode "sample" are recorded as before there were others."""
+
+    def nobody() -> Run:
+        raise AssertionError("the detectors are fitted already")
+
+    recorded = {}
+    for mode in ("sample", "mean"):
+        run = dataclasses.replace(plain_guard, sampling=Sampling(1, mode, seed=0))
+        detection = guards.Detection(run, None, nobody)
+        settings = detector_files.fit_settings(run, bytes_of(5, 0), 0, 0.05, "published")
+        vars(detection)["fitted"] = {}, settings
+        recorded[mode] = detection._settings("pgd_eps0.10", saved_attack(), bytes_of(5, 2))
+    assert "mode" not in recorded["sample"] and "mode" not in recorded["sample"]["fitted"]
+    assert recorded["mean"]["mode"] == recorded["mean"]["fitted"]["mode"] == "mean"
+    for found, wanted in (("sample", "mean"), ("mean", "sample")):
+        assert differing(recorded[found], recorded[wanted])
 
 
 def test_victim_and_guard_know_the_same_classes(plain_guard: Run) -> None:

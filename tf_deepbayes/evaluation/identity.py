@@ -27,7 +27,7 @@ UNSAID = ("early_stop", "check_every")
 # Settings of a result that are recorded only where they have another value.
 UNLESS_SAID = {
     **{"jit_compile": False, "mixed_precision": False, "image_order": "file", "norm": math.inf},
-    **{"attacks": None, "decompose": None},
+    **{"attacks": None, "decompose": None, "mode": "sample"},
 }
 DIGEST = re.compile(r"[0-9a-f]{64}")
 # Differences in one message, and characters of each value.

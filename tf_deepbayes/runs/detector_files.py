@@ -26,6 +26,7 @@ from tf_deepbayes.runs.state.identity import weights_digest
 
 KIND = "thresholds"
 PUBLISHED = "published_fpr5"  # the paper's `FitSettings.kind`
+SAMPLE = "sample"  # the published `Sampling.mode`
 ADVICE = "fit the detectors again with detect/detect.py"
 
 
@@ -43,6 +44,7 @@ class FitSettings:
         threshold: the kind of threshold.
         noise: how the K draws were made, see `Sampling.noise`.
         images: digest of the training images and labels; empty in files of earlier versions.
+        mode: how z was sampled, see `Sampling.mode`.
     """
 
     run: str
@@ -54,6 +56,7 @@ class FitSettings:
     threshold: str
     noise: str = INDEPENDENT
     images: str = ""
+    mode: str = SAMPLE
 
     @property
     def kind(self) -> str:
@@ -64,8 +67,19 @@ class FitSettings:
     def file_name(self) -> str:
         """The file's name: different settings of one run have different names."""
         scheme = "" if self.noise == INDEPENDENT else f"_{self.noise}"
-        sizes = f"K{self.num_samples}{scheme}_n{self.num_train}_seed{self.seed}"
+        mode = "" if self.mode == SAMPLE else f"_{self.mode}"
+        sizes = f"K{self.num_samples}{mode}{scheme}_n{self.num_train}_seed{self.seed}"
         return f"thresholds_{self.kind}_{sizes}.json"
+
+    @property
+    def said_mode(self) -> dict[str, str]:
+        """The mode as results record it: only where it is not "sample", so that older ones hold."""
+        return {} if self.mode == SAMPLE else {"mode": self.mode}
+
+    def recorded(self) -> dict[str, Any]:
+        """The settings as results record them."""
+        values = dataclasses.asdict(self)
+        return {name: v for name, v in values.items() if name != "mode"} | self.said_mode
 
 
 def fit_settings(
@@ -82,6 +96,7 @@ def fit_settings(
         false_positive_rate=false_positive_rate,
         threshold=threshold,
         noise=guard.sampling.noise,
+        mode=guard.sampling.mode,
     )
 
 
@@ -146,7 +161,7 @@ def write_detectors(
 ) -> None:
     """Write the fitted detectors of a guard atomically."""
     figures = {name: as_dict(detector) for name, detector in detectors.items()}
-    results.write_result(path, KIND, config, dataclasses.asdict(settings), figures)
+    results.write_result(path, KIND, config, settings.recorded(), figures)
 
 
 def read_detectors(path: pathlib.Path) -> dict[str, Detector]:

@@ -59,13 +59,14 @@ def fit(
 
 
 def read(guard: Run, path: pathlib.Path) -> tuple[dict[str, Detector], FitSettings]:
-    """The detectors in a file; InputError unless fitted on this guard, data set, K and noise."""
+    """The detectors in a file; InputError unless fitted on this guard, data set and sampling."""
     path = only_result(path)
     settings = detector_files.read_settings(
         path,
         guard.config.data,
         num_samples=guard.sampling.num_samples,
         noise=guard.sampling.noise,
+        mode=guard.sampling.mode,
         weights=weights_digest(guard.model),
     )
     return detector_files.read_detectors(path), settings
@@ -137,8 +138,7 @@ class Detection:
     def fitted(self) -> tuple[dict[str, Detector], FitSettings]:
         """The guard's detectors, read or fitted once for all attacks, and how they were fitted."""
         names, path = self.names, self.thresholds
-        found = read(self.by, pathlib.Path(path)) if path else self._fit()
-        detectors, settings = found
+        found = detectors, settings = read(self.by, pathlib.Path(path)) if path else self._fit()
         for detector in selection.choose(names, detectors):
             missed = detector_files.missed_rate(detector, settings)
             if missed is not None:
@@ -213,8 +213,7 @@ class Detection:
         settings = detector_files.fit_settings(guard, train, *kind)
         path = guard.folder / "detection" / settings.file_name
         if self.save:
-            found = dataclasses.asdict(settings)
-            known = results.on_disk(path, detector_files.KIND, found, self.overwrite)
+            known = results.on_disk(path, detector_files.KIND, settings.recorded(), self.overwrite)
             if known and (self.resume or self.merge):
                 return detector_files.read_detectors(path), settings
         detectors, _ = fit(guard, train, *kind, self.batch_size)
@@ -239,11 +238,12 @@ class Detection:
             "guard": guard.config.model,
             "num_clean": self.num_clean,
             "num_samples": guard.sampling.num_samples,
+            **fitted.said_mode,
             "noise": guard.recorded_scheme,
             "seed": guard.seed,
             "false_positive_rate": fitted.false_positive_rate,
             "num_train": fitted.num_train,
-            "fitted": dataclasses.asdict(fitted),
+            "fitted": fitted.recorded(),
             "attacked": digest(saved["adversarial"]),
             "data": digest(clean.images, clean.labels),
             "version": versions()["tf_deepbayes"],

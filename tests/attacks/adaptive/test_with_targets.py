@@ -130,6 +130,22 @@ def test_an_iterate_has_to_pass_the_detector() -> None:
     assert 0 < wanted.sum() < (values.argmax(1) != 0).sum()
 
 
+def test_a_detector_fitted_again_in_place_judges_as_it_is_now() -> None:
+    train = RANDOM.normal(size=(60, 3)).astype(np.float32) * 4.0
+    access = ModelAccess(lambda x: tf.roll(logits(x), 1, 1), None, logits, head)
+    labels = logits(tf.constant(X)).numpy().argmax(1)  # every image is misclassified
+    detector = Divergence("kl", "quantile")
+
+    def attacked(rate: float) -> np.ndarray:
+        detector.fit(train, train.argmax(1), rate)
+        given = ImitateFeatures(targets=TARGETS, detector=detector, **STEPS)
+        return given(access, X, labels, 0.1)
+
+    lenient, strict = attacked(0.001), attacked(0.99)
+    assert np.abs(lenient - X).max() > 0.0
+    assert not np.array_equal(lenient, strict)
+
+
 def test_bad_input() -> None:
     with pytest.raises(InputError, match=r"two targets of two classes, got 2 images of classes"):
         Targets(TARGETS.images, np.array([1, 1]))

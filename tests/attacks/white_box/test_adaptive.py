@@ -142,6 +142,25 @@ def test_it_lowers_accuracy_and_evades_the_detector_better_than_pgd() -> None:
     assert np.abs(evading - X).max() <= 0.2 + 1e-6
 
 
+def test_a_detector_fitted_again_gets_a_trace_and_an_equal_one_shares_it() -> None:
+    traces: list[Tensor] = []
+
+    def log_weights(x: Tensor) -> Tensor:
+        traces.append(x)  # only while it is traced
+        return log_weights_of_net(x)
+
+    def attacked(detector: Detector, rate: float) -> Array:
+        detector.fit(net_logits(tf.constant(X)).numpy(), np.arange(12) % 5, rate)
+        return Superwhite(detector=detector, detection_lambda=5.0)(log_weights, X, Y, 0.2)
+
+    detector = Logit("quantile")
+    before, now = (attacked(detector, rate) for rate in (0.01, 0.9))
+    assert np.abs(now - before).max() > 0.01
+    seen = len(traces)
+    np.testing.assert_array_equal(attacked(Logit("quantile"), 0.9), now)
+    assert len(traces) == seen
+
+
 def test_an_image_does_not_depend_on_its_batch_mates() -> None:
     attack = Superwhite(nb_iter=3, snapshot=True, batch_size=7)
     together = attack(log_weights_of_net, X, Y, 0.1)

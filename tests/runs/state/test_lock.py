@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tf_deepbayes.core.errors import InputError
+from tf_deepbayes.runs.state import lock
 from tf_deepbayes.runs.state.lock import locked
 
 
@@ -54,6 +55,39 @@ def test_a_lock_of_another_host_is_respected_until_it_is_deleted(tmp_path: pathl
     path.write_text('{"host": "els')  # written half
     with locked(path, "the run"):
         pass
+
+
+def test_a_dead_container_of_this_machine_is_followed(tmp_path: pathlib.Path) -> None:
+    """Each has a host name of its own, and the machine's kernel holds the locks of all."""
+    path = tmp_path / ".lock"
+    with locked(path, "the run"):
+        owner = json.loads(path.read_text())
+    assert owner["boot"] == lock.BOOT_ID.read_text().strip()
+    path.write_text(json.dumps({**owner, "host": "4f2a91c07d3e"}))
+    with locked(path, "the run"):
+        assert json.loads(path.read_text())["host"] == socket.gethostname()
+
+
+@pytest.mark.parametrize("case", ["another boot", "boot unknown", "no locks"])
+def test_another_host_is_respected_where_its_locks_may_not_arrive(
+    case: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError("no locks available")
+
+    path = tmp_path / ".lock"
+    with locked(path, "the run"):
+        owner = json.loads(path.read_text()) | {"host": "elsewhere"}
+    if case == "another boot":
+        owner["boot"] = "0c2f"
+    elif case == "boot unknown":
+        del owner["boot"]
+        monkeypatch.setattr(lock, "BOOT_ID", tmp_path / "absent")
+    else:
+        monkeypatch.setattr("fcntl.flock", unsupported)
+    path.write_text(json.dumps(owner))
+    with pytest.raises(InputError, match=r"in use by process \d+ on elsewhere"):
+        locked(path, "the run").__enter__()
 
 
 def test_an_error_in_the_block_releases_it(tmp_path: pathlib.Path) -> None:

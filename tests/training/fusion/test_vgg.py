@@ -2,7 +2,9 @@
 
 import dataclasses
 import pathlib
+import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,6 +16,7 @@ from tf_deepbayes.data.datasets import Dataset
 from tf_deepbayes.models.fusion.extractor import read_extractor
 from tf_deepbayes.training.fusion.vgg import train_vgg
 from tf_deepbayes.training.fusion.vgg_settings import Halving, RisingAndFalling, VGGSettings
+from tf_deepbayes.training.journal import read_history
 
 SETTINGS = VGGSettings.for_width(
     WIDTH, epochs=2, batch_size=32, optimizer="sgd", dropout=1.0, weight_decay=1.0
@@ -48,6 +51,45 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(
         np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
     rows = [path.joinpath("history.csv").read_text() for path in (tmp_path, whole)]
     assert len(rows[0].splitlines()) == len(rows[1].splitlines()) == 3
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("killed_in", ["_write_model", "checkpoints.save"])
+def test_killed_in_the_writes_of_the_last_epoch_it_resumes_to_the_same_extractor(
+    killed_in: str,
+    whole: pathlib.Path,
+    data: Dataset,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def die(*_: object) -> None:
+        raise Killed
+
+    train_vgg(dataclasses.replace(SETTINGS, epochs=1), data, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(f"tf_deepbayes.training.fusion.vgg.{killed_in}", die)
+        with pytest.raises(Killed):
+            train_vgg(SETTINGS, data, tmp_path, resume=True)
+    found = train_vgg(SETTINGS, data, tmp_path, resume=True)
+    rows, wanted = read_history(tmp_path), read_history(whole)
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert repr(found) == rows[-1]["test_accuracy"] == wanted[-1]["test_accuracy"]
+    models = [keras.models.load_model(f / "extractor.keras") for f in (tmp_path, whole)]
+    for one, other in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_finished_training_without_its_history_says_its_accuracy(
+    whole: pathlib.Path, data: Dataset, tmp_path: pathlib.Path
+) -> None:
+    folder = tmp_path / "VGG"
+    shutil.copytree(whole, folder)
+    (folder / "history.csv").unlink()
+    found = train_vgg(SETTINGS, data, folder, resume=True)
+    assert repr(found) == read_history(whole)[-1]["test_accuracy"]
 
 
 def test_the_folder_holds_an_extractor(whole: pathlib.Path) -> None:

@@ -27,6 +27,7 @@ from tf_deepbayes.core.axes import Array, LogitsFn, Tensor
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.core.validation import check_count, check_not_negative, check_positive
 from tf_deepbayes.detection.detectors import Detector
+from tf_deepbayes.detection.frozen import FrozenDetector
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +96,8 @@ class Descent(Attack, abc.ABC):
         seeds = image_seeds(x, self.seed)
         start = project(x, x + uniform_in_ball(seeds, x.shape[1:], eps, np.inf), eps, np.inf)
         detector = getattr(self, "detector", None)
-        rule = DescentRule(self.loss_fn(), self.uses == "label_logits", self.keeps, detector)
+        frozen = None if detector is None else FrozenDetector.of(detector)
+        rule = DescentRule(self.loss_fn(), self.uses == "label_logits", self.keeps, frozen)
         numbers = eps, self.step_factor * eps / self.nb_iter
         counts = self.nb_iter, getattr(self, "check_every", 1)
         sizes = DescentSizes(

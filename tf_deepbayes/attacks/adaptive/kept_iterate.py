@@ -10,6 +10,7 @@ from tf_deepbayes.attacks.ball import project
 from tf_deepbayes.attacks.tracing import compiled_per_function
 from tf_deepbayes.core.axes import LogitsFn, Tensor
 from tf_deepbayes.detection.detectors import Detector
+from tf_deepbayes.detection.frozen import FrozenDetector
 from tf_deepbayes.detection.graph_scores import CLASS_SCORES
 
 # (labels [B], goals [B, …], what the attack sees) → loss of each image [B], to be descended
@@ -24,13 +25,13 @@ class DescentRule(NamedTuple):
         takes_labels: the function seen is called with the labels, too.
         keeps: the last iterate that is misclassified and passes the detector is kept; else the
             last iterate.
-        detector: a fitted one; None: every image passes.
+        detector: a fitted one, as it was when the attack began; None: every image passes.
     """
 
     loss: GoalLoss
     takes_labels: bool
     keeps: bool
-    detector: Detector | None
+    detector: FrozenDetector | None
 
 
 class DescentSizes(NamedTuple):
@@ -59,11 +60,13 @@ def descend(  # type: ignore[no-untyped-def]
     earlier one, and an image without any comes back clean. Of N iterates the last takes no step.
     """
 
+    detector = None if rule.detector is None else rule.detector.detector
+
     def step(i: Tensor, now: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if rule.keeps:
             is_good = tf.cond(
                 i % sizes.check_every == 0,
-                lambda: good(target_fn(now), y, rule.detector),
+                lambda: good(target_fn(now), y, detector),
                 lambda: tf.zeros_like(y, tf.bool),
             )
             kept = tf.where(is_good[:, None, None, None], now, kept)

@@ -14,6 +14,7 @@ from tf_deepbayes.attacks.white_box.pgd import PGD
 from tf_deepbayes.core.axes import Tensor, logits_of
 from tf_deepbayes.core.errors import InputError
 from tf_deepbayes.detection.detectors import Detector
+from tf_deepbayes.detection.frozen import FrozenDetector
 from tf_deepbayes.detection.graph_scores import CLASS_SCORES
 
 GATHERS = ("own", "published")
@@ -65,7 +66,8 @@ class Superwhite(PGD):
     def loss_fn(self) -> losses.Loss:
         """See `IterativeAttack.loss_fn`."""
         options = self.detection_lambda, self.snapshot, self.gather
-        return SuperwhiteLoss(self.loss, self.targeted, self.detector, *options)  # type: ignore
+        detector = None if self.detector is None else FrozenDetector.of(self.detector)
+        return SuperwhiteLoss(self.loss, self.targeted, detector, *options)  # type: ignore
 
 
 class SuperwhiteLoss(NamedTuple):
@@ -76,7 +78,7 @@ class SuperwhiteLoss(NamedTuple):
 
     loss: str
     targeted: bool
-    detector: Detector | None
+    detector: FrozenDetector | None
     detection_lambda: float
     snapshot: bool
     gather: str
@@ -87,7 +89,7 @@ class SuperwhiteLoss(NamedTuple):
         loss = _of_samples(loss_fn, labels, log_w) if self.snapshot else loss_fn(labels, logits)
         if self.detector is None:
             return loss
-        penalty = self.detection_lambda * violation(self.detector, logits, self.gather)
+        penalty = self.detection_lambda * violation(self.detector.detector, logits, self.gather)
         return loss + penalty if self.targeted else loss - penalty
 
 

@@ -19,7 +19,7 @@ from tf_deepbayes.attacks.base import Attack
 from tf_deepbayes.core.axes import Array
 from tf_deepbayes.core.files import read_arrays
 from tf_deepbayes.detection.detectors import Detector
-from tf_deepbayes.evaluation.result_names import joined
+from tf_deepbayes.evaluation.result_names import joined, parts_of
 from tf_deepbayes.runs import results
 from tf_deepbayes.runs.attack import RunAttack
 from tf_deepbayes.runs.attacking.options import AttackOptions
@@ -53,9 +53,13 @@ class Row:
     rejected: float | None
 
 
-def published_rows(batch_size: int, check_every: int) -> dict[str, Row]:
-    """The attacks by name, with settings and outcome as published (GBZ, mid, K = 10)."""
-    size: dict[str, Any] = {"batch_size": batch_size}
+def published_rows(batch_size: int, check_every: int, seed: int = 0) -> dict[str, Row]:
+    """The attacks by name, with settings and outcome as published (GBZ, mid, K = 10).
+
+    Args:
+        seed: seed of the attacks' own draws.
+    """
+    size: dict[str, Any] = {"batch_size": batch_size, "seed": seed}
     step = {"nb_iter": PGD_STEPS, "eps_iter": 4 * EPS / PGD_STEPS}
     kept = {**size, "check_every": check_every}
     return {
@@ -129,10 +133,14 @@ class AdaptiveTable:
         return detection.fitted
 
     def rows(self) -> dict[str, dict[str, Any]]:
-        """Run every attack that is not finished on disk; the figures of each by its name."""
-        self.run, self.fitted  # noqa: B018 (refuses and fits before the first attack)
-        found = {}
-        for name, row in published_rows(self.batch_size, self.check_every).items():
+        """Run every attack that is not finished on disk; the figures of each by its name.
+
+        Raises:
+            InputError: the table on disk has other settings.
+        """
+        self._place()  # refuses, and fits, before the first attack
+        found, seed = {}, self.run.seed
+        for name, row in published_rows(self.batch_size, self.check_every, seed).items():
             found[name] = self._figures(name, row)
             figures = found[name]
             self.say(
@@ -178,18 +186,49 @@ class AdaptiveTable:
         return run, run
 
     def write(self, rows: dict[str, dict[str, Any]]) -> pathlib.Path:
-        """Write the table into the run's folder: `adaptive.json`, or by what is not published."""
-        run = self.run
+        """Write the table into the run's folder.
+
+        Raises:
+            InputError: the table on disk has other settings.
+        """
+        path = self._place()
+        results.write_result(path, KIND, self.run.config, self.settings(), rows)
+        return path
+
+    def _place(self) -> pathlib.Path:
+        """The table's file; InputError where a table with other settings is to be kept there."""
+        path = self.path
+        results.on_disk(path, KIND, self.settings(), self.overwrite)
+        return path
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The table's file: `adaptive.json`, or by what is not published.
+
+        Earlier versions named it by the sampling and the number of images alone. Such a file keeps
+        its name where it has the same settings.
+        """
         few = None if self.num_images == NUM_IMAGES else f"n{self.num_images}"
-        path = run.folder / f"{joined(KIND, *sampling_parts(run), few)}.json"
-        settings = {
+        earlier = joined(KIND, *sampling_parts(self.run), few)
+        values = {"check_every": self.check_every, "num_train": self.num_train}
+        parts = parts_of(values, {"check_every": 1, "num_train": None})
+        parts += ["targets" + "_".join(self.targets)] if self.targets else []
+        before, now = (
+            self.run.folder / f"{name}.json" for name in (earlier, joined(earlier, *parts))
+        )
+        is_same = results.on_disk(before, KIND, self.settings(), overwrite=True) is not None
+        return before if is_same else now
+
+    def settings(self) -> dict[str, Any]:
+        """Everything the table depends on; the seed is that of `fitted`."""
+        run = self.run
+        return {
             "num_images": self.num_images,
             "check_every": self.check_every,
+            "targets": None if self.targets is None else list(self.targets),
             "num_samples": run.sampling.num_samples,
             "noise": run.recorded_scheme,
-            "fitted": dataclasses.asdict(self.fitted[1]),
+            "fitted": self.fitted[1].recorded(),
             "extractor": run.config.extractor,
             "epochs": epochs_done(run.folder),
         }
-        results.write_result(path, KIND, run.config, settings, rows)
-        return path

@@ -12,14 +12,17 @@ from typing import IO
 
 from tf_deepbayes.core.errors import InputError
 
+BOOT_ID = pathlib.Path("/proc/sys/kernel/random/boot_id")  # of the running kernel; Linux only
+
 
 @contextlib.contextmanager
 def locked(path: pathlib.Path, what: str) -> Iterator[None]:
     """Hold the lock file for as long as the block runs.
 
-    The file says who holds it: host, process and since when. The system releases the lock of a
-    process that has died, so the next one takes it over. Where another host's locks do not arrive
-    (some network file systems), what the file says decides.
+    The file says who holds it: host, boot, process and since when. The system releases the lock of
+    a process that has died, so the next one takes it over. Where another host's locks do not arrive
+    (some network file systems), what the file says decides. Containers of one machine have host
+    names of their own and one boot, whose locks reach all of them.
 
     Args:
         what: what the lock is for, as the error message names it.
@@ -41,25 +44,40 @@ def locked(path: pathlib.Path, what: str) -> Iterator[None]:
 
 def _me() -> dict[str, str | int]:
     started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started}
+    me = {"host": socket.gethostname(), "boot": _boot(), "pid": os.getpid(), "started": started}
+    return {name: value for name, value in me.items() if value is not None}
+
+
+def _boot() -> str | None:
+    """Which start of which machine's kernel this is; None where the system does not say."""
+    try:
+        return BOOT_ID.read_text().strip() or None
+    except OSError:
+        return None
 
 
 def _taken(path: pathlib.Path, what: str) -> IO[str]:
     """The lock file, open and locked."""
     while True:
-        file = path.open("a+")
+        file, is_ours = path.open("a+"), True
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             _refuse(file, path, what)
         except OSError:  # a file system without locks: what the file says has to do
-            pass
-        owner = _owner(file)
-        if owner and owner.get("host") != socket.gethostname():
+            is_ours = False
+        if not _may_follow(_owner(file), is_ours):
             _refuse(file, path, what)
         if _is_still(file, path):
             return file
         file.close()  # its owner has just finished and removed it
+
+
+def _may_follow(owner: dict[str, str | int], is_ours: bool) -> bool:
+    """Whether the file may be taken over from whom it names, given whether its lock is ours."""
+    if not owner or owner.get("host") == socket.gethostname():
+        return True
+    return is_ours and owner.get("boot", "") == _boot()
 
 
 def _is_still(file: IO[str], path: pathlib.Path) -> bool:

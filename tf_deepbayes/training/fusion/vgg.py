@@ -126,9 +126,9 @@ class VGGTraining:
 def train_vgg(
     settings: VGGSettings, dataset: Dataset, folder: pathlib.Path, resume: bool = False
 ) -> float:
-    """Train the VGG16 in a folder: vgg.json, checkpoint.npz, history.csv, extractor.keras.
+    """Train the VGG16 in a folder: vgg.json, history.csv, extractor.keras, checkpoint.npz.
 
-    All four are written after each epoch.
+    The last three are written after each epoch, the checkpoint after the others.
 
     Returns:
         The accuracy on test images.
@@ -158,11 +158,14 @@ def train_vgg(
                 values["test_accuracy"] = training.test_accuracy(dataset)
                 values["seconds"] = round(time.monotonic() - started, 1)
                 rows.append({"epoch": str(number), **{n: repr(v) for n, v in values.items()}})
-                checkpoints.save(folder, training.model, training.optimizer, number)
                 _write_history(folder, rows)
                 _write_model(folder, training.model)
+                # Last: a run killed before it repeats the epoch and writes all of them again.
+                checkpoints.save(folder, training.model, training.optimizer, number)
                 print(epoch_line(number, settings.epochs, values, SHOWN), flush=True)
-        return float(rows[-1]["test_accuracy"])
+        if rows and int(rows[-1]["epoch"]) == max(done, settings.epochs):
+            return float(rows[-1]["test_accuracy"])
+        return training.test_accuracy(dataset)  # of a finished training without its history
 
 
 @contextlib.contextmanager
