@@ -28,8 +28,10 @@ class FrozenDetector:
     values: tuple[Hashable, ...]
 
     @classmethod
-    def of(cls, detector: Detector) -> "FrozenDetector":
-        """The detector as it is now."""
+    def of(cls, detector: Detector | None) -> "FrozenDetector | None":
+        """The detector as it is now; None for none."""
+        if detector is None:
+            return None
         copied = copy.deepcopy(detector)
         held = sorted(vars(copied).items())
         return cls(copied, (type(copied), *((name, _comparable(value)) for name, value in held)))

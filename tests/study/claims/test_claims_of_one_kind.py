@@ -164,16 +164,3 @@ def test_seeds_do_not_add_hours(tmp_path: pathlib.Path) -> None:
             runs.attack(model, 0.1, 0.5, "pgd", seed=seed)
         (cell,) = verdict(runs, "L5").cells
         assert cell.d.value == pytest.approx(7 / 60 - 24) and cell.seeds == seed + 1
-
-
-def test_detections_say_their_epochs_and_stale_ones_are_not_tested(tmp_path: pathlib.Path) -> None:
-    runs = Runs(tmp_path, "cifar10")
-    runs.run("GBZ_mid")
-    name = runs.attack("GBZ_mid", 4 / 255, 0.02, "pgd", label_only=True)
-    runs.detect("GBZ_mid", name, {"kl": 0.1})
-    found = verdict(runs, "T1")
-    assert len(found.cells) == 2 and found.measured.startswith("at 20 of 100 epochs")
-    runs.attack("GBZ_mid", 4 / 255, 0.02, "pgd", label_only=True, weights="f" * 64)
-    found = verdict(runs, "T1")
-    assert not found.cells and len(found.untested) == 2
-    assert "GBZ_mid at unknown epochs" in found.why_not

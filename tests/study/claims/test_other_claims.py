@@ -196,6 +196,11 @@ def test_adaptive_attacks_on_fusion(tmp_path: pathlib.Path) -> None:
     runs.detect("GBZ_mid", name, {"kl": 0.1})
     found = verdict(runs, "T1")
     assert found.word == HOLDS and len(found.cells) == 2
+    assert found.measured.startswith("at 20 of 100 epochs")
+    runs.attack("GBZ_mid", 4 / 255, 0.02, "pgd", label_only=True, weights="f" * 64)
+    found = verdict(runs, "T1")  # of results that are not of the weights on disk
+    assert not found.cells and len(found.untested) == 2
+    assert "GBZ_mid at unknown epochs" in found.why_not
 
 
 def test_the_attack_on_the_head_is_one_of_them(tmp_path: pathlib.Path) -> None:

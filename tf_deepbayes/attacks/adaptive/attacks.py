@@ -95,9 +95,8 @@ class Descent(Attack, abc.ABC):
         """See `Attack.attack_batch`."""
         seeds = image_seeds(x, self.seed)
         start = project(x, x + uniform_in_ball(seeds, x.shape[1:], eps, np.inf), eps, np.inf)
-        detector = getattr(self, "detector", None)
-        frozen = None if detector is None else FrozenDetector.of(detector)
-        rule = DescentRule(self.loss_fn(), self.uses == "label_logits", self.keeps, frozen)
+        detector = FrozenDetector.of(getattr(self, "detector", None))
+        rule = DescentRule(self.loss_fn(), self.uses == "label_logits", self.keeps, detector)
         numbers = eps, self.step_factor * eps / self.nb_iter
         counts = self.nb_iter, getattr(self, "check_every", 1)
         sizes = DescentSizes(

@@ -66,7 +66,7 @@ class Superwhite(PGD):
     def loss_fn(self) -> losses.Loss:
         """See `IterativeAttack.loss_fn`."""
         options = self.detection_lambda, self.snapshot, self.gather
-        detector = None if self.detector is None else FrozenDetector.of(self.detector)
+        detector = FrozenDetector.of(self.detector)
         return SuperwhiteLoss(self.loss, self.targeted, detector, *options)  # type: ignore
 
 
